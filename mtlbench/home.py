@@ -1,0 +1,100 @@
+"""Where things lie: `$MTLBENCH_HOME`, else the working directory; and files that are whole or not there."""
+
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+_PACKAGE = Path(__file__).resolve().parent
+_SHIPPED = _PACKAGE / "shipped"  # in a wheel; a checkout has the same files beside the package
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The folder that holds `datasets/` and `results/`."""
+
+    root: Path
+
+    @classmethod
+    def find(cls) -> "Home":
+        """`$MTLBENCH_HOME` if set, else the working directory."""
+        return cls(Path(os.environ.get("MTLBENCH_HOME") or Path.cwd()).resolve())
+
+    @property
+    def datasets(self) -> Path:
+        """Raw and prepared data, one folder a dataset."""
+        return self.root / "datasets"
+
+    @property
+    def results(self) -> Path:
+        """What came out of runs."""
+        return self.root / "results"
+
+    def raw(self, dataset: str) -> Path:
+        """Where a dataset's raw files are looked for, and downloaded to."""
+        return self.datasets / dataset / "raw"
+
+    def prepared(self, dataset: str) -> Path:
+        """The prepared matrices of a dataset."""
+        return self.datasets / dataset / "prepared"
+
+    def runs(self, dataset: str) -> Path:
+        """One folder a finished run."""
+        return self.results / "runs" / dataset
+
+    def relative(self, path: Path) -> str:
+        """`path` as seen from the home, with forward slashes: what JSON and messages show."""
+        return path.relative_to(self.root).as_posix()
+
+
+def shipped(*parts: str) -> Path:
+    """A card or benchmark file that comes with the program, from a wheel or a checkout."""
+    base = _SHIPPED if _SHIPPED.is_dir() else _PACKAGE.parent
+    return base.joinpath(*parts)
+
+
+@contextlib.contextmanager
+def atomic_folder(target: Path) -> Iterator[Path]:
+    """A scratch folder beside `target` that becomes `target` when the block ends well, else vanishes.
+
+    A reader sees the old folder or the new one, never half of either; an interrupted writer leaves
+    at most a folder whose name starts with a dot.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    try:
+        yield scratch
+        scratch.chmod(0o755)
+        for file in scratch.rglob("*"):
+            if file.is_file():
+                with file.open("rb") as stream:
+                    os.fsync(stream.fileno())
+        if target.exists():
+            old = Path(tempfile.mkdtemp(prefix=f".{target.name}-old-", dir=target.parent))
+            target.rename(old / target.name)
+            scratch.rename(target)
+            shutil.rmtree(old, ignore_errors=True)
+        else:
+            scratch.rename(target)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write JSON so that `path` is the old text or the new one, never a part; NaN becomes null upstream."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(data, indent=1, allow_nan=False) + "\n"
+    handle, scratch = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(scratch).replace(path)
+    finally:
+        Path(scratch).unlink(missing_ok=True)

@@ -1,0 +1,34 @@
+"""Registries: plain dicts from a name to where its class lives, so that listing them loads nothing heavy."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from mtlbench.errors import unknown
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One registered thing: where it lives (`module:attribute`) and what a list says of it."""
+
+    target: str
+    summary: str
+    family: str = ""
+    paper: str = ""
+
+    def load(self) -> Any:
+        """Import and return what the entry names."""
+        module, _, attribute = self.target.partition(":")
+        return getattr(import_module(module), attribute)
+
+
+def lookup(table: Mapping[str, Entry], name: str, kind: str) -> Entry:
+    """Entry `name` of a registry.
+
+    Raises:
+        UsageError: no such name; the message says what would have worked.
+    """
+    if name not in table:
+        raise unknown(kind, name, table)
+    return table[name]
