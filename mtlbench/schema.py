@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 FieldKind = Literal["categorical", "numeric", "sequence"]
-TaskKind = Literal["binary", "regression", "multiclass"]
+TaskKind = Literal["binary", "regression"]
 
 PADDING = 0
 """Index of "nothing here" in every vocabulary: the end of a short sequence, a user without a past."""
@@ -39,7 +39,7 @@ class Task:
 
     Attributes:
         name: also the name of its column in the label matrix, NaN on rows where it is not defined.
-        kind: binary, regression or multiclass.
+        kind: binary or regression.
         given: another binary task; metrics are also reported on the rows where that one happened.
         truth: on simulated data what sharing was planted to do: "helps", "harms" or "none".
     """
@@ -53,6 +53,11 @@ class Task:
     def metric(self) -> str:
         """The primary metric, which the verdicts are about; higher is better for all of them."""
         return "r2" if self.kind == "regression" else "auc"
+
+    @property
+    def smallest_effect(self) -> float:
+        """The smallest gain of the primary metric that matters (delta), in units of that metric."""
+        return {"auc": 0.001, "r2": 0.005}[self.metric]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

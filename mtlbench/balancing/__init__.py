@@ -1,0 +1,8 @@
+"""Ways to turn the task losses into one update, one file each. Targets are strings: listing loads no torch."""
+
+from mtlbench.registry import Entry
+
+BALANCERS: dict[str, Entry] = {
+    "equal": Entry("mtlbench.balancing.equal:Equal", "weight 1 a task", family="loss"),
+    "static": Entry("mtlbench.balancing.static:Static", "fixed weights, used as given", family="loss"),
+}

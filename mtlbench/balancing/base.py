@@ -1,0 +1,32 @@
+"""What a balancer is given and what it owes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoOptions:
+    """The options of a balancer that has none."""
+
+
+class Balancer:
+    """Turns the losses of the tasks into their weights, for all replicas of a stack at once.
+
+    It runs outside vmap, on (replica, task) tensors, and must not wait for the device.
+    """
+
+    Config: ClassVar[type[Any]] = NoOptions
+    kind: ClassVar[Literal["loss"]] = "loss"
+    """What it wants to see: the losses. (Gram matrices and Jacobians are kinds to come.)"""
+    revision: ClassVar[int] = 1
+    """Raised in the commit that may change a number; part of a run's identity."""
+
+    def __init__(self, tasks: Sequence[str], config: Any) -> None:
+        """`tasks` in the order of the loss columns."""
+
+    def weights(self, losses: Tensor) -> Tensor:
+        """Map detached losses (replica, task) to weights of the same shape."""
+        raise NotImplementedError

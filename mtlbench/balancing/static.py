@@ -1,0 +1,46 @@
+"""Static weights (linear scalarisation): w_k L_k with weights chosen beforehand, used as given.
+
+The frontier over such weights is what a balancer has to beat: Kurin et al., "In Defense of the Unitary
+Scalarization for Deep Multi-Task Learning", NeurIPS 2022; Xin et al., "Do Current Multi-Task Optimization
+Methods in Deep Learning Even Help?", NeurIPS 2022.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from mtlbench.balancing.base import Balancer
+from mtlbench.errors import unknown
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StaticConfig:
+    """Options of static weights.
+
+    Attributes:
+        weights: task -> weight; a task that is not named has weight 1.
+    """
+
+    weights: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for task, weight in self.weights.items():
+            if not 0 <= weight < float("inf"):
+                raise ValueError(f"weights.{task} = {weight}; a finite number, 0 or more")
+
+
+class Static(Balancer):
+    """w_k as given."""
+
+    Config = StaticConfig
+
+    def __init__(self, tasks: Sequence[str], config: StaticConfig) -> None:
+        for name in config.weights:
+            if name not in tasks:
+                raise unknown("task in balancer.weights", name, tasks)
+        self.given = [config.weights.get(task, 1.0) for task in tasks]
+
+    def weights(self, losses: Tensor) -> Tensor:
+        """The given weights for every replica, (replica, task)."""
+        return losses.new_tensor(self.given).expand_as(losses)

@@ -1,0 +1,168 @@
+"""What to run, typed and frozen: a benchmark file or the flags of a command become one object at the door."""
+
+import dataclasses
+import json
+import math
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, TypeVar
+
+from mtlbench.errors import DataError, UsageError, unknown
+
+T = TypeVar("T")
+DEFAULT_SEEDS = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingSettings:
+    """How every model of a benchmark is trained.
+
+    Attributes:
+        epochs: at most this many passes over train.
+        batch_rows: rows a step.
+        learning_rate: of Adam.
+        weight_decay: L2, added to the gradient.
+        evaluations_per_epoch: how often validation is scored.
+        patience: evaluations without a better one before a model stops.
+    """
+
+    epochs: int = 4
+    batch_rows: int = 512
+    learning_rate: float = 3e-3
+    weight_decay: float = 1e-5
+    evaluations_per_epoch: int = 2
+    patience: int = 2
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_rows", "evaluations_per_epoch", "patience"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} = {getattr(self, name)}; at least 1")
+        if not 0 < self.learning_rate < math.inf:
+            raise ValueError(f"learning_rate = {self.learning_rate}; above 0")
+        if not 0 <= self.weight_decay < math.inf:
+            raise ValueError(f"weight_decay = {self.weight_decay}; 0 or more")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arm:
+    """One row of the comparison: a method with a balancer, over all seeds."""
+
+    method: str
+    balancer: str = "equal"
+    method_options: Mapping[str, Any] = field(default_factory=dict)
+    balancer_options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Family:
+    """Which tasks the verdicts are about; none named means all."""
+
+    tasks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Benchmark:
+    """A set of runs: arms times seeds on one dataset. The same words as in its TOML file."""
+
+    run: tuple[Arm, ...]
+    name: str = ""
+    dataset: str = ""
+    seeds: int | tuple[int, ...] = DEFAULT_SEEDS
+    training: TrainingSettings = TrainingSettings()
+    family: Family = Family()
+
+    def __post_init__(self) -> None:
+        if not self.run:
+            raise ValueError('nothing to run; add a table such as [[run]] with method = "mmoe"')
+        if not self.seed_numbers:
+            raise ValueError("seeds gives none; a number such as 5, or a list such as [0, 1, 2]")
+        if min(self.seed_numbers) < 0 or len(set(self.seed_numbers)) < len(self.seed_numbers):
+            raise ValueError(f"seeds = {list(self.seed_numbers)}; different whole numbers from 0 on")
+
+    @property
+    def seed_numbers(self) -> tuple[int, ...]:
+        """The seeds themselves: a number N means 0..N-1."""
+        return tuple(range(self.seeds)) if isinstance(self.seeds, int) else self.seeds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSpec:
+    """The identity of a run: all that its numbers depend on, device and versions aside."""
+
+    fingerprint: str
+    method: str
+    method_options: Mapping[str, Any]
+    balancer: str
+    balancer_options: Mapping[str, Any]
+    training: TrainingSettings
+    seed: int
+    revision: Mapping[str, int]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, as stored in `result.json`."""
+        data: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return data
+
+    @property
+    def hash(self) -> str:
+        """Content hash: done means never done again."""
+        return sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()[:20]
+
+
+def fill(cls: type[T], values: Mapping[str, Any], where: str) -> T:
+    """Make a frozen dataclass from loose values (TOML, flags), nested ones included.
+
+    Raises:
+        UsageError: an unknown key (with a close match) or a bad value; the message starts with `where`.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    _refuse_unknown(cls, values, where)
+    try:
+        return TypeAdapter(cls).validate_python(dict(values))
+    except ValidationError as error:
+        raise UsageError(f"{where}: {_sentence(error)}") from error
+
+
+def _refuse_unknown(cls: Any, values: Any, where: str) -> None:
+    """Typos must fail, at every level: pydantic would let a plain dataclass ignore them."""
+    if dataclasses.is_dataclass(cls) and isinstance(values, Mapping):
+        known = {f.name: f.type for f in fields(cls)}
+        for name, value in values.items():
+            if name not in known:
+                raise unknown(f"key in {where}:", name, known)
+            _refuse_unknown(known[name], value, f"{where}: {name}")
+    elif isinstance(values, list | tuple):
+        for inner in getattr(cls, "__args__", ())[:1]:
+            for i, value in enumerate(values, start=1):
+                _refuse_unknown(inner, value, f"{where} {i}")
+
+
+def _sentence(error: Any) -> str:
+    """The first complaint of a pydantic error, as a person would say it."""
+    first = error.errors()[0]
+    path = ".".join(str(part) for part in first["loc"] if not str(part).startswith(("int", "tuple")))
+    given = "" if first["type"] == "missing" else f" = {first['input']!r}"
+    message = str(first["msg"]).removeprefix("Value error, ")
+    return message if first["type"] == "value_error" else f"{path}{given}: {message}"
+
+
+def load_benchmark(path: Path) -> Benchmark:
+    """Read a benchmark file.
+
+    Raises:
+        DataError: it is not there.
+        UsageError: it is not TOML, or has a key or value that is not allowed.
+    """
+    try:
+        with path.open("rb") as stream:
+            values = tomllib.load(stream)
+    except OSError as error:
+        raise UsageError(f"Benchmark file {path} cannot be read: {error.strerror}.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: not a TOML file: {error}.") from error
+    values.setdefault("name", path.stem)
+    return fill(Benchmark, values, str(path))

@@ -1,0 +1,91 @@
+"""Evaluation: the one place that opens the test split, once a run, after its training has ended."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from mtlbench.load import Prepared
+from mtlbench.metrics import score_task
+from mtlbench.results import Scores
+from mtlbench.schema import Schema
+from mtlbench.train.loop import Checkpoint, Trained
+from mtlbench.train.matrices import Matrices
+from mtlbench.train.stack import Blueprint, Stack
+
+
+def score_test(
+    blueprint: Blueprint, trained: Sequence[Trained], prepared: Prepared, device: torch.device
+) -> Scores:
+    """Score the test split with the checkpoints of one run.
+
+    Args:
+        blueprint: the method on this dataset.
+        trained: the models of one run, which together cover every task; none of them failed.
+        prepared: where the test split is.
+        device: where to score.
+    """
+    split = prepared.open_split("test")
+    names = blueprint.schema.task_names
+    score: dict[str, NDArray[np.float32]] = {}
+    score_best: dict[str, NDArray[np.float32]] = {}
+    for outcome in trained:
+        assert outcome.deployable is not None
+        stack = Stack(blueprint, [outcome.replica], device)
+        test = Matrices.of(split, stack.layout, device)
+        scored: dict[int, NDArray[np.float32]] = {}  # by step: a checkpoint may serve several tasks
+
+        def at(checkpoint: Checkpoint) -> NDArray[np.float32]:
+            if checkpoint.step not in scored:
+                stack.load([checkpoint.weights])
+                scored[checkpoint.step] = stack.predict(test)[0].numpy()
+            return scored[checkpoint.step]  # (row, task of this model)
+
+        for i, k in enumerate(outcome.replica.tasks):
+            score[names[k]] = at(outcome.deployable)[:, i]
+            score_best[names[k]] = at(outcome.best[k])[:, i]
+    return Scores(
+        cluster=np.asarray(split.cluster),
+        label={name: np.asarray(split.labels[:, k]) for k, name in enumerate(names)},
+        score={name: score[name] for name in names},
+        score_best={name: score_best[name] for name in names},
+    )
+
+
+def test_metrics(schema: Schema, scores: Scores) -> dict[str, dict[str, dict[str, float | None]]]:
+    """Metrics of every task, computed from exactly what is stored.
+
+    Returns:
+        `test`: from the deployable checkpoint, on the rows where the task is defined; `test_best`: from the
+        checkpoint best for that task; `test_given_<other>`: as `test`, on the rows where the task that
+        `Task.given` names happened. A metric that is undefined there is None.
+    """
+    tables: dict[str, dict[str, Any]] = {"test": {}, "test_best": {}}
+    for task in schema.tasks:
+        label, cluster = scores.label[task.name], scores.cluster
+        score, best = scores.score[task.name], scores.score_best[task.name]
+        tables["test"][task.name] = score_task(task.kind, label, score, cluster)
+        tables["test_best"][task.name] = score_task(task.kind, label, best, cluster)
+        if task.given:
+            on = scores.label[task.given] == 1
+            table = tables.setdefault(f"test_given_{task.given}", {})
+            table[task.name] = score_task(task.kind, label[on], score[on], cluster[on])
+    return tables
+
+
+def constant_tasks(scores: Scores) -> list[str]:
+    """Tasks whose predictions are all one number: such a model has learned nothing."""
+    return [task for task, score in scores.score.items() if np.ptp(score) == 0]
+
+
+def identical_tasks(scores: Scores) -> list[tuple[str, str]]:
+    """Pairs of tasks with the same predictions on every row, which hints at a mix-up of heads."""
+    names = list(scores.score)
+    return [
+        (a, b)
+        for i, a in enumerate(names)
+        for b in names[i + 1 :]
+        if np.array_equal(scores.score[a], scores.score[b])
+    ]

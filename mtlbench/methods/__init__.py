@@ -1,0 +1,29 @@
+"""Architectures, one file a paper. Targets are strings, so that listing them loads no torch."""
+
+from mtlbench.registry import Entry
+
+METHODS: dict[str, Entry] = {
+    "single-task": Entry(
+        "mtlbench.methods.single_task:SingleTask",
+        "an independent model a task: the baseline",
+        family="baseline",
+    ),
+    "hard-sharing": Entry(
+        "mtlbench.methods.hard_sharing:HardSharing",
+        "one bottom for all tasks, a tower a task",
+        family="sharing",
+        paper="Caruana 1997",
+    ),
+    "soft-sharing": Entry(
+        "mtlbench.methods.soft_sharing:SoftSharing",
+        "a network a task, held together by an L2 penalty",
+        family="sharing",
+        paper="Duong et al. 2015",
+    ),
+    "mmoe": Entry(
+        "mtlbench.methods.mmoe:MMoE",
+        "experts that all tasks share, a gate a task",
+        family="sharing",
+        paper="Ma et al. 2018",
+    ),
+}

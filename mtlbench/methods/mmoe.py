@@ -1,0 +1,64 @@
+"""MMoE: Multi-gate Mixture-of-Experts.
+
+Ma et al., "Modeling Task Relationships in Multi-task Learning with Multi-gate Mixture-of-Experts", KDD 2018,
+section 4.2. https://doi.org/10.1145/3219819.3220007
+
+For task k, with experts f_i, gate g^k and tower h^k:
+
+    y_k = h^k( sum_i g^k(x)_i f_i(x) ),    g^k(x) = softmax(W_gk x)
+
+Departs from the paper: x is the concatenated field embeddings, which all tasks share; experts are normalised.
+The paper's sizes: num_experts = 8, one layer of 16 (synthetic data); the defaults here are the tool's small nets.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from mtlbench.methods.base import Inputs, InputSpec, Method, NetworkConfig
+from mtlbench.methods.layers import mlp
+from mtlbench.schema import Task
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MMoEConfig(NetworkConfig):
+    """Options of MMoE; `network` is the shape of each expert.
+
+    Attributes:
+        num_experts: experts that all tasks share.
+    """
+
+    num_experts: int = 4
+
+    def __post_init__(self) -> None:
+        NetworkConfig.__post_init__(self)
+        if self.num_experts < 1:
+            raise ValueError(f"num_experts = {self.num_experts}; at least 1")
+
+
+class MMoE(Method):
+    """Experts shared, one gate and one tower a task."""
+
+    Config = MMoEConfig
+
+    def __init__(self, spec: InputSpec, tasks: Sequence[Task], config: MMoEConfig) -> None:
+        super().__init__(spec, tasks, config)
+        input_dim, n = spec.flat_dim(config.embedding_dim), config.num_experts
+        self.experts = nn.ModuleList(mlp(input_dim, config.network, config) for _ in range(n))
+        self.gates = nn.ModuleDict({k: nn.Linear(input_dim, n, bias=False) for k in self.tasks})
+        self.towers = nn.ModuleDict(
+            {k: mlp(config.network[-1], config.tower, config, outputs=1) for k in self.tasks}
+        )
+
+    def forward(self, inputs: Inputs) -> dict[str, Tensor]:
+        """Map the embedded fields to one output per task, each (batch, 1)."""
+        x = inputs.flat()
+        experts = torch.stack([f(x) for f in self.experts], dim=1)  # (batch, expert, expert_dim)
+        outputs = {}
+        for task, tower in self.towers.items():
+            gate = self.gates[task](x).softmax(dim=-1)  # (batch, expert)
+            mixture = torch.einsum("be,bed->bd", gate, experts)
+            outputs[task] = tower(mixture)
+        return outputs

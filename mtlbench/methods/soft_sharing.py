@@ -1,0 +1,77 @@
+"""Soft sharing: a network and an embedding table a task, drawn together by an L2 penalty.
+
+Duong et al., "Low Resource Dependency Parsing: Cross-lingual Parameter Sharing in a Neural Network Parser",
+ACL 2015, section 3; in the form of the L2-Constrained baseline of Ma et al., "Modeling Task Relationships in
+Multi-task Learning with Multi-gate Mixture-of-Experts", KDD 2018, section 6.1.
+
+    L = sum_k L_k(theta_k) + lambda sum_{j<k} || theta_j - theta_k ||^2
+
+theta_k holds the network below the tower and the embeddings; towers stay free, so that lambda -> infinity is
+hard sharing. At lambda = 0 it is the single-task models under one checkpoint.
+
+Departs from the paper: more than two tasks; embeddings are penalised on the rows of the batch alone (averaged
+over the batch), since a penalty on the whole table would move ids that no row has touched.
+"""
+
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from mtlbench.methods.base import Inputs, InputSpec, Method, NetworkConfig
+from mtlbench.methods.layers import mlp
+from mtlbench.schema import Task
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SoftSharingConfig(NetworkConfig):
+    """Options of soft sharing.
+
+    Attributes:
+        strength: lambda, the weight of the penalty.
+    """
+
+    strength: float = 1e-3
+
+
+class SoftSharing(Method):
+    """One network and tower a task; `penalty` holds the networks together."""
+
+    Config = SoftSharingConfig
+
+    def __init__(self, spec: InputSpec, tasks: Sequence[Task], config: SoftSharingConfig) -> None:
+        super().__init__(spec, tasks, config)
+        self.strength = config.strength
+        network = mlp(spec.flat_dim(config.embedding_dim), config.network, config)
+        tower = mlp(config.network[-1], config.tower, config, outputs=1)
+        # All tasks start from one draw: the penalty then begins at 0, and what it holds together is learning.
+        self.networks = nn.ModuleDict({k: deepcopy(network) for k in self.tasks})
+        self.towers = nn.ModuleDict({k: deepcopy(tower) for k in self.tasks})
+
+    @classmethod
+    def tables(cls, tasks: Sequence[Task]) -> int:
+        """One a task."""
+        return len(tasks)
+
+    def forward(self, inputs: Inputs) -> dict[str, Tensor]:
+        """Map each task's own embedding of the fields to its output, each (batch, 1)."""
+        return {
+            task: self.towers[task](self.networks[task](inputs.flat(table)))
+            for table, task in enumerate(self.tasks)
+        }
+
+    def penalty(self, inputs: Inputs) -> Tensor:
+        """Lambda times the sum over pairs of tasks of the squared distance of their parameters."""
+        rows = inputs.numeric.shape[0]
+        mask = inputs.sequence_mask.unsqueeze(-1)  # (batch, position, 1)
+        distance = _pairwise(inputs.categorical) / rows + _pairwise(inputs.sequence * mask) / rows
+        for same in zip(*(network.parameters() for network in self.networks.values()), strict=True):
+            distance = distance + _pairwise(torch.stack(same))
+        return self.strength * distance
+
+
+def _pairwise(theta: Tensor) -> Tensor:
+    """sum_{j<k} ||theta_j - theta_k||^2 over the first axis, as K sum_k ||theta_k - mean||^2."""
+    return theta.shape[0] * (theta - theta.mean(dim=0)).square().sum()

@@ -1,0 +1,218 @@
+"""The training loop: all replicas of a stack, step by step, until each has stopped.
+
+Validation is scored a few times an epoch. Two kinds of checkpoint are kept a replica: the deployable one, at
+the evaluation that maximises `mean_k M_k / delta_k` (M the primary metric of task k, delta the smallest effect
+that matters), and per task the one that is best for that task alone, so that tasks which peak at different
+times are not mistaken for tasks that interfere.
+"""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mtlbench import metrics
+from mtlbench.balancing.base import Balancer
+from mtlbench.config import TrainingSettings
+from mtlbench.errors import UndefinedMetric
+from mtlbench.load import Prepared
+from mtlbench.schema import Task
+from mtlbench.train.matrices import Matrices
+from mtlbench.train.optimiser import StackedAdam
+from mtlbench.train.randomness import generator
+from mtlbench.train.stack import Blueprint, Replica, Stack, Weights
+
+REVISION = 1
+"""Raised in the commit that may change a number; part of a run's identity."""
+REPORT_STEPS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Weights at one evaluation, and the criterion that chose them."""
+
+    step: int
+    criterion: float
+    weights: Weights = field(repr=False)
+
+
+@dataclass(slots=True)
+class Trained:
+    """What came of one replica.
+
+    Attributes:
+        replica: which one.
+        deployable: the headline checkpoint; None if it failed before its first evaluation.
+        best: column of the label matrix -> the checkpoint best for that task alone.
+        history: an entry an evaluation: step, epoch, train loss and validation metric of each task.
+        rows: how many it was trained on.
+        seconds: its share of its stack's time.
+        failure: why it stopped, if not of its own accord.
+    """
+
+    replica: Replica
+    deployable: Checkpoint | None = None
+    best: dict[int, Checkpoint] = field(default_factory=dict)
+    history: list[dict[str, Any]] = field(default_factory=list)
+    rows: int = 0
+    seconds: float = 0.0
+    failure: str | None = None
+    stale: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """How many rows a step, steps an epoch, and after which steps validation is scored."""
+
+    batch: int
+    steps: int
+    total: int
+    evaluations: frozenset[int]
+
+    @classmethod
+    def of(cls, rows: int, settings: TrainingSettings) -> "Schedule":
+        """Whole batches only: what an epoch's shuffle leaves over waits for the next shuffle."""
+        batch = min(settings.batch_rows, rows)
+        steps = rows // batch
+        total = steps * settings.epochs
+        often = settings.epochs * settings.evaluations_per_epoch
+        marks = {max(1, round(total * i / often)) for i in range(1, often + 1)}
+        return cls(batch, steps, total, frozenset(marks))
+
+
+def train(
+    blueprint: Blueprint,
+    balancer: Balancer,
+    settings: TrainingSettings,
+    replicas: Sequence[Replica],
+    prepared: Prepared,
+    device: torch.device,
+    progress: Callable[[int], None],
+) -> list[Trained]:
+    """Train the replicas as one stack. Reads the train and validation splits, never test.
+
+    Args:
+        blueprint: the method on this dataset.
+        balancer: turns task losses into weights.
+        settings: epochs, batch, learning rate, stopping.
+        replicas: members of the stack; their tasks must be of the same kinds.
+        prepared: where the splits are.
+        device: where to train.
+        progress: told how many more rows are done, over all replicas; the rows that an early stop
+            saves count as done.
+
+    Returns:
+        What came of each, in the order given. One that fails does not disturb the others.
+    """
+    clock = time.perf_counter()
+    stack = Stack(blueprint, replicas, device)
+    data = Matrices.of(prepared.open_split("train"), stack.layout, device)
+    validation = Matrices.of(prepared.open_split("validation"), stack.layout, device)
+    optimiser = StackedAdam(stack, settings)
+    schedule = Schedule.of(len(data), settings)
+    outcomes = {replica: Trained(replica) for replica in replicas}
+    losses: list[Tensor] = []
+
+    for step in range(1, schedule.total + 1):
+        epoch, place = divmod(step - 1, schedule.steps)
+        if place == 0:
+            order = torch.stack([_order(r.seed, epoch, len(data)) for r in stack.replicas])
+        rows = order[:, place * schedule.batch : (place + 1) * schedule.batch].to(device)
+        losses.append(_step(stack, balancer, optimiser, data.batch(rows), step))
+        if step % REPORT_STEPS == 0:
+            progress(REPORT_STEPS * schedule.batch * len(stack.replicas))
+        if step not in schedule.evaluations:
+            continue
+
+        train_loss = torch.stack(losses).mean(dim=0).cpu().numpy()  # (replica, task)
+        losses.clear()
+        scores = stack.predict(validation).numpy()  # (replica, row, task)
+        seconds = (time.perf_counter() - clock) / len(stack.replicas)
+        clock = time.perf_counter()
+        going = []
+        for i, replica in enumerate(stack.replicas):
+            outcome = outcomes[replica]
+            outcome.rows, outcome.seconds = step * schedule.batch, outcome.seconds + seconds
+            _judge(
+                outcome, stack, i, scores[i], validation.labels, train_loss[i], step, step / schedule.steps
+            )
+            if outcome.failure is None and outcome.stale < settings.patience:
+                going.append(i)
+        stopped = len(stack.replicas) - len(going)
+        progress(stopped * (schedule.total - step) * schedule.batch)
+        if not going:
+            break
+        if stopped:
+            optimiser.keep(going)
+            order = order[going]
+    return [outcomes[replica] for replica in replicas]
+
+
+def _order(seed: int, epoch: int, rows: int) -> Tensor:
+    """The order of the train rows in an epoch: the same for all methods of that seed."""
+    return torch.randperm(rows, generator=generator(seed, "order", epoch))
+
+
+def _step(stack: Stack, balancer: Balancer, optimiser: StackedAdam, batch: Any, step: int) -> Tensor:
+    """One update of every replica; returns the losses (replica, task) without waiting for the device."""
+    index, embedded = stack.look_up(batch.ids)
+    embedded.requires_grad_()
+    losses, penalties = stack.losses(batch, embedded, step)
+    weights = balancer.weights(losses.detach())
+    torch.autograd.backward((weights * losses).sum() + penalties.sum())
+    optimiser.step(index, embedded)
+    return losses.detach()
+
+
+def _judge(
+    outcome: Trained,
+    stack: Stack,
+    place: int,
+    scores: NDArray[np.float32],
+    labels: Tensor,
+    train_loss: NDArray[np.float32],
+    step: int,
+    epoch: float,
+) -> None:
+    """Score one replica's validation predictions (row, task) and keep its weights where they are the best."""
+    tasks = {k: stack.blueprint.schema.tasks[k] for k in outcome.replica.tasks}
+    if not (np.isfinite(train_loss).all() and np.isfinite(scores).all()):
+        outcome.failure = f"the loss was no longer finite at step {step}; try a lower --learning-rate"
+        return
+    figures = {
+        k: _primary(task, labels[:, k].numpy(force=True), scores[:, i])
+        for i, (k, task) in enumerate(tasks.items())
+    }
+    outcome.history.append(
+        {
+            "step": step,
+            "epoch": epoch,
+            "train_loss": {t.name: float(loss) for t, loss in zip(tasks.values(), train_loss, strict=True)},
+            "validation": {t.name: figures[k] for k, t in tasks.items()},
+        }
+    )
+    criterion = float(np.mean([figures[k] / task.smallest_effect for k, task in tasks.items()]))
+    weights: Weights | None = None
+    outcome.stale += 1
+    if outcome.deployable is None or criterion > outcome.deployable.criterion:
+        weights = stack.weights(place)
+        outcome.deployable, outcome.stale = Checkpoint(step, criterion, weights), 0
+    for k, figure in figures.items():
+        if k not in outcome.best or figure > outcome.best[k].criterion:
+            weights = weights or stack.weights(place)
+            outcome.best[k] = Checkpoint(step, figure, weights)
+
+
+def _primary(task: Task, label: NDArray[np.float32], score: NDArray[np.float32]) -> float:
+    """The task's primary metric on the rows where it is defined; 0 where validation cannot tell."""
+    defined = ~np.isnan(label)
+    try:
+        return getattr(metrics, task.metric)(label[defined], score[defined])
+    except UndefinedMetric:
+        return 0.0

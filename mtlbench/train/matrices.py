@@ -1,0 +1,83 @@
+"""A split as tensors where training happens: a batch is an index into them, there is no data loader."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from mtlbench.load import Split
+from mtlbench.schema import PADDING, Schema
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where each field's ids stand in the one embedding table that all vocabularies share.
+
+    Attributes:
+        offsets: (column,) first row of each id column's vocabulary; categorical fields first, then every
+            position of every sequence.
+        rows: height of the table.
+    """
+
+    offsets: Tensor
+    rows: int
+
+    @classmethod
+    def of(cls, schema: Schema, vocabularies: Mapping[str, int], device: torch.device) -> "Layout":
+        """Lay the vocabularies one after another, in the order of their names."""
+        starts, rows = {}, 0
+        for name in sorted(vocabularies):
+            starts[name] = rows
+            rows += vocabularies[name]
+        columns = [starts[f.vocabulary] for f in schema.of_kind("categorical")]
+        columns += [starts[f.vocabulary] for f in schema.of_kind("sequence") for _ in range(f.length)]
+        return cls(torch.tensor(columns, dtype=torch.int64, device=device), rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Rows for a stack; leading axes are (replica, batch) in training, (batch,) in scoring.
+
+    Attributes:
+        ids: (..., column) rows of the joint embedding table.
+        sequence_mask: (..., position) float, 0 where there is padding.
+        numeric: (..., numeric).
+        labels: (..., task), all tasks of the dataset.
+    """
+
+    ids: Tensor
+    sequence_mask: Tensor
+    numeric: Tensor
+    labels: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Matrices:
+    """The columns of one split: on a CPU the memory-mapped files themselves, on a GPU a copy there."""
+
+    layout: Layout
+    categorical: Tensor
+    sequence: Tensor
+    numeric: Tensor
+    labels: Tensor
+
+    @classmethod
+    def of(cls, split: Split, layout: Layout, device: torch.device) -> "Matrices":
+        """Wrap a split."""
+        names = ("categorical", "sequence", "numeric", "labels")
+        return cls(layout, *(torch.from_numpy(getattr(split, name)).to(device) for name in names))
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def batch(self, rows: Tensor | slice) -> Batch:
+        """The rows at `rows`: any index tensor, or a slice."""
+        sequence = self.sequence[rows]
+        ids = torch.cat([self.categorical[rows], sequence], dim=-1)
+        return Batch(
+            ids=ids + self.layout.offsets,
+            sequence_mask=(sequence != PADDING).float(),
+            numeric=self.numeric[rows],
+            labels=self.labels[rows],
+        )

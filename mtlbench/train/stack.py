@@ -1,0 +1,211 @@
+"""A stack of replicas: several copies of one method along a leading axis, run by one `vmap`.
+
+Replicas differ in seed and, for methods that train one model a task, in the task. The gradient of the summed
+losses of a stack is every replica's own gradient, since no replica reads another's weights.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, stack_module_state, vmap
+
+from mtlbench.load import Prepared
+from mtlbench.methods.base import Inputs, InputSpec, Method, NetworkConfig
+from mtlbench.methods.layers import Dropout
+from mtlbench.schema import Schema, Task
+from mtlbench.train.matrices import Batch, Layout, Matrices
+from mtlbench.train.randomness import generator, key
+
+EMBEDDING_STD = 0.01
+SCORING_ROWS = 8192
+TABLES = "embeddings"
+
+Weights = dict[str, Tensor]
+"""Weights by name; one replica's have the embedding tables (table, row, dim) under `TABLES`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replica:
+    """One member of a stack: its seed, and the columns of the label matrix that it learns."""
+
+    seed: int
+    tasks: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Blueprint:
+    """All that is needed to build a method for a dataset, whichever replica it becomes."""
+
+    method: type[Method]
+    config: NetworkConfig
+    schema: Schema
+    vocabularies: dict[str, int]
+
+    @classmethod
+    def of(cls, method: type[Method], config: NetworkConfig, prepared: Prepared) -> "Blueprint":
+        """The method on that dataset."""
+        return cls(method, config, prepared.schema, prepared.vocabularies)
+
+    def replicas(self, seed: int) -> list[Replica]:
+        """The models that one run of this method trains: one, or one a task."""
+        columns = tuple(range(len(self.schema.tasks)))
+        return [Replica(seed, (k,)) for k in columns] if self.method.per_task else [Replica(seed, columns)]
+
+    def tasks(self, replica: Replica) -> tuple[Task, ...]:
+        """The tasks as the model is told them: a model of one task is the same whichever task it is."""
+        tasks = tuple(self.schema.tasks[k] for k in replica.tasks)
+        return tuple(replace(t, name="own") for t in tasks) if self.method.per_task else tasks
+
+    def build(self, replica: Replica) -> Method:
+        """The method with the initial weights of that replica's seed; the global generator is left alone."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(key(replica.seed, "initialisation"))
+            return self.method(InputSpec.of(self.schema), self.tasks(replica), self.config)
+
+
+class _Objective(nn.Module):
+    """A method and what is computed from it, in one module that `functional_call` can run."""
+
+    def __init__(self, method: Method) -> None:
+        super().__init__()
+        self.method = method
+
+    def forward(self, inputs: Inputs, labels: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Losses (task,) and penalty (), or without labels predictions (batch, task) and nothing."""
+        outputs = self.method(inputs)
+        if labels is None:
+            return self.method.predictions(outputs), inputs.numeric.new_zeros(())
+        return self.method.losses(outputs, labels), self.method.penalty(inputs)
+
+
+class Stack:
+    """Replicas of one blueprint, on one device, their weights stacked.
+
+    Attributes:
+        replicas: who is in the stack, in the order of the leading axis.
+        parameters: name -> (replica, ...) leaf tensors.
+        tables: (replica, table, row, dim) embeddings; not a part of the autograd graph, see `look_up`.
+    """
+
+    def __init__(self, blueprint: Blueprint, replicas: Sequence[Replica], device: torch.device) -> None:
+        self.blueprint, self.replicas, self.device = blueprint, list(replicas), device
+        methods = [blueprint.build(replica) for replica in replicas]
+        self._objective = _Objective(methods[0])
+        self.layout = Layout.of(blueprint.schema, blueprint.vocabularies, device)
+        parameters, buffers = stack_module_state([_Objective(method) for method in methods])
+        if any(not name.endswith(".mask") for name in buffers):
+            raise TypeError("a method's only buffers may be dropout masks")
+        self.parameters = {n: p.detach().to(device).requires_grad_() for n, p in parameters.items()}
+        self.tables = self._draw_tables()
+        self._columns = torch.tensor([[r.tasks] for r in replicas], device=device)  # (replica, 1, task)
+        self._dropouts = {
+            name: layer for name, layer in self._objective.named_modules() if isinstance(layer, Dropout)
+        }
+
+    def _draw_tables(self) -> Tensor:
+        """Embeddings ~ N(0, 0.01^2); all tables of a replica start from the same draw."""
+        tables = self.blueprint.method.tables(self.blueprint.tasks(self.replicas[0]))
+        drawn = [
+            torch.empty(self.layout.rows, self.blueprint.config.embedding_dim).normal_(
+                std=EMBEDDING_STD, generator=generator(replica.seed, "embeddings")
+            )
+            for replica in self.replicas
+        ]
+        return torch.stack(drawn).unsqueeze(1).repeat(1, tables, 1, 1).to(self.device)
+
+    def look_up(self, ids: Tensor) -> tuple[Tensor, Tensor]:
+        """Gather the batch's embeddings as leaves of the graph.
+
+        A step then costs what its rows cost, not what the table costs.
+
+        Args:
+            ids: (replica, batch, column) rows of the table.
+
+        Returns:
+            The flat indices (replica, table, batch, column) into `tables` seen as one long table, and the
+            embeddings (replica, table, batch, column, dim).
+        """
+        replicas, tables, rows, _ = self.tables.shape
+        start = torch.arange(replicas * tables, device=self.device).view(replicas, tables, 1, 1) * rows
+        index = ids.unsqueeze(1) + start
+        return index, self.tables.flatten(end_dim=2)[index]
+
+    def losses(self, batch: Batch, embedded: Tensor, step: int) -> tuple[Tensor, Tensor]:
+        """Losses (replica, task) and penalties (replica,) of a training batch (replica, batch, ...)."""
+        self._objective.train()
+        labels = batch.labels.take_along_dim(self._columns, dim=-1)
+        return self._run(batch, embedded, labels, self._masks(step, rows=labels.shape[1]))
+
+    @torch.no_grad()
+    def predict(self, matrices: Matrices) -> Tensor:
+        """Score a whole split: (replica, row, task), on the CPU, probabilities or values, float32."""
+        self._objective.eval()
+        parts = []
+        for start in range(0, len(matrices), SCORING_ROWS):
+            batch = matrices.batch(slice(start, start + SCORING_ROWS))
+            everyone = replace(
+                batch,
+                **{
+                    name: getattr(batch, name).expand(len(self.replicas), *getattr(batch, name).shape)
+                    for name in ("ids", "sequence_mask", "numeric")
+                },
+            )
+            parts.append(self._run(everyone, self.look_up(everyone.ids)[1], None, {})[0].cpu())
+        return torch.cat(parts, dim=1)
+
+    def _run(
+        self, batch: Batch, embedded: Tensor, labels: Tensor | None, masks: Weights
+    ) -> tuple[Tensor, Tensor]:
+        spec = InputSpec.of(self.blueprint.schema)
+        categorical = len(spec.categorical)
+
+        def one(
+            weights: Weights, embedded: Tensor, mask: Tensor, numeric: Tensor, labels: Tensor | None
+        ) -> tuple[Tensor, Tensor]:
+            inputs = Inputs(spec, embedded[:, :, :categorical], embedded[:, :, categorical:], mask, numeric)
+            result: tuple[Tensor, Tensor] = functional_call(self._objective, weights, (inputs, labels))
+            return result
+
+        in_dims = (0, 0, 0, 0, None if labels is None else 0)
+        weights = {**self.parameters, **masks}
+        result: tuple[Tensor, Tensor] = vmap(one, in_dims=in_dims)(
+            weights, embedded, batch.sequence_mask, batch.numeric, labels
+        )
+        return result
+
+    def _masks(self, step: int, rows: int) -> Weights:
+        """Dropout masks keyed by (seed, step, layer), so that a replica's do not depend on the stack."""
+        masks = {}
+        for name, layer in self._dropouts.items():
+            keep = 1 - layer.rate
+            draws = [
+                torch.rand(rows, layer.width, generator=generator(r.seed, "dropout", step, name))
+                for r in self.replicas
+            ]
+            masks[f"{name}.mask"] = (torch.stack(draws) < keep).float().div_(keep).to(self.device)
+        return masks
+
+    def keep(self, positions: Sequence[int]) -> None:
+        """Drop all replicas but those at `positions`; the tensors are new ones."""
+        chosen = torch.tensor(positions, device=self.device)
+        self.replicas = [self.replicas[i] for i in positions]
+        self.parameters = {n: p.detach()[chosen].requires_grad_() for n, p in self.parameters.items()}
+        self.tables, self._columns = self.tables[chosen], self._columns[chosen]
+
+    def weights(self, position: int) -> Weights:
+        """A copy of one replica's weights, on the CPU."""
+        prefix = "method."
+        copied = {
+            name.removeprefix(prefix): p[position].detach().cpu().clone()
+            for name, p in self.parameters.items()
+        }
+        return {**copied, TABLES: self.tables[position].cpu().clone()}
+
+    def load(self, weights: Sequence[Weights]) -> None:
+        """Take the weights of each replica, in the order of the stack."""
+        for name, parameter in self.parameters.items():
+            own = torch.stack([w[name.removeprefix("method.")] for w in weights])
+            parameter.data.copy_(own)
+        self.tables.copy_(torch.stack([w[TABLES] for w in weights]))
