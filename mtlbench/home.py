@@ -95,6 +95,7 @@ def write_json(path: Path, data: Any) -> None:
             stream.write(text)
             stream.flush()
             os.fsync(stream.fileno())
+        Path(scratch).chmod(0o644)  # mkstemp's file is for its owner alone
         Path(scratch).replace(path)
     finally:
         Path(scratch).unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""Logs in the format of Taobao's UserBehavior: `user,item,category,behaviour,unix seconds`, no header."""

@@ -1,0 +1,183 @@
+"""From a raw log to the matrices of train, validation and test."""
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mtlbench.data.hashing import splitmix64
+from mtlbench.data.recipe import Built, Reporting
+from mtlbench.data.userbehavior.exposures import (
+    TASKS,
+    Exposures,
+    Pool,
+    draw,
+    exposures,
+    positives,
+)
+from mtlbench.data.userbehavior.features import ABSENT, FIELDS, NOVELTY, SATURDAY, Histories, Past, features
+from mtlbench.data.userbehavior.log import DAY, DAYS, Events, Log, read_log
+from mtlbench.data.userbehavior.matrices import SplitWriter, Vocabulary, blocks
+from mtlbench.errors import DataError
+from mtlbench.load import SPLITS, SplitName
+from mtlbench.schema import Schema, Task
+
+REVISION = 1
+
+SPLIT_DAYS: dict[SplitName, range] = {"train": range(1, 6), "validation": range(6, 7), "test": range(7, 9)}
+"""Days of the window, 25 November being 0: that one only feeds history."""
+
+
+def build(
+    raw: Path,
+    *,
+    users: int | Literal["all"],
+    negatives: int,
+    seed: int,
+    work: Path,
+    out: Path,
+    says: Reporting,
+    truth: Mapping[str, str] | None = None,
+) -> Built:
+    """Prepare the log at `raw`; see `Recipe.build`.
+
+    Raises:
+        DataError: the log is damaged, or too small for these settings.
+    """
+    log = read_log(raw, work, says)
+    _report_reading(log, says)
+    sampled = sample_users(log, users)
+    says.report(f"Users: {int(sampled.sum()):,} of {len(log.users):,}, those with an event on a train day.")
+
+    days: dict[int, Exposures] = {}
+    history = []
+    short = unseen_views = 0
+    for day in range(DAYS):
+        says.progress("draw", day, DAYS)
+        events = log.day(day)
+        own = events.where(sampled[events.user])
+        history.append(own)
+        if any(day in days_of for days_of in SPLIT_DAYS.values()):
+            touched = positives(own, len(log.items))
+            unseen_views += count_bought_without_view(own, len(log.items))
+            drawn, too_few = draw(log, day, Pool(events, log.category), touched, negatives, seed)
+            short += len(too_few)
+            days[day] = exposures(touched, drawn)
+    says.progress("draw", DAYS, DAYS)
+    check_positives(days)
+    quirks = dict(log.quirks)
+    quirks["positives_with_too_small_category"] = short
+    quirks["bought_without_page_view"] = unseen_views
+
+    vocabularies = fit_vocabularies(log, [days[day] for day in SPLIT_DAYS["train"]])
+    rows = {split: sum(len(days[day]) for day in SPLIT_DAYS[split]) for split in SPLITS}
+    total, done = sum(rows.values()), 0
+    histories = Histories(_joined(history), log.category, len(log.users))
+    past = Past(log.category)
+    with ExitStack() as stack:
+        writers = {
+            split: stack.enter_context(SplitWriter(split, rows[split], log, vocabularies, work, out))
+            for split in SPLITS
+        }
+        for day in range(DAYS):
+            for split in (s for s in SPLITS if day in SPLIT_DAYS[s]):
+                for block in blocks(len(days[day])):
+                    part = _part(days[day], block)
+                    writers[split].write(part, features(part, histories, past, log.category))
+                    done += len(part)
+                    says.progress("features", done, total)
+            past.close(log.day(day))
+    return Built(
+        schema=Schema(fields=FIELDS, tasks=tasks(truth or {}), cluster="user", time="time"),
+        vocabularies={name: vocabulary.size for name, vocabulary in vocabularies.items()},
+        rows=rows,
+        quirks=quirks,
+        numeric={split: writer.numeric for split, writer in writers.items()},
+        absent=ABSENT,
+        novelty=NOVELTY,
+        notes={"malformed_lines": list(log.malformed_lines)},
+    )
+
+
+def tasks(truth: Mapping[str, str]) -> tuple[Task, ...]:
+    """The tasks; cart, favourite and buy are also scored on the rows with a view."""
+    return tuple(
+        Task(name=name, given="" if name == "view" else "view", truth=truth.get(name, ""))  # type: ignore[arg-type]
+        for name in TASKS
+    )
+
+
+def sample_users(log: Log, users: int | Literal["all"]) -> NDArray[np.bool_]:
+    """Mask over user codes: the `users` smallest hashes among those with an event on a train day."""
+    eligible = np.zeros(len(log.users), bool)
+    for day in SPLIT_DAYS["train"]:
+        eligible[log.day(day).user] = True
+    if not eligible.any():
+        raise DataError(
+            "No user has an event on a train day (26-30 November 2017, UTC+8), so there is nothing to train "
+            "on. Give a log that covers those days: mtlbench prepare taobao --source FILE"
+        )
+    codes = np.flatnonzero(eligible)
+    if users != "all":
+        codes = codes[np.argsort(splitmix64(log.users[codes]), kind="stable")[:users]]
+    mask = np.zeros(len(log.users), bool)
+    mask[codes] = True
+    return mask
+
+
+def fit_vocabularies(log: Log, train: list[Exposures]) -> dict[str, Vocabulary]:
+    """Who has enough train rows, negatives included."""
+    item = np.bincount(np.concatenate([d.item for d in train]), minlength=len(log.items))
+    user = np.bincount(np.concatenate([d.user for d in train]), minlength=len(log.users))
+    category = np.bincount(log.category, weights=item, minlength=len(log.categories)).astype(np.int64)
+    time = np.concatenate([d.time for d in train])
+    hour = np.bincount(time // 3600 % 24, minlength=24)
+    weekday = np.bincount((time // DAY + SATURDAY) % 7, minlength=7)
+    return {
+        "user": Vocabulary(user),
+        "item": Vocabulary(item),
+        "category": Vocabulary(category),
+        "hour": Vocabulary(hour),
+        "weekday": Vocabulary(weekday),
+    }
+
+
+def check_positives(days: Mapping[int, Exposures]) -> None:
+    """Raise where a task never happens in a split: no model could be trained or judged."""
+    for split, numbers in SPLIT_DAYS.items():
+        counts = sum((days[day].labels.sum(axis=0, dtype=np.int64) for day in numbers), np.zeros(len(TASKS)))
+        missing = [task for task, count in zip(TASKS, counts, strict=True) if count == 0]
+        if missing:
+            raise DataError(
+                f"No row of the {split} split is positive for task{'s' * (len(missing) > 1)} "
+                f"{', '.join(missing)}, so nothing can be learnt or judged there. Take more users "
+                "(--users N, or --users all), or a larger log: mtlbench prepare taobao --source FILE"
+            )
+
+
+def count_bought_without_view(events: Events, items: int) -> int:
+    """Pairs of a day that were bought without a page view."""
+    pair = events.user * items + events.item
+    return len(np.setdiff1d(pair[events.behaviour == 3], pair[events.behaviour == 0]))
+
+
+def _report_reading(log: Log, says: Reporting) -> None:
+    q = log.quirks
+    says.report(
+        f"Read {q['rows']:,} rows; dropped {q['rows_outside_window']:,} outside 25 November .. 3 December "
+        f"2017 (UTC+8), {q['duplicate_rows']:,} exact duplicates, {q['malformed_rows']:,} malformed; "
+        f"{q['items_in_several_categories']:,} items stand under several categories (the earliest counts)."
+    )
+
+
+def _joined(days: list[Events]) -> Events:
+    """The days' events in (user, time, item, behaviour) order."""
+    columns = {name: np.concatenate([getattr(d, name) for d in days]) for name in Events.__slots__}
+    return Events(**columns).where(np.argsort(columns["user"], kind="stable"))
+
+
+def _part(rows: Exposures, block: slice) -> Exposures:
+    return Exposures(rows.user[block], rows.item[block], rows.time[block], rows.labels[block])
