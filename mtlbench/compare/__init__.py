@@ -1,0 +1,120 @@
+"""Comparison: results in, a verdict on every task of every method out. Trains nothing.
+
+`arms` groups results, `contrasts` reads their scores and estimates each gain, `mtlbench.statistics` judges
+the gains as one family, `comparison` holds and writes down what came out.
+"""
+
+import math
+from collections.abc import Sequence
+
+from mtlbench.compare.arms import Arm, baseline_of, group
+from mtlbench.compare.comparison import Comparison, Summary, TaskComparison
+from mtlbench.compare.contrasts import Contrasts
+from mtlbench.errors import UsageError, unknown
+from mtlbench.results import Result
+from mtlbench.schema import Schema, Task
+from mtlbench.statistics.verdict import Verdict, judge
+
+__all__ = ["Comparison", "Summary", "TaskComparison", "compare"]
+
+DELTAS = {"auc": 0.001, "r2": 0.005}
+"""Smallest effect of interest by metric, in its own unit, unless the caller gives one."""
+COSTS = ("parameters", "rows_per_second", "wall_seconds")
+
+
+def compare(
+    results: Sequence[Result],
+    schema: Schema,
+    *,
+    family_tasks: Sequence[str] | None = None,
+    alpha: float = 0.05,
+    delta: float | None = None,
+    baseline: str = "single-task",
+) -> Comparison:
+    """Compare every arm with the baseline on every task of the family, by the task's primary metric.
+
+    Args:
+        results: finished runs of one prepared dataset and one set of training settings.
+        schema: the dataset's tasks, and what its clusters are.
+        family_tasks: the tasks that are compared; all of them unless given.
+        alpha: chance of any false POSITIVE or NEGATIVE in the family.
+        delta: smallest effect of interest in the unit of every metric; `DELTAS` unless given.
+        baseline: the method that the others are held against; not a member of the family.
+
+    Returns:
+        One comparison for each (arm, task), in the order of the arms' first results and of the tasks. Where
+        there is no baseline run to pair with, the verdict is NO_VERDICT with the reason.
+
+    Raises:
+        UsageError: an unknown task, alpha or delta out of range, two results of one arm and seed.
+        DataError: results of different data, or a score file that is missing or damaged.
+    """
+    if not 0 < alpha < 1:
+        raise UsageError(f"alpha = {alpha}: give a chance of error between 0 and 1, e.g. 0.05.")
+    if delta is not None and not 0 < delta < math.inf:
+        raise UsageError(f"delta = {delta}: give the smallest effect of interest, above 0, e.g. 0.001.")
+    tasks = _tasks(schema, family_tasks or schema.task_names)
+    everyone = group(results)
+    baselines = [arm for arm in everyone if arm.method == baseline]
+    arms = [arm for arm in everyone if arm.method != baseline]
+
+    contrasts = Contrasts(tasks, baseline)
+    family = [(arm, task) for arm in arms for task in tasks]
+    measured = [m for arm in arms for m in contrasts.measure(arm, baselines)]
+    deltas = [delta or DELTAS[task.metric] for _, task in family]
+    judgements = judge(
+        [m.estimate for m in measured],
+        deltas,
+        alpha=alpha,
+        reasons=[m.reason for m in measured],
+        cluster=schema.cluster,
+    )
+    comparisons = tuple(
+        TaskComparison(
+            arm=arm.name,
+            identity=arm.identity,
+            baseline=baseline,
+            task=task,
+            measured=m,
+            judgement=judgement,
+            alpha=alpha,
+            delta=smallest,
+            family_size=len(family),
+        )
+        for (arm, task), m, judgement, smallest in zip(family, measured, judgements, deltas, strict=True)
+    )
+    return Comparison(
+        baseline=baseline,
+        family_tasks=tuple(task.name for task in tasks),
+        alpha=alpha,
+        comparisons=comparisons,
+        summaries=tuple(_summary(arm, baseline_of(arm, baselines), comparisons) for arm in arms),
+    )
+
+
+def _tasks(schema: Schema, names: Sequence[str]) -> list[Task]:
+    by_name = {task.name: task for task in schema.tasks}
+    for name in names:
+        if name not in by_name:
+            raise unknown("task", name, by_name)
+    return [by_name[name] for name in dict.fromkeys(names)]
+
+
+def _summary(arm: Arm, against: Arm | None, comparisons: Sequence[TaskComparison]) -> Summary:
+    mine = [c for c in comparisons if c.arm == arm.name]
+    verdicts = {c.judgement.verdict for c in mine}
+    known = [c for c in mine if not math.isnan(c.gain)]
+    return Summary(
+        arm=arm.name,
+        identity=arm.identity,
+        seesaw={Verdict.NEGATIVE, Verdict.POSITIVE} <= verdicts,
+        harmed_tasks=tuple(c.task.name for c in mine if c.judgement.verdict is Verdict.NEGATIVE),
+        worst_task=min(known, key=lambda c: c.gain / c.delta).task.name if known else "",
+        costs={cost: _cost(cost, arm, against) for cost in COSTS},
+    )
+
+
+def _cost(cost: str, arm: Arm, against: Arm | None) -> dict[str, float]:
+    """The arm's mean over its seeds, the same of the single-task models together, and the ratio."""
+    mine, theirs = arm.mean_cost(cost), against.mean_cost(cost) if against else math.nan
+    return {"method": mine, "single_task": theirs, "ratio": mine / theirs if theirs else math.nan}

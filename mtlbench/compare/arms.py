@@ -1,0 +1,100 @@
+"""Arms: the results of one method and balancer with their options, one a seed."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from mtlbench.errors import DataError, UsageError
+from mtlbench.results import Result
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """One row of a comparison.
+
+    Attributes:
+        identity: method, method_options, balancer, balancer_options.
+        results: seed -> result.
+        name: for people; tells the arm from the others it is listed with.
+    """
+
+    identity: Mapping[str, Any]
+    results: Mapping[int, Result]
+    name: str = ""
+
+    @property
+    def method(self) -> str:
+        """The method's registered name."""
+        return str(self.identity["method"])
+
+    def mean_cost(self, cost: str) -> float:
+        """Mean over the seeds of a recorded cost; NaN where one has none."""
+        costs = [r.data.get("costs", {}).get(cost) for r in self.results.values()]
+        return math.nan if None in costs or not costs else math.fsum(costs) / len(costs)
+
+
+def group(results: Sequence[Result]) -> list[Arm]:
+    """The arms, in the order of each one's first result.
+
+    Raises:
+        DataError: the results are not all of one preparation of the data.
+        UsageError: two results have the same arm and seed, hence different settings.
+    """
+    grouped: dict[str, tuple[dict[str, Any], dict[int, Result]]] = {}
+    for result in results:
+        if result.data.get("fingerprint") != results[0].data.get("fingerprint"):
+            raise DataError(
+                f"{result.path} and {results[0].path} come from different preparations of the data. "
+                "Remove the folder of the one that is out of date, or run again: mtlbench run"
+            )
+        run = result.data["run"]
+        identity = {
+            "method": result.method,
+            "method_options": dict(run.get("method_options", {})),
+            "balancer": result.balancer,
+            "balancer_options": dict(run.get("balancer_options", {})),
+        }
+        _, by_seed = grouped.setdefault(json.dumps(identity, sort_keys=True), (identity, {}))
+        if result.seed in by_seed:
+            raise UsageError(
+                f"{result.method} with {result.balancer} has two results of seed {result.seed}, "
+                f"{by_seed[result.seed].path} and {result.path}. Compare runs of one set of training "
+                "settings, e.g. those of a benchmark file: mtlbench compare BENCHMARK.toml"
+            )
+        by_seed[result.seed] = result
+    return _named([Arm(identity, by_seed) for identity, by_seed in grouped.values()])
+
+
+def baseline_of(arm: Arm, baselines: Sequence[Arm]) -> Arm | None:
+    """The baseline to hold an arm against: the only one, or the only one whose options the arm shares."""
+    if len(baselines) == 1:
+        return baselines[0]
+    options = arm.identity["method_options"]
+    alike = [
+        b for b in baselines if all(options.get(k, v) == v for k, v in b.identity["method_options"].items())
+    ]
+    return alike[0] if len(alike) == 1 else None
+
+
+def _named(arms: Sequence[Arm]) -> list[Arm]:
+    """Name each by its method, its balancer if that is not `equal`, and the options that tell it apart."""
+    named = []
+    for arm in arms:
+        namesakes = [_options(a) for a in arms if _short_name(a) == _short_name(arm)]
+        telling = {k: v for k, v in _options(arm).items() if any(o.get(k) != v for o in namesakes)}
+        suffix = ", ".join(f"{k}={json.dumps(v)}" for k, v in telling.items())
+        name = f"{_short_name(arm)} ({suffix})" if suffix else _short_name(arm)
+        named.append(replace(arm, name=name))
+    return named
+
+
+def _short_name(arm: Arm) -> str:
+    balancer = arm.identity["balancer"]
+    return arm.method if balancer == "equal" else f"{arm.method} + {balancer}"
+
+
+def _options(arm: Arm) -> dict[str, Any]:
+    balancer = {f"balancer.{k}": v for k, v in arm.identity["balancer_options"].items()}
+    return {**arm.identity["method_options"], **balancer}

@@ -1,0 +1,4 @@
+"""From scores to verdicts: influences, variance components, multiplicity, equivalence, power.
+
+Pure functions over arrays; no files, no torch. Each module gives the formulas that it computes.
+"""

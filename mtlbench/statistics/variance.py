@@ -1,0 +1,137 @@
+"""How sure a gain is: two-way random effects over training seeds and test clusters.
+
+    d[u, s] = g + a_s + b_u + e_us
+
+over S seeds and U clusters. With m the grand mean, A = s^2(seed means)/S, B = s^2(cluster means)/U and
+C = s^2_res/(S U), the residual mean square on (S-1)(U-1) degrees of freedom,
+
+    Var(m) = s_a^2/S + s_b^2/U + s_e^2/(S U),    E[A + B - C] = Var(m).
+
+Source: Satterthwaite, Biometrics Bulletin 2(6), 1946; the components are those of any two-way table with one
+observation a cell. A test that looks at one of the two noise sources calls far too often.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import stdtr, stdtrit
+
+ROUNDING = 1e-13
+"""Standard errors below this share of the largest |d| are rounding, and count as exactly 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A gain and its variance components; enough to recompute every test. NaN where there is no value.
+
+    Attributes:
+        gain: m, mean over seeds and clusters, in the unit of the metric.
+        seed: A.
+        user: B, of clusters, whatever they are.
+        residual: C.
+        seeds: S.
+        clusters: U.
+    """
+
+    gain: float
+    seed: float
+    user: float
+    residual: float
+    seeds: int
+    clusters: int
+
+    @property
+    def se(self) -> float:
+        """Standard error of the gain: `SE^2 = A + max(0, B - C)`."""
+        return math.sqrt(self.seed + self._user_excess)
+
+    @property
+    def df(self) -> float:
+        """Satterthwaite's degrees of freedom of `se`; S - 1 where only A is in it, and where `se` is 0.
+
+        It falls below S - 1, even below 1, where A is small and B barely above C: the difference B - C is
+        then itself badly known.
+        """
+        if not self.se > 0:
+            return float(self.seeds - 1) if self.se == 0 else math.nan
+        noise = self.seed**2 / (self.seeds - 1)
+        if self._user_excess > 0:
+            noise += self.user**2 / (self.clusters - 1)
+            noise += self.residual**2 / ((self.clusters - 1) * (self.seeds - 1))
+        return self.se**4 / noise
+
+    @property
+    def _user_excess(self) -> float:
+        excess = self.user - self.residual
+        return excess if not excess < 0 else 0.0  # NaN stays NaN
+
+    def resized(self, seeds: int, clusters: int) -> "Estimate":
+        """What these components lead one to expect with other numbers of seeds and clusters.
+
+        Its squared `se` is `max(0, A-C) S/S' + max(0, B-C) U/U' + C S U/(S' U')`.
+        """
+        residual = self.residual * self.seeds * self.clusters / (seeds * clusters)
+        seed = max(0.0, self.seed - self.residual) * self.seeds / seeds + residual
+        user = max(0.0, self.user - self.residual) * self.clusters / clusters + residual
+        return Estimate(self.gain, seed, user, residual, seeds, clusters)
+
+
+def undefined(seeds: int, clusters: int) -> Estimate:
+    """The estimate where there is nothing to estimate from."""
+    return Estimate(math.nan, math.nan, math.nan, math.nan, seeds, clusters)
+
+
+def two_way(contrasts: NDArray[np.float64]) -> Estimate:
+    """Gain and variance components of (clusters, seeds) contrasts, each seed's mean being its gain.
+
+    With one seed or one cluster the gain has a value and its components are NaN.
+    """
+    clusters, seeds = contrasts.shape
+    if not (clusters and seeds):
+        return undefined(seeds, clusters)
+    seed_means, cluster_means = contrasts.mean(axis=0), contrasts.mean(axis=1)
+    gain = float(seed_means.mean())
+    if seeds < 2 or clusters < 2:
+        return Estimate(gain, math.nan, math.nan, math.nan, seeds, clusters)
+
+    residuals = contrasts - seed_means
+    residuals -= (cluster_means - gain)[:, None]
+    degrees = (seeds - 1) * (clusters - 1)
+    components = [
+        float(seed_means.var(ddof=1)) / seeds,
+        float(cluster_means.var(ddof=1)) / clusters,
+        float(np.einsum("us,us->", residuals, residuals)) / degrees / (seeds * clusters),
+    ]
+    rounding = (ROUNDING * float(np.abs(contrasts).max())) ** 2
+    seed, user, residual = (c if c > rounding else 0.0 for c in components)
+    return Estimate(gain, seed, user, residual, seeds, clusters)
+
+
+def p_value(estimate: Estimate, df: float) -> float:
+    """Two-sided p of "the gain is 0"; 1 for identical arms (gain and error 0), NaN where it has no value."""
+    if estimate.se == 0:
+        return 1.0 if estimate.gain == 0 else math.nan
+    return 2 * upper_tail(abs(estimate.gain) / estimate.se, df)
+
+
+def interval(estimate: Estimate, df: float, alpha: float) -> tuple[float, float]:
+    """Two-sided interval of the gain at level 1 - alpha, in the unit of the metric."""
+    if estimate.se == 0:
+        end = 0.0 if estimate.gain == 0 else math.nan
+        return end, end
+    reach = critical(df, alpha) * estimate.se
+    return estimate.gain - reach, estimate.gain + reach
+
+
+def upper_tail(t: float, df: float) -> float:
+    """P(T > t) of Student's t; the lower tail is this at -t, so that swapped arms mirror bit by bit."""
+    return float(stdtr(df, -t))
+
+
+def critical(df: float, alpha: float) -> float:
+    """The t that is exceeded in absolute value with probability alpha."""
+    value: Any = stdtrit(df, alpha / 2)
+    return -float(value)

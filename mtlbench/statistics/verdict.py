@@ -1,0 +1,182 @@
+"""The verdict on each member of a family of comparisons.
+
+POSITIVE and NEGATIVE control the chance of any false call in the family (Holm). The verdict is the first
+that holds of NO_VERDICT, NEGATIVE, POSITIVE, EQUIVALENT, INCONCLUSIVE; `equivalent` and `material` stand
+beside it, so that "negative, but negligible" can be told from "negative, and it matters".
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from mtlbench.statistics.equivalence import tost
+from mtlbench.statistics.multiplicity import holm
+from mtlbench.statistics.power import clusters_needed, minimum_detectable_effect, seeds_needed
+from mtlbench.statistics.variance import Estimate, interval, p_value
+
+MIN_SEEDS = 5
+MIN_CLUSTERS = 30
+INTERVAL_ALPHA = 0.05
+"""The unadjusted interval is always the 95 % one, whatever alpha the verdicts use."""
+FAR_TAIL_SEEDS = 10
+"""With fewer, Satterthwaite's t is too generous far out: 2.5 times nominal at .05/12 with 5 seeds."""
+FAR_TAIL_FAMILY = 20
+"""In larger families the Holm step looks too far out, even with `FAR_TAIL_SEEDS`."""
+
+
+class Verdict(StrEnum):
+    """What may be said of one task under one method; the order is that of precedence."""
+
+    NO_VERDICT = "NO_VERDICT"
+    NEGATIVE = "NEGATIVE"
+    POSITIVE = "POSITIVE"
+    EQUIVALENT = "EQUIVALENT"
+    INCONCLUSIVE = "INCONCLUSIVE"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """One comparison, judged as a member of its family; NaN where a number has no value.
+
+    Attributes:
+        df: Satterthwaite's, behind `interval` and `p_value`.
+        interval: 95 % interval of the gain, unadjusted.
+        p_value: two-sided, unadjusted.
+        adjusted_df: the degrees of freedom behind everything adjusted.
+        adjusted_p_value: after Holm.
+        adjusted_interval: at level 1 - alpha/M.
+        material: the adjusted interval lies wholly beyond +-delta.
+        equivalence_p: of the two one-sided tests, after Holm; `equivalent` where it is at most alpha.
+        minimum_detectable_effect: called with probability .80 at two-sided alpha/M.
+        seeds_needed: with as many clusters, to detect delta; None where no number would do.
+        clusters_needed: with as many seeds, the same.
+        reason: why there is no verdict, else empty.
+    """
+
+    verdict: Verdict
+    reason: str
+    df: float
+    interval: tuple[float, float]
+    p_value: float
+    adjusted_df: float
+    adjusted_p_value: float
+    adjusted_interval: tuple[float, float]
+    material: bool
+    equivalent: bool
+    equivalence_p: float
+    minimum_detectable_effect: float
+    seeds_needed: int | None
+    clusters_needed: int | None
+
+
+def judge(
+    estimates: Sequence[Estimate],
+    deltas: Sequence[float],
+    *,
+    alpha: float = 0.05,
+    reasons: Sequence[str] | None = None,
+    cluster: str = "cluster",
+) -> list[Judgement]:
+    """Judge a family: every estimate in the light of all.
+
+    Args:
+        estimates: the members; those without a p-value count in the family's size and as p = 1.
+        deltas: smallest effect of interest of each, in the unit of its gain.
+        alpha: chance of any false POSITIVE or NEGATIVE in the family.
+        reasons: of each member why it cannot have a verdict, as known to the caller; empty where it can.
+        cluster: what a cluster is called in reasons.
+    """
+    members = len(estimates)
+    share = alpha / max(members, 1)
+    reasons = reasons or [""] * members
+    dfs = [adjusted_df(e.df, e.seeds, members) for e in estimates]
+    adjusted = _holm_of_defined([p_value(e, df) for e, df in zip(estimates, dfs, strict=True)])
+    equivalence = _holm_of_defined(
+        [tost(e, df, delta) for e, df, delta in zip(estimates, dfs, deltas, strict=True)]
+    )
+
+    judgements = []
+    for e, df, delta, p, outside, reason in zip(
+        estimates, dfs, deltas, adjusted, equivalence, reasons, strict=True
+    ):
+        low, high = interval(e, df, share)
+        why = reason or why_no_verdict(e, cluster)
+        seeds, clusters = _needed(e, delta, share, members)
+        judgements.append(
+            Judgement(
+                verdict=_verdict(e.gain, p, outside, alpha) if not why else Verdict.NO_VERDICT,
+                reason=why,
+                df=e.df,
+                interval=interval(e, e.df, INTERVAL_ALPHA),
+                p_value=p_value(e, e.df),
+                adjusted_df=df,
+                adjusted_p_value=p,
+                adjusted_interval=(low, high),
+                material=low > delta or high < -delta,
+                equivalent=outside <= alpha,
+                equivalence_p=outside,
+                minimum_detectable_effect=minimum_detectable_effect(e.se, df, share),
+                seeds_needed=seeds,
+                clusters_needed=clusters,
+            )
+        )
+    return judgements
+
+
+def adjusted_df(df: float, seeds: int, members: int) -> float:
+    """Degrees of freedom for levels as small as alpha/M: Satterthwaite's, or at most S - 1.
+
+    The protocol has S - 1 in the second case. Where Satterthwaite's value is the smaller one it is kept, or
+    an adjusted p-value could be below the unadjusted one.
+    """
+    if seeds >= FAR_TAIL_SEEDS and members <= FAR_TAIL_FAMILY:
+        return df
+    return min(df, float(seeds - 1))
+
+
+def why_no_verdict(estimate: Estimate, cluster: str = "cluster") -> str:
+    """Why an estimate cannot have a verdict; empty where it can.
+
+    A gain whose estimated error is exactly 0 gets none: the noise was not zero, it was not seen. (Both 0, as
+    between identical arms, is no such case: they are equivalent.)
+    """
+    if math.isnan(estimate.gain):
+        return "the metric is undefined"
+    if estimate.seeds < MIN_SEEDS:
+        return f"{estimate.seeds} paired seed(s), at least {MIN_SEEDS} are needed"
+    if estimate.clusters < MIN_CLUSTERS:
+        return f"{estimate.clusters} {cluster}(s) in the test rows, at least {MIN_CLUSTERS} are needed"
+    if estimate.se == 0 and estimate.gain != 0:
+        return f"the gain is the same in every seed and {cluster}, so its error cannot be estimated"
+    return ""
+
+
+def _verdict(gain: float, p: float, outside: float, alpha: float) -> Verdict:
+    if p <= alpha:
+        return Verdict.NEGATIVE if gain < 0 else Verdict.POSITIVE
+    return Verdict.EQUIVALENT if outside <= alpha else Verdict.INCONCLUSIVE
+
+
+def _holm_of_defined(p_values: Sequence[float]) -> list[float]:
+    """Holm over the whole family; members without a p-value keep NaN but count in its size."""
+    defined = [i for i, p in enumerate(p_values) if not math.isnan(p)]
+    adjusted = [math.nan] * len(p_values)
+    values = holm([p_values[i] for i in defined], members=len(p_values))
+    for i, value in zip(defined, values, strict=True):
+        adjusted[i] = float(value)
+    return adjusted
+
+
+def _needed(estimate: Estimate, delta: float, share: float, members: int) -> tuple[int | None, int | None]:
+    """Seeds, and clusters, needed to detect delta at two-sided `share`."""
+    if not estimate.se > 0:
+        return None, None
+
+    def degrees(expected: Estimate) -> float:
+        return adjusted_df(expected.df, expected.seeds, members)
+
+    return (
+        seeds_needed(estimate, delta, share, degrees, least=MIN_SEEDS),
+        clusters_needed(estimate, delta, share, degrees, least=MIN_CLUSTERS),
+    )
