@@ -5,15 +5,18 @@ import json
 import math
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
 
-from mtlbench.errors import DataError, UsageError, unknown
+from mtlbench.errors import UsageError, unknown
+from mtlbench.home import shipped
 
 T = TypeVar("T")
 DEFAULT_SEEDS = 5
+BASELINE = "single-task"
+"""The method that every gain is measured against."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +90,12 @@ class Benchmark:
         """The seeds themselves: a number N means 0..N-1."""
         return tuple(range(self.seeds)) if isinstance(self.seeds, int) else self.seeds
 
+    def with_baseline(self) -> "Benchmark":
+        """The same with the single-task baseline in front, where no arm is it."""
+        if any(arm.method == BASELINE for arm in self.run):
+            return self
+        return replace(self, run=(Arm(method=BASELINE), *self.run))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSpec:
@@ -105,6 +114,11 @@ class RunSpec:
         """Plain values, as stored in `result.json`."""
         data: dict[str, Any] = json.loads(json.dumps(asdict(self)))
         return data
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "RunSpec":
+        """The inverse of `to_json`."""
+        return cls(**{**data, "training": TrainingSettings(**data["training"])})
 
     @property
     def hash(self) -> str:
@@ -150,19 +164,41 @@ def _sentence(error: Any) -> str:
     return message if first["type"] == "value_error" else f"{path}{given}: {message}"
 
 
-def load_benchmark(path: Path) -> Benchmark:
-    """Read a benchmark file.
+def read_benchmark(path: Path) -> dict[str, Any]:
+    """The values of a benchmark file; one that is not there is looked for among those shipped.
 
     Raises:
-        DataError: it is not there.
-        UsageError: it is not TOML, or has a key or value that is not allowed.
+        UsageError: no such file, or it is not TOML.
     """
+    found = path if path.exists() else shipped("benchmarks", path.name)
     try:
-        with path.open("rb") as stream:
+        with found.open("rb") as stream:
             values = tomllib.load(stream)
+    except FileNotFoundError:
+        names = [file.name for file in sorted(shipped("benchmarks").glob("*.toml"))]
+        raise unknown("benchmark file", str(path), [f"benchmarks/{name}" for name in names]) from None
     except OSError as error:
         raise UsageError(f"Benchmark file {path} cannot be read: {error.strerror}.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: not a TOML file: {error}.") from error
     values.setdefault("name", path.stem)
-    return fill(Benchmark, values, str(path))
+    return values
+
+
+def load_benchmark(path: Path) -> Benchmark:
+    """Read a benchmark file.
+
+    Raises:
+        UsageError: it is not there, is not TOML, or has a key or value that is not allowed.
+    """
+    return fill(Benchmark, read_benchmark(path), str(path))
+
+
+def parse_value(text: str) -> Any:
+    """A flag's value as TOML would read it: `8`, `0.1`, `true`, `[64, 32]`; `64,32` is a list, else text."""
+    for candidate in (text, f"[{text}]") if "," in text else (text,):
+        try:
+            return tomllib.loads(f"value = {candidate}")["value"]
+        except tomllib.TOMLDecodeError:
+            continue
+    return text

@@ -11,7 +11,7 @@ from mtlbench.load import Prepared
 from mtlbench.metrics import score_task
 from mtlbench.results import Scores
 from mtlbench.schema import Schema
-from mtlbench.train.loop import Checkpoint, Trained
+from mtlbench.train.loop import Trained
 from mtlbench.train.matrices import Matrices
 from mtlbench.train.stack import Blueprint, Stack
 
@@ -35,17 +35,14 @@ def score_test(
         assert outcome.deployable is not None
         stack = Stack(blueprint, [outcome.replica], device)
         test = Matrices.of(split, stack.layout, device)
-        scored: dict[int, NDArray[np.float32]] = {}  # by step: a checkpoint may serve several tasks
-
-        def at(checkpoint: Checkpoint) -> NDArray[np.float32]:
-            if checkpoint.step not in scored:
-                stack.load([checkpoint.weights])
-                scored[checkpoint.step] = stack.predict(test)[0].numpy()
-            return scored[checkpoint.step]  # (row, task of this model)
-
+        checkpoints = {c.step: c for c in (outcome.deployable, *outcome.best.values())}
+        predicted: dict[int, NDArray[np.float32]] = {}  # step -> (row, task of this model)
+        for step, checkpoint in checkpoints.items():
+            stack.load([checkpoint.weights])
+            predicted[step] = stack.predict(test)[0].numpy()
         for i, k in enumerate(outcome.replica.tasks):
-            score[names[k]] = at(outcome.deployable)[:, i]
-            score_best[names[k]] = at(outcome.best[k])[:, i]
+            score[names[k]] = predicted[outcome.deployable.step][:, i]
+            score_best[names[k]] = predicted[outcome.best[k].step][:, i]
     return Scores(
         cluster=np.asarray(split.cluster),
         label={name: np.asarray(split.labels[:, k]) for k, name in enumerate(names)},

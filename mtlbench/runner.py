@@ -25,11 +25,10 @@ from mtlbench.load import Prepared, open_prepared
 from mtlbench.methods import METHODS
 from mtlbench.methods.base import Method
 from mtlbench.registry import lookup
-from mtlbench.results import FORMAT, Result, read_result
+from mtlbench.results import FORMAT, Result, Scores, read_result
+from mtlbench.schema import Schema
 from mtlbench.train.loop import REVISION, Trained, train
 from mtlbench.train.stack import Blueprint
-
-BASELINE = "single-task"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,28 +41,25 @@ class Outcome:
     reason: str = ""
 
 
-def plan(benchmark: Benchmark, prepared: Prepared, baseline: bool = True) -> list[list[RunSpec]]:
-    """The runs of a benchmark, one list of seeds an arm, the single-task baseline first where it is missing.
+def plan(benchmark: Benchmark, schema: Schema, fingerprint: str) -> list[list[RunSpec]]:
+    """The runs of a benchmark, one list of seeds an arm.
 
     Raises:
         UsageError: an unknown method, balancer, task or option.
     """
     for name in benchmark.family.tasks:
-        if name not in prepared.schema.task_names:
-            raise unknown("task in family.tasks:", name, prepared.schema.task_names)
-    arms = list(benchmark.run)
-    if baseline and not any(arm.method == BASELINE for arm in arms):
-        arms.insert(0, Arm(method=BASELINE))
+        if name not in schema.task_names:
+            raise unknown("task in family.tasks:", name, schema.task_names)
     planned: list[list[RunSpec]] = []
-    for arm in arms:
-        specs = [_resolve(arm, benchmark, prepared, seed) for seed in benchmark.seed_numbers]
+    for arm in benchmark.run:
+        specs = [_resolve(arm, benchmark, schema, fingerprint, seed) for seed in benchmark.seed_numbers]
         if specs in planned:
             raise UsageError(f"{benchmark.name}: {arm.method} with {arm.balancer} stands there twice.")
         planned.append(specs)
     return planned
 
 
-def _resolve(arm: Arm, benchmark: Benchmark, prepared: Prepared, seed: int) -> RunSpec:
+def _resolve(arm: Arm, benchmark: Benchmark, schema: Schema, fingerprint: str, seed: int) -> RunSpec:
     """Fill in all options, so that the identity names every number that matters."""
     method: type[Method] = lookup(METHODS, arm.method, "method").load()
     config = fill(method.Config, arm.method_options, f"options of {arm.method}")
@@ -73,9 +69,9 @@ def _resolve(arm: Arm, benchmark: Benchmark, prepared: Prepared, seed: int) -> R
     options = fill(
         balancer.Config, {} if method.per_task else arm.balancer_options, f"options of {arm.balancer}"
     )
-    balancer(prepared.schema.task_names, options)  # refuses weights of tasks that are not there
+    balancer(schema.task_names, options)  # refuses weights of tasks that are not there
     return RunSpec(
-        fingerprint=prepared.fingerprint,
+        fingerprint=fingerprint,
         method=arm.method,
         method_options=asdict(config),
         balancer=name,
@@ -86,9 +82,9 @@ def _resolve(arm: Arm, benchmark: Benchmark, prepared: Prepared, seed: int) -> R
     )
 
 
-def finished(home: Home, prepared: Prepared, spec: RunSpec) -> Result | None:
+def finished(home: Home, dataset: str, spec: RunSpec) -> Result | None:
     """The result of that very run, if it is there and whole."""
-    folder = home.runs(prepared.name) / spec.hash
+    folder = home.runs(dataset) / spec.hash
     result = read_result(folder)
     return result if result is not None and (folder / "scores.npz").is_file() else None
 
@@ -170,6 +166,7 @@ def _finish(
         "simulated": prepared.simulated,
         "run": spec.to_json(),
         "tasks": list(names),
+        "schema": prepared.schema.to_json(),
         "metrics": tables,
         "warnings": _warnings(scores),
         "costs": _costs(blueprint, trained, evaluation_seconds),
@@ -208,7 +205,7 @@ def _finish(
     return Outcome(spec, "done", Result(target, data))
 
 
-def _warnings(scores: Any) -> list[str]:
+def _warnings(scores: Scores) -> list[str]:
     """What a reader must know before believing the scores."""
     constant = [f"{task}: all predictions are the same number" for task in constant_tasks(scores)]
     return constant + [f"{a} and {b}: identical predictions" for a, b in identical_tasks(scores)]

@@ -1,4 +1,4 @@
-"""Ways to turn the task losses into one update, one file each. Targets are strings: listing loads no torch."""
+"""Ways to turn task losses into one update, one file each. Targets are strings: listing loads no torch."""
 
 from mtlbench.registry import Entry
 

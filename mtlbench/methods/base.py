@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits, mse_loss
 
 from mtlbench.schema import Field, Schema, Task
 
@@ -129,7 +129,7 @@ class Method(nn.Module):
         known = labels.nan_to_num()
         means = []
         for k, task in enumerate(self.tasks):
-            loss = F.binary_cross_entropy_with_logits if self.kinds[task] == "binary" else F.mse_loss
+            loss = binary_cross_entropy_with_logits if self.kinds[task] == "binary" else mse_loss
             each = loss(outputs[task][:, 0], known[:, k], reduction="none")  # (batch,)
             means.append((each * defined[:, k]).sum() / defined[:, k].sum().clamp(min=1))
         return torch.stack(means)

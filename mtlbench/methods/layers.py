@@ -28,7 +28,7 @@ class Dropout(nn.Module):
 
 
 def mlp(input_dim: int, dims: Sequence[int], config: NetworkConfig, outputs: int = 0) -> nn.Sequential:
-    """Hidden layers of widths `dims` (linear, layer norm, ReLU, dropout), then `outputs` linear ones if any."""
+    """Hidden layers of widths `dims` (linear, norm, ReLU, dropout), then a linear layer of `outputs`."""
     layers: list[nn.Module] = []
     for width in dims:
         layers.append(nn.Linear(input_dim, width))

@@ -8,7 +8,7 @@ For task k, with experts f_i, gate g^k and tower h^k:
     y_k = h^k( sum_i g^k(x)_i f_i(x) ),    g^k(x) = softmax(W_gk x)
 
 Departs from the paper: x is the concatenated field embeddings, which all tasks share; experts are normalised.
-The paper's sizes: num_experts = 8, one layer of 16 (synthetic data); the defaults here are the tool's small nets.
+The paper's synthetic experiments use 8 experts of one layer of 16; the defaults are the tool's small nets.
 """
 
 from collections.abc import Sequence

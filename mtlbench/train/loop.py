@@ -1,12 +1,11 @@
 """The training loop: all replicas of a stack, step by step, until each has stopped.
 
-Validation is scored a few times an epoch. Two kinds of checkpoint are kept a replica: the deployable one, at
-the evaluation that maximises `mean_k M_k / delta_k` (M the primary metric of task k, delta the smallest effect
+Validation is scored a few times an epoch. Two kinds of checkpoint are kept a replica: the deployable one,
+at the evaluation that maximises `mean_k M_k / delta_k` (M the primary metric of task k, delta the smallest effect
 that matters), and per task the one that is best for that task alone, so that tasks which peak at different
 times are not mistaken for tasks that interfere.
 """
 
-import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -118,6 +117,7 @@ def train(
     schedule = Schedule.of(len(data), settings)
     outcomes = {replica: Trained(replica) for replica in replicas}
     losses: list[Tensor] = []
+    unreported = 0
 
     for step in range(1, schedule.total + 1):
         epoch, place = divmod(step - 1, schedule.steps)
@@ -125,8 +125,10 @@ def train(
             order = torch.stack([_order(r.seed, epoch, len(data)) for r in stack.replicas])
         rows = order[:, place * schedule.batch : (place + 1) * schedule.batch].to(device)
         losses.append(_step(stack, balancer, optimiser, data.batch(rows), step))
-        if step % REPORT_STEPS == 0:
-            progress(REPORT_STEPS * schedule.batch * len(stack.replicas))
+        unreported += rows.numel()
+        if step % REPORT_STEPS == 0 or step in schedule.evaluations:
+            progress(unreported)
+            unreported = 0
         if step not in schedule.evaluations:
             continue
 
@@ -213,6 +215,6 @@ def _primary(task: Task, label: NDArray[np.float32], score: NDArray[np.float32])
     """The task's primary metric on the rows where it is defined; 0 where validation cannot tell."""
     defined = ~np.isnan(label)
     try:
-        return getattr(metrics, task.metric)(label[defined], score[defined])
+        return float(getattr(metrics, task.metric)(label[defined], score[defined]))
     except UndefinedMetric:
         return 0.0

@@ -1,4 +1,4 @@
-"""Adam over a stack: elementwise, so one fused step serves all replicas; embeddings get their gradient by rows."""
+"""Adam over a stack: elementwise, so one fused step serves all replicas; embeddings learn by rows."""
 
 from collections.abc import Sequence
 
@@ -39,7 +39,8 @@ class StackedAdam:
             index: (replica, table, batch, column) flat rows of the tables, from `Stack.look_up`.
             embedded: (replica, table, batch, column, dim) leaves with their gradient.
         """
-        assert self.tables.grad is not None and embedded.grad is not None
+        assert self.tables.grad is not None
+        assert embedded.grad is not None
         gradient = self.tables.grad.zero_().flatten(end_dim=2)  # (flat row, dim), a view
         flat = index.flatten()
         if self.settings.weight_decay:

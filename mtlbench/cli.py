@@ -1,0 +1,335 @@
+"""The command line: a command parses, calls one function, prints. Nothing heavy loads before it is needed."""
+
+import errno
+import json
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any
+
+import typer
+
+from mtlbench import __version__
+from mtlbench.errors import MtlbenchError, UsageError
+from mtlbench.home import Home
+
+app = typer.Typer(
+    name="mtlbench",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Does one multi-task model beat your single-task models? Which tasks gain, which lose, "
+    "how sure is that, and what does it cost?",
+    epilog="Start here: [bold]mtlbench prepare shop[/bold], then [bold]mtlbench run --method mmoe[/bold].",
+)
+
+
+class Device(StrEnum):
+    """Where to train."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
+class Kind(StrEnum):
+    """What can be listed."""
+
+    METHODS = "methods"
+    BALANCERS = "balancers"
+    DATASETS = "datasets"
+    BENCHMARKS = "benchmarks"
+
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else on stdout.")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"mtlbench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an error; goes before the command.")
+    ] = False,
+) -> None:
+    pass  # main() looks for --debug itself, since the error reaches it and not this function
+
+
+def _complete_dataset(incomplete: str) -> list[str]:
+    from mtlbench.data import DATASETS
+
+    return [name for name in DATASETS if name.startswith(incomplete)]
+
+
+def _complete_method(incomplete: str) -> list[str]:
+    from mtlbench.methods import METHODS
+
+    return [name for name in METHODS if name.startswith(incomplete)]
+
+
+def _complete_balancer(incomplete: str) -> list[str]:
+    from mtlbench.balancing import BALANCERS
+
+    return [name for name in BALANCERS if name.startswith(incomplete)]
+
+
+@app.command()
+def prepare(
+    dataset: Annotated[
+        str,
+        typer.Argument(help="Which one; see `mtlbench list datasets`.", autocompletion=_complete_dataset),
+    ],
+    source: Annotated[
+        Path | None, typer.Option(help="The raw file, if you have it: .csv, .csv.gz or .zip.")
+    ] = None,
+    users: Annotated[str | None, typer.Option(help="How many users to take, or `all`.")] = None,
+    negatives: Annotated[int | None, typer.Option(help="Sampled negatives for each positive.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Of the drawing of negatives (and of a simulator).")
+    ] = None,
+    knobs: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KNOB=VALUE", help="Another setting of this dataset; repeatable."),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option("--as", metavar="NAME", help="Keep it under another name.")
+    ] = None,
+    force: Annotated[bool, typer.Option(help="Replace what is prepared under that name.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Bring a dataset from its raw file to training matrices, once."""
+    from mtlbench import render
+    from mtlbench.prepare import prepare as prepare_dataset
+    from mtlbench.prepare import summary
+
+    flags = {"users": users, "negatives": negatives, "seed": seed}
+    options = {key: value for key, value in flags.items() if value is not None} | _assignments(knobs)
+    with render.stages() as progress:
+        prepared = prepare_dataset(
+            Home.find(),
+            dataset,
+            source=source,
+            options=options,
+            force=force,
+            name=name,
+            report=render.say,
+            progress=progress,
+        )
+    if as_json:
+        _print_json(summary(prepared))
+    else:
+        render.prepared(summary(prepared))
+
+
+@app.command()
+def run(
+    benchmark: Annotated[
+        Path | None, typer.Argument(help="A benchmark file; see `mtlbench list benchmarks`.")
+    ] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="A prepared dataset; the most recent one if not given.")
+    ] = None,
+    methods: Annotated[
+        list[str] | None,
+        typer.Option("--method", help="A method to train; repeatable.", autocompletion=_complete_method),
+    ] = None,
+    balancer: Annotated[
+        str | None,
+        typer.Option(
+            help="How task losses are weighed.  [default: equal]", autocompletion=_complete_balancer
+        ),
+    ] = None,
+    seeds: Annotated[int | None, typer.Option(help="Seeds 0 to N-1.  [default: 5]", min=1)] = None,
+    device: Annotated[Device, typer.Option(help="Where to train.")] = Device.AUTO,
+    epochs: Annotated[int | None, typer.Option(help="At most so many.  [default: 4]", min=1)] = None,
+    batch_rows: Annotated[int | None, typer.Option(help="Rows a step.  [default: 512]", min=1)] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Of Adam.  [default: 0.003]")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="method.KEY=VALUE",
+            help="An option of the methods (method.KEY) or the balancer (balancer.KEY); repeatable.",
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes on a CPU.  [default: one a core]", min=1)
+    ] = None,
+    force: Annotated[bool, typer.Option(help="Train again what already has a result.")] = False,
+    no_baseline: Annotated[
+        bool, typer.Option("--no-baseline", help="Do not add the single-task baseline.")
+    ] = False,
+    no_track: Annotated[bool, typer.Option("--no-track", help="Write nothing to MLflow.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Train methods and their single-task baseline over seeds; say which tasks gain and which lose."""
+    from mtlbench import render
+    from mtlbench.config import Benchmark, fill, read_benchmark
+    from mtlbench.experiment import Execution, with_options
+    from mtlbench.experiment import run as run_experiment
+
+    if benchmark is None and not methods:
+        raise UsageError(
+            "Nothing to run. Name a method: mtlbench run --method mmoe, "
+            "or a benchmark file: mtlbench run benchmarks/demo.toml"
+        )
+    if benchmark is not None and (methods or balancer):
+        raise UsageError(f"Give {benchmark}, or --method and --balancer, not both: the file names them.")
+    values = read_benchmark(benchmark) if benchmark else {}
+    if methods:
+        values["run"] = [{"method": method, "balancer": balancer or "equal"} for method in methods]
+    flags = {"epochs": epochs, "batch_rows": batch_rows, "learning_rate": learning_rate}
+    values["training"] = {
+        **values.get("training", {}),
+        **{key: value for key, value in flags.items() if value is not None},
+    }
+    values.update(
+        {key: value for key, value in (("dataset", dataset), ("seeds", seeds)) if value is not None}
+    )
+    chosen = fill(Benchmark, values, str(benchmark or "mtlbench run"))
+    if not no_baseline:
+        chosen = chosen.with_baseline()
+    document = run_experiment(
+        Home.find(),
+        with_options(chosen, _assignments(settings)),
+        Execution(device=device, workers=workers, force=force, track=not no_track),
+        say=render.say,
+        bar=render.grid,
+    )
+    _show(document, as_json)
+    if any(one["status"] == "failed" for one in document["runs"]):
+        raise typer.Exit(1)
+
+
+@app.command()
+def compare(
+    benchmark: Annotated[
+        Path | None, typer.Argument(help="A benchmark file: compare its runs, with its family.")
+    ] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="Whose results; of the newest result if not given.")
+    ] = None,
+    alpha: Annotated[float, typer.Option(help="Error rate of the whole family.", min=1e-6, max=0.5)] = 0.05,
+    delta: Annotated[
+        float | None,
+        typer.Option(help="Smallest effect that matters.  [default: 0.001 AUC, 0.005 R2]", min=0),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Say again which tasks gain and which lose, from results/ alone; trains nothing, needs no data."""
+    from mtlbench import render
+    from mtlbench.config import load_benchmark
+    from mtlbench.experiment import compare_stored
+
+    chosen = load_benchmark(benchmark).with_baseline() if benchmark else None
+    document = compare_stored(Home.find(), chosen, dataset or "", render.say, alpha=alpha, delta=delta)
+    _show(document, as_json)
+
+
+@app.command(name="list")
+def list_(
+    kind: Annotated[Kind, typer.Argument(help="What to list.")],
+    as_json: Json = False,
+) -> None:
+    """List what can be named: methods, balancers, datasets, benchmarks."""
+    from mtlbench.catalogue import catalogue
+
+    rows = catalogue(kind, Home.find())
+    if as_json:
+        _print_json(rows)
+    else:
+        from mtlbench import render
+
+        render.catalogue(rows)
+
+
+@app.command()
+def ui(
+    port: Annotated[int, typer.Option(help="Port on this machine.", min=1, max=65535)] = 5000,
+    no_open: Annotated[bool, typer.Option("--no-open", help="Do not open a browser.")] = False,
+) -> None:
+    """Browse the runs in MLflow; Ctrl-C ends it."""
+    from mtlbench import render
+    from mtlbench.ui import serve
+
+    raise typer.Exit(serve(Home.find(), port, not no_open, render.say))
+
+
+def _show(document: Mapping[str, Any], as_json: bool) -> None:
+    if as_json:
+        _print_json(document)
+    else:
+        from mtlbench import render
+
+        render.verdicts(document)
+
+
+def _print_json(document: Any) -> None:
+    typer.echo(json.dumps(document, indent=1, allow_nan=False))
+
+
+def _assignments(given: list[str] | None) -> dict[str, str]:
+    """KEY=VALUE options as a dict."""
+    pairs = {}
+    for text in given or []:
+        key, equals, value = text.partition("=")
+        if not equals or not key.strip():
+            raise UsageError(f"--set {text}: write it as KEY=VALUE.")
+        pairs[key.strip()] = value.strip()
+    return pairs
+
+
+class _Terminated(BaseException):
+    """SIGTERM, raised so that worker processes and scratch folders are cleaned up on the way out."""
+
+
+def _terminate(signum: int, frame: FrameType | None) -> None:
+    raise _Terminated
+
+
+def main() -> None:
+    """The `mtlbench` command: what a user can mend is said in a sentence, with its own exit code."""
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        app()
+    except _Terminated:
+        _stop("Terminated. What had finished is kept; the same command goes on from there.", 143)
+    except KeyboardInterrupt:
+        _stop("Interrupted. What had finished is kept; the same command goes on from there.", 130)
+    except BrokenPipeError:  # the reader of our output has left: `mtlbench list methods | head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+    except Exception as error:
+        if "--debug" in sys.argv:
+            raise
+        if isinstance(error, MtlbenchError):
+            _stop(f"Error: {error}", error.exit_code)
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            _stop(
+                f"Error: no space left on the disk of {Home.find().root}. Nothing is damaged: free some "
+                "space (or set MTLBENCH_HOME to a folder on another disk) and give the same command again.",
+                1,
+            )
+        _stop(
+            f"Internal error: {type(error).__name__}: {error}\n"
+            "This is a bug of mtlbench. `mtlbench --debug ...` shows where.",
+            1,
+        )
+
+
+def _stop(message: str, code: int) -> None:
+    print(message, file=sys.stderr)  # noqa: T201  (no Rich: it may be what failed)
+    sys.exit(code)

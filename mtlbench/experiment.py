@@ -1,0 +1,237 @@
+"""The main job as one call: train what is missing, compare, write down. `run` and `compare` are this."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, fields, replace
+from typing import Any, Protocol
+
+from mtlbench.balancing import BALANCERS
+from mtlbench.compare import Comparison, compare
+from mtlbench.config import Benchmark, RunSpec, parse_value
+from mtlbench.errors import DataError, UsageError, unknown
+from mtlbench.home import Home
+from mtlbench.launch import cores, launch
+from mtlbench.load import Prepared, open_prepared, prepared_names
+from mtlbench.methods import METHODS
+from mtlbench.registry import lookup
+from mtlbench.report import document
+from mtlbench.results import Result, read_result
+from mtlbench.runner import Outcome, finished, pick_device, plan, rows_to_train
+from mtlbench.schema import Schema
+
+Say = Callable[[str], None]
+"""Takes one line for people."""
+
+
+class Bar(Protocol):
+    """Progress of a grid."""
+
+    def rows(self, rows: int) -> None:
+        """So many more rows have been trained on."""
+
+    def ended(self, outcome: Outcome) -> None:
+        """A run is done, or has failed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Execution:
+    """How to run, as opposed to what: nothing here changes a number.
+
+    Attributes:
+        device: auto, cpu or cuda.
+        workers: processes on a CPU; None means one a core.
+        force: train again what already has a result.
+        track: write to MLflow.
+    """
+
+    device: str = "auto"
+    workers: int | None = None
+    force: bool = False
+    track: bool = True
+
+
+def run(
+    home: Home,
+    benchmark: Benchmark,
+    execution: Execution,
+    say: Say,
+    bar: Callable[[int, int], AbstractContextManager[Bar]],
+) -> dict[str, Any]:
+    """Train and evaluate each run of the benchmark that has no result yet, then compare all of them.
+
+    Args:
+        home: where data and results lie.
+        benchmark: what to run; no dataset named means the most recently prepared one.
+        execution: how.
+        say: told what is going on.
+        bar: shows progress, given the number of runs to do and the rows that they take at the most.
+
+    Returns:
+        The `run --json` document.
+    """
+    device = pick_device(execution.device)
+    prepared = open_dataset(home, benchmark.dataset, say)
+    planned = plan(benchmark, prepared.schema, prepared.fingerprint)
+    outcomes: dict[str, Outcome] = {}
+    for spec in (spec for arm in planned for spec in arm):
+        result = None if execution.force else finished(home, prepared.name, spec)
+        if result is not None:
+            outcomes[spec.hash] = Outcome(spec, "reused", result)
+    missing = [[spec for spec in arm if spec.hash not in outcomes] for arm in planned]
+    if device.type == "cpu":  # seed by seed, so that an interrupted grid has something of every method
+        jobs = [[arm[i]] for i in range(max(map(len, missing))) for arm in missing if i < len(arm)]
+    else:
+        jobs = [arm for arm in missing if arm]
+    if jobs:
+        todo = [spec for job in jobs for spec in job]
+        with bar(len(todo), sum(rows_to_train(spec, prepared) for spec in todo)) as progress:
+
+            def on_outcomes(ended: Sequence[Outcome]) -> None:
+                for outcome in ended:
+                    outcomes[outcome.spec.hash] = outcome
+                    progress.ended(outcome)
+
+            workers = execution.workers or cores()
+            launch(home, prepared.name, jobs, device, workers, progress.rows, on_outcomes)
+    else:
+        say(f"Nothing to train: all {len(outcomes)} runs are done.")
+    ordered = [outcomes[spec.hash] for arm in planned for spec in arm]
+    written = document(home, prepared.manifest, ordered, _compare(ordered, prepared.schema, benchmark))
+    if execution.track:
+        _track(home, benchmark.name, ordered, written, say)
+    return written
+
+
+def compare_stored(
+    home: Home,
+    benchmark: Benchmark | None,
+    dataset: str,
+    say: Say,
+    *,
+    alpha: float = 0.05,
+    delta: float | None = None,
+) -> dict[str, Any]:
+    """The same document from `results/` alone: no data, no training.
+
+    Of the dataset's results the newest fingerprint counts; with a benchmark its runs, else every run with the
+    training settings of the newest one.
+    """
+    results = stored(home, dataset or (benchmark.dataset if benchmark else ""), say)
+    newest = results[0]
+    schema = Schema.from_json(newest.data["schema"])
+    same = {
+        r.path.name: r for r in results if r.data["run"]["fingerprint"] == newest.data["run"]["fingerprint"]
+    }
+    if benchmark is not None:
+        planned = plan(benchmark, schema, str(newest.data["run"]["fingerprint"]))
+        specs = [spec for arm in planned for spec in arm]
+        absent = [spec for spec in specs if spec.hash not in same]
+        if absent:
+            say(
+                f"{len(absent)} of the {len(specs)} runs of {benchmark.name} have no result yet: mtlbench run"
+            )
+        outcomes = [Outcome(spec, "reused", same[spec.hash]) for spec in specs if spec.hash in same]
+    else:
+        alike = [r for r in same.values() if r.data["run"]["training"] == newest.data["run"]["training"]]
+        if len(alike) < len(results):
+            say(
+                f"{len(results) - len(alike)} results have other training settings or were made from an "
+                "earlier preparation; they are left out. Name a benchmark file to compare those."
+            )
+        outcomes = [Outcome(RunSpec.from_json(r.data["run"]), "reused", r) for r in alike]
+        outcomes.sort(key=lambda o: (o.spec.method, o.spec.balancer, o.spec.seed))
+    if not outcomes:
+        raise DataError("None of these runs has a result yet. Train them: mtlbench run")
+    compared = _compare(outcomes, schema, benchmark, alpha=alpha, delta=delta)
+    return document(home, newest.data, outcomes, compared)
+
+
+def with_options(benchmark: Benchmark, given: Mapping[str, str]) -> Benchmark:
+    """The benchmark with `method.KEY` and `balancer.KEY` set on every arm that has such an option.
+
+    Raises:
+        UsageError: no arm has it.
+    """
+    arms = list(benchmark.run)
+    for path, text in given.items():
+        kind, _, rest = path.partition(".")
+        key, _, inner = rest.partition(".")
+        if kind not in ("method", "balancer") or not key:
+            raise UsageError(
+                f"--set {path}={text}: begin with method. or balancer., e.g. method.dropout=0.1"
+            )
+        registry = METHODS if kind == "method" else BALANCERS
+        known: set[str] = set()
+        used = False
+        for i, arm in enumerate(arms):
+            options = {f.name for f in fields(lookup(registry, getattr(arm, kind), kind).load().Config)}
+            known |= options
+            if key in options:
+                used = True
+                old = dict(getattr(arm, f"{kind}_options"))
+                value = {**old.get(key, {}), inner: parse_value(text)} if inner else parse_value(text)
+                arms[i] = replace(arm, **{f"{kind}_options": {**old, key: value}})
+        if not used:
+            raise unknown(f"{kind} option", key, known)
+    return replace(benchmark, run=tuple(arms))
+
+
+def open_dataset(home: Home, name: str, say: Say) -> Prepared:
+    """The prepared dataset of that name; without a name the most recently prepared one, which is said.
+
+    Raises:
+        DataError: nothing is prepared; the message names the commands that do it.
+    """
+    if name:
+        return open_prepared(home, name)
+    names = prepared_names(home)
+    if not names:
+        raise DataError(
+            f"No dataset is prepared in {home.root}. Prepare one: mtlbench prepare shop (simulated, offline), "
+            "or mtlbench prepare taobao"
+        )
+    say(f"Dataset: {names[0]} (the most recently prepared; choose with --dataset)")
+    return open_prepared(home, names[0])
+
+
+def stored(home: Home, dataset: str, say: Say) -> list[Result]:
+    """All results of a dataset, the newest first; without a name, of the dataset that has the newest.
+
+    Raises:
+        DataError: there is none.
+    """
+    folders = sorted((home.results / "runs").glob(f"{dataset or '*'}/*/"))
+    results = [r for r in map(read_result, folders) if r is not None]
+    if not results:
+        of = f" of {dataset!r}" if dataset else ""
+        raise DataError(f"No results{of} in {home.results / 'runs'}. Train first: mtlbench run --method mmoe")
+    results.sort(key=lambda r: (str(r.data["finished_at"]), r.path.name), reverse=True)
+    name = str(results[0].data["dataset"])
+    if not dataset:
+        say(f"Dataset: {name} (the one with the newest result; choose with --dataset)")
+    return [r for r in results if r.data["dataset"] == name]
+
+
+def _compare(
+    outcomes: Sequence[Outcome],
+    schema: Schema,
+    benchmark: Benchmark | None,
+    **levels: Any,
+) -> Comparison:
+    tasks = benchmark.family.tasks if benchmark else ()
+    for name in tasks:
+        if name not in schema.task_names:
+            raise unknown("task in family.tasks:", name, schema.task_names)
+    results = [o.result for o in outcomes if o.result is not None]
+    return compare(results, schema, family_tasks=tasks or None, **levels)
+
+
+def _track(
+    home: Home, benchmark: str, outcomes: Sequence[Outcome], written: dict[str, Any], say: Say
+) -> None:
+    """Write to MLflow; whatever goes wrong there is said and costs nothing else."""
+    from mtlbench.tracking import track
+
+    results = [o.result for o in outcomes if o.result is not None]
+    if results:
+        track(home, written["dataset"], benchmark or None, results, written)

@@ -1,0 +1,278 @@
+"""What people read in a terminal: Rich tables and progress. The one file that builds Rich output."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from mtlbench.experiment import Bar
+    from mtlbench.runner import Outcome
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+STYLES = {"POSITIVE": "bold green", "NEGATIVE": "bold red", "EQUIVALENT": "cyan", "INCONCLUSIVE": "yellow"}
+SECONDS_WITHOUT_BAR = 2.0
+
+
+def say(line: str) -> None:
+    """One line for people, to stderr."""
+    err.print(escape(line))
+
+
+class _Rate(ProgressColumn):
+    """Units a second, since the stage began."""
+
+    def render(self, task: Task) -> Text:
+        """Such as 52,310/s."""
+        return Text(f"{task.speed:,.0f}/s" if task.speed else "", style="dim")
+
+
+def _bar() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=30),
+        TextColumn("{task.percentage:>3.0f}%"),
+        _Rate(),
+        TimeRemainingColumn(elapsed_when_finished=True),
+        console=err,
+        transient=True,
+    )
+
+
+class _Stages:
+    """A bar for the stage at hand; where no terminal is, nothing (each stage ends with a line of its own)."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._stage = ""
+        self._task: Any = None
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        """`done` of `total` units of the stage are behind us; total 0 means that nobody knows."""
+        if stage != self._stage:
+            if self._task is not None:
+                self._progress.remove_task(self._task)
+            self._stage, self._task = stage, self._progress.add_task(stage, total=total or None)
+        self._progress.update(self._task, completed=done, total=total or None)
+
+
+@contextmanager
+def stages() -> Iterator[_Stages]:
+    """Progress of the stages of a preparation."""
+    with _bar() as progress:
+        yield _Stages(progress)
+
+
+class _Grid:
+    """A bar over the rows of a whole grid, and a line for each run that ends."""
+
+    def __init__(self, progress: Progress, runs: int, rows: int) -> None:
+        self._progress, self._runs, self._done = progress, runs, 0
+        self._began = time.perf_counter()
+        self._task = progress.add_task(self._title(), total=rows)
+
+    def _title(self) -> str:
+        return f"Training, {self._done} of {self._runs} runs done, rows"
+
+    def rows(self, rows: int) -> None:
+        """So many more rows have been trained on."""
+        self._progress.advance(self._task, rows)
+
+    def ended(self, outcome: "Outcome") -> None:
+        """A run is done, or has failed."""
+        self._done += 1
+        spec = outcome.spec
+        self._progress.update(self._task, description=self._title())
+        if outcome.status == "failed":
+            say(f"FAILED {spec.method}, seed {spec.seed}: {outcome.reason}")
+        elif not err.is_terminal:
+            spent = time.perf_counter() - self._began
+            say(f"[{self._done}/{self._runs}] {spec.method}, seed {spec.seed}: done after {spent:.0f} s")
+
+
+@contextmanager
+def grid(runs: int, rows: int) -> "Iterator[Bar]":
+    """Progress of a grid of runs that takes so many rows at the most."""
+    with _bar() as progress:
+        yield _Grid(progress, runs, rows)
+
+
+def prepared(summary: Mapping[str, Any]) -> None:
+    """What lies in a prepared dataset."""
+    tasks = list(summary["splits"]["train"]["positives"])
+    table = Table(title=f"{summary['dataset']}{' (simulated)' if summary['simulated'] else ''}")
+    table.add_column("split")
+    for head in ("rows", "users", *tasks):
+        table.add_column(head, justify="right")
+    for name, split in summary["splits"].items():
+        counts = (split["rows"], split["clusters"], *(split["positives"][task] for task in tasks))
+        table.add_row(name, *(f"{count:,}" for count in counts))
+    out.print(table)
+    out.print(f"{summary['path']}, fingerprint {summary['fingerprint'][:12]}")
+    out.print("Next: mtlbench run --method mmoe")
+
+
+def catalogue(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Names with what they are, one a row; columns that nothing fills are left out."""
+    table = Table(box=None, pad_edge=False)
+    heads = [h for h in (rows[0] if rows else ()) if any(row[h] for row in rows)]
+    for head in heads:
+        table.add_column(head, no_wrap=head == "name", style="bold" if head == "name" else "")
+    for row in rows:
+        cells = ("yes" if row[h] is True else "" if row[h] is False else str(row[h]) for h in heads)
+        table.add_row(*map(escape, cells))
+    out.print(table)
+
+
+def verdicts(document: Mapping[str, Any]) -> None:
+    """The table that the tool exists for, a row a task, a column a method; then what it cost."""
+    if document["comparisons"]:
+        out.print(_verdict_table(document))
+        for line in _legend(document):
+            out.print(line)
+        out.print(_cost_table(document))
+    else:
+        out.print(_metric_table(document))
+    for line in remarks(document):
+        out.print(f"[yellow]Note:[/yellow] {escape(line)}")
+
+
+def _title(document: Mapping[str, Any]) -> str:
+    return document["dataset"] + (" (SIMULATED data)" if document["simulated"] else "")
+
+
+def _verdict_table(document: Mapping[str, Any]) -> Table:
+    comparisons = document["comparisons"]
+    arms = document["family"]["arms"]
+    table = Table(title=f"Gain over {document['family']['baseline']} on {_title(document)}", show_lines=True)
+    table.add_column("task", style="bold", no_wrap=True)
+    table.add_column(document["family"]["baseline"], justify="right")
+    for arm in arms:
+        table.add_column(arm, justify="right")
+    for task in document["family"]["tasks"]:
+        cells = {c["arm"]: c for c in comparisons if c["task"] == task}
+        first = cells[arms[0]]
+        table.add_row(
+            task,
+            f"{first['metric'].upper()}\n{_figure(first['baseline_value'])}",
+            *(_cell(cells[a]) for a in arms),
+        )
+    return table
+
+
+def _cell(comparison: Mapping[str, Any]) -> Text:
+    """Gain, interval, verdict; on simulated data what was planted."""
+    verdict = comparison["verdict"]
+    lines = [verdict.replace("_", " ")]
+    if verdict == "NEGATIVE" and comparison["equivalent"]:
+        lines = ["NEGATIVE,", "negligible"]
+    if "truth" in comparison:
+        lines.append(f"truth: {comparison['truth']}")
+    figures = _figure(comparison["gain"], sign=True)
+    if comparison["interval"]:
+        low, high = comparison["interval"]
+        figures += f"\n{_figure(low, sign=True)}..{_figure(high, sign=True)}"
+    return Text.assemble(figures, "\n", ("\n".join(lines), STYLES.get(verdict, "dim")))
+
+
+def _figure(value: float | None, *, sign: bool = False) -> str:
+    return "undefined" if value is None else f"{value:{'+' if sign else ''}.4f}"
+
+
+def _legend(document: Mapping[str, Any]) -> list[str]:
+    first, family = document["comparisons"][0], document["family"]
+    detectable = [c["minimum_detectable_effect"] for c in document["comparisons"]]
+    known = sorted(value for value in detectable if value is not None)
+    lines = [
+        f"Gain, 95 % interval over {first['seeds']} seeds and {first['clusters']:,} test users, verdict: "
+        f"Holm over a family of {family['size']}, alpha {family['alpha']:g}, smallest effect that matters "
+        f"{first['delta']:g} {first['delta_unit'].upper()}."
+    ]
+    if known:
+        lines.append(
+            f"Smallest gain that this could have called (power .80): {known[0]:.4f} to {known[-1]:.4f}. "
+            "All methods untuned: default settings."
+        )
+    return lines
+
+
+def _cost_table(document: Mapping[str, Any]) -> Table:
+    """What each method costs, against the sum of the single-task models."""
+    table = Table(title="Cost a seed (ratio to the sum of the single-task models)", box=None, pad_edge=False)
+    table.add_column("method", style="bold")
+    for head in ("parameters", "rows/s", "wall seconds"):
+        table.add_column(head, justify="right")
+    kinds = (("parameters", ",.0f"), ("rows_per_second", ",.0f"), ("wall_seconds", ",.1f"))
+    single = next((s["costs"] for s in document["summaries"] if s["costs"]), None)
+    if single is not None:
+        cells = (_cost(single[kind]["single_task"], form) for kind, form in kinds)
+        table.add_row(f"{document['family']['baseline']}, sum", *cells)
+    for summary in document["summaries"]:
+        cells = (
+            f"{_cost(summary['costs'][kind]['method'], form)} ({_cost(summary['costs'][kind]['ratio'], '.2f')}x)"
+            for kind, form in kinds
+        )
+        table.add_row(summary["arm"], *cells)
+    return table
+
+
+def _cost(value: float | None, form: str) -> str:
+    return "?" if value is None else format(value, form)
+
+
+def _metric_table(document: Mapping[str, Any]) -> Table:
+    """Where there is nothing to compare with: the test metrics, mean over seeds."""
+    runs = [run for run in document["runs"] if run["status"] != "failed"]
+    table = Table(title=f"Test metrics on {_title(document)}, mean over seeds (nothing to compare with)")
+    table.add_column("task", style="bold")
+    methods = list(dict.fromkeys((run["method"], run["balancer"]) for run in runs))
+    for method, balancer in methods:
+        table.add_column(method if balancer == "equal" else f"{method} + {balancer}", justify="right")
+    for task in document["tasks"]:
+        metric = "r2" if task["kind"] == "regression" else "auc"
+        row = []
+        for arm in methods:
+            mine = [
+                r["metrics"]["test"][task["name"]][metric]
+                for r in runs
+                if (r["method"], r["balancer"]) == arm
+            ]
+            known = [value for value in mine if value is not None]
+            row.append(f"{sum(known) / len(known):.4f} {metric.upper()}" if known else "undefined")
+        table.add_row(task["name"], *row)
+    return table
+
+
+def remarks(document: Mapping[str, Any]) -> list[str]:
+    """What a reader must know before believing the table."""
+    lines = []
+    failed = [run for run in document["runs"] if run["status"] == "failed"]
+    if failed:
+        reasons = "; ".join(dict.fromkeys(run["reason"] for run in failed))
+        lines.append(f"{len(failed)} of {len(document['runs'])} runs failed: {reasons}")
+    seesaws = [s["arm"] for s in document["summaries"] if s["verdict"] == "SEESAW"]
+    if seesaws:
+        lines.append(f"SEESAW: {', '.join(seesaws)} help some tasks at the cost of others.")
+    seeds = min((c["seeds"] for c in document["comparisons"]), default=0)
+    size = document["family"]["size"]
+    if 5 <= seeds < 10 and size > 1:
+        lines.append(
+            f"{seeds} seeds are few for a family of {size}: --seeds 10 sees smaller effects."
+        )
+    lines += dict.fromkeys(c["reason"] for c in document["comparisons"] if "reason" in c)
+    lines += dict.fromkeys(
+        f"{run['method']}, seed {run['seed']}: {warning}"
+        for run in document["runs"]
+        for warning in run["warnings"]
+    )
+    if document["simulated"]:
+        lines.append("simulated data: these figures say how well the tool finds what was planted, no more.")
+    return lines

@@ -1,0 +1,41 @@
+"""Inputs for a method without a dataset."""
+
+import torch
+
+from mtlbench.methods.base import Inputs, InputSpec, Method, NetworkConfig
+from mtlbench.schema import Field, Task
+
+SPEC = InputSpec(
+    categorical=(
+        Field(name="user", kind="categorical", vocabulary="user"),
+        Field(name="item", kind="categorical", vocabulary="item"),
+    ),
+    sequences=(Field(name="past", kind="sequence", vocabulary="item", length=3),),
+    numeric=4,
+)
+TASKS = (Task(name="click"), Task(name="buy"), Task(name="rating", kind="regression"))
+
+
+def toy_inputs(
+    rows: int = 5, *, dim: int = 2, tables: int = 1, spec: InputSpec = SPEC, seed: int = 0
+) -> Inputs:
+    """Random embeddings and numbers in the shapes of the contract."""
+    draw = torch.Generator().manual_seed(seed)
+    positions = sum(f.length for f in spec.sequences)
+    mask = (torch.rand(rows, positions, generator=draw) < 0.6).float()
+    return Inputs(
+        spec,
+        torch.randn(tables, rows, len(spec.categorical), dim, generator=draw),
+        torch.randn(tables, rows, positions, dim, generator=draw),
+        mask,
+        torch.randn(rows, spec.numeric, generator=draw),
+    )
+
+
+def build(
+    cls: type[Method], tasks: tuple[Task, ...] = TASKS, spec: InputSpec = SPEC, **options: object
+) -> Method:
+    """The method with small layers and weights of a fixed seed."""
+    config: NetworkConfig = cls.Config(**{"embedding_dim": 2, "network": (6, 5), "tower": (4,), **options})  # type: ignore[arg-type]
+    torch.manual_seed(0)
+    return cls(spec, tasks, config)
