@@ -1,0 +1,86 @@
+"""The detectable effect against simulated power, and the sizes that reach it."""
+
+import math
+
+import numpy as np
+import pytest
+from statsmodels.stats.power import TTestPower
+
+from mtlbench.statistics.power import clusters_needed, minimum_detectable_effect, power, seeds_needed
+from mtlbench.statistics.variance import Estimate, p_value, two_way
+from tests.statistics.simulate import table
+
+
+def satterthwaite(estimate: Estimate) -> float:
+    return estimate.df
+
+
+@pytest.mark.parametrize("alpha", [0.05, 0.05 / 12, 0.05 / 40])
+@pytest.mark.parametrize("seeds", [5, 10, 200])
+def test_power_equals_statsmodels(alpha: float, seeds: int) -> None:
+    """Of a paired t test; an effect of d standard deviations is d sqrt(n) standard errors."""
+    peer = TTestPower().power(3.5 / math.sqrt(seeds), seeds, alpha, alternative="two-sided")
+    assert power(3.5, 1.0, seeds - 1, alpha) == pytest.approx(peer, abs=1e-6)
+
+
+@pytest.mark.parametrize("df", [1.0, 3.7, 9.0, 1e3, 1e7])
+@pytest.mark.parametrize("alpha", [0.05, 0.05 / 40])
+def test_the_detectable_effect_has_power_80(df: float, alpha: float) -> None:
+    effect = minimum_detectable_effect(0.02, df, alpha)
+    assert power(effect, 0.02, df, alpha) == pytest.approx(0.80, abs=1e-6)
+    assert minimum_detectable_effect(0.04, df, alpha) == pytest.approx(2 * effect)
+
+
+def test_the_detectable_effect_with_many_degrees_of_freedom_is_the_textbooks() -> None:
+    """(1.960 + 0.8416) standard errors."""
+    assert minimum_detectable_effect(1.0, 1e8, 0.05) == pytest.approx(2.8016, abs=1e-4)
+
+
+@pytest.mark.parametrize(("s_a", "s_b"), [(1.0, 0.0), (0.3, 1.0), (0.1, 2.0)])
+def test_simulated_power_at_the_detectable_effect_is_80(s_a: float, s_b: float) -> None:
+    """With the true components; estimating them, Satterthwaite's t is right to a few hundredths."""
+    clusters, seeds, s_e = 60, 10, 1.0
+    residual = s_e**2 / (seeds * clusters)
+    truth = Estimate(0.0, s_a**2 / seeds + residual, s_b**2 / clusters + residual, residual, seeds, clusters)
+    effect = minimum_detectable_effect(truth.se, truth.df, 0.05)
+    rng = np.random.default_rng(3)
+    estimates = [two_way(effect + table(rng, clusters, seeds, s_a, s_b, s_e)) for _ in range(1000)]
+    called = np.mean([e.gain > 0 and p_value(e, e.df) <= 0.05 for e in estimates])
+    assert called == pytest.approx(0.80, abs=0.045)
+
+
+def test_without_error_everything_is_detectable_and_without_degrees_nothing_is_known() -> None:
+    assert minimum_detectable_effect(0.0, 4.0, 0.05) == 0.0
+    assert math.isnan(minimum_detectable_effect(math.nan, 4.0, 0.05))
+    assert math.isnan(minimum_detectable_effect(1.0, math.nan, 0.05))
+    assert math.isnan(minimum_detectable_effect(1.0, 0.05, 0.05 / 40))
+
+
+def test_a_huge_effect_is_certain() -> None:
+    for df in (4.0, 7.3, 30.0, 1e6):
+        assert power(1e6, 1.0, df, 0.05 / 40) == pytest.approx(1.0, abs=1e-6)
+
+
+@pytest.mark.parametrize("delta", [0.5, 1.0, 3.0])
+def test_the_fewest_seeds_are_enough_and_one_less_is_not(delta: float) -> None:
+    e = Estimate(gain=0.0, seed=0.5, user=0.02, residual=0.01, seeds=5, clusters=100)
+    seeds = seeds_needed(e, delta, 0.05, satterthwaite)
+    assert seeds is not None
+    for number, enough in ((seeds, True), (seeds - 1, False)):
+        expected = e.resized(number, 100)
+        assert (power(delta, expected.se, expected.df, 0.05) >= 0.80) is enough
+
+
+def test_no_number_is_enough_where_the_other_noise_is_too_large() -> None:
+    """Infinitely many seeds leave the users' noise, infinitely many users the seeds'."""
+    users = Estimate(gain=0.0, seed=0.02, user=0.5, residual=0.01, seeds=5, clusters=100)
+    assert seeds_needed(users, 1.0, 0.05, satterthwaite) is None
+    assert clusters_needed(users, 1.0, 0.05, satterthwaite) is not None
+    seeds = Estimate(gain=0.0, seed=0.5, user=0.02, residual=0.01, seeds=5, clusters=100)
+    assert clusters_needed(seeds, 1.0, 0.05, satterthwaite) is None
+
+
+def test_the_least_number_is_not_undercut() -> None:
+    e = Estimate(gain=0.0, seed=1e-6, user=1e-6, residual=1e-7, seeds=5, clusters=100)
+    assert seeds_needed(e, 1.0, 0.05, satterthwaite, least=5) == 5
+    assert clusters_needed(e, 1.0, 0.05, satterthwaite, least=30) == 30
