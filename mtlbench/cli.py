@@ -292,23 +292,27 @@ def _assignments(given: list[str] | None) -> dict[str, str]:
     return pairs
 
 
-class _Terminated(BaseException):
-    """SIGTERM, raised so that worker processes and scratch folders are cleaned up on the way out."""
+class _Stopped(BaseException):
+    """SIGINT or SIGTERM, raised so that worker processes and scratch folders are cleaned up on the way out.
+
+    Not KeyboardInterrupt: typer would end the program on it without a word.
+    """
 
 
-def _terminate(signum: int, frame: FrameType | None) -> None:
-    raise _Terminated
+def _stopped(signum: int, frame: FrameType | None) -> None:
+    raise _Stopped(signum)
 
 
 def main() -> None:
     """The `mtlbench` command: what a user can mend is said in a sentence, with its own exit code."""
-    signal.signal(signal.SIGTERM, _terminate)
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, _stopped) for number in numbers]
     try:
         app()
-    except _Terminated:
-        _stop("Terminated. What had finished is kept; the same command goes on from there.", 143)
-    except KeyboardInterrupt:
-        _stop("Interrupted. What had finished is kept; the same command goes on from there.", 130)
+    except _Stopped as stop:
+        number = signal.Signals(stop.args[0])
+        how = "Interrupted" if number == signal.SIGINT else "Terminated"
+        _stop(f"{how}. What had finished is kept; the same command goes on from there.", 128 + number)
     except BrokenPipeError:  # the reader of our output has left: `mtlbench list methods | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
@@ -328,6 +332,9 @@ def main() -> None:
             "This is a bug of mtlbench. `mtlbench --debug ...` shows where.",
             1,
         )
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
 
 
 def _stop(message: str, code: int) -> None:

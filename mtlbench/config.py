@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_origin
 
 from mtlbench.errors import UsageError, unknown
 from mtlbench.home import shipped
@@ -135,8 +135,14 @@ def fill(cls: type[T], values: Mapping[str, Any], where: str) -> T:
     from pydantic import TypeAdapter, ValidationError
 
     _refuse_unknown(cls, values, where)
+    types = {f.name: f.type for f in fields(cls)}  # type: ignore[arg-type]
+    alone = (int, float)  # `network = 64` means `network = [64]`
+    given = {
+        name: [value] if get_origin(types[name]) is tuple and isinstance(value, alone) else value
+        for name, value in values.items()
+    }
     try:
-        return TypeAdapter(cls).validate_python(dict(values))
+        return TypeAdapter(cls).validate_python(given)
     except ValidationError as error:
         raise UsageError(f"{where}: {_sentence(error)}") from error
 

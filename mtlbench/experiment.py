@@ -157,9 +157,7 @@ def with_options(benchmark: Benchmark, given: Mapping[str, str]) -> Benchmark:
         kind, _, rest = path.partition(".")
         key, _, inner = rest.partition(".")
         if kind not in ("method", "balancer") or not key:
-            raise UsageError(
-                f"--set {path}={text}: begin with method. or balancer., e.g. method.dropout=0.1"
-            )
+            raise UsageError(f"--set {path}={text}: begin with method. or balancer., e.g. method.dropout=0.1")
         registry = METHODS if kind == "method" else BALANCERS
         known: set[str] = set()
         used = False
@@ -200,7 +198,7 @@ def stored(home: Home, dataset: str, say: Say) -> list[Result]:
     Raises:
         DataError: there is none.
     """
-    folders = sorted((home.results / "runs").glob(f"{dataset or '*'}/*/"))
+    folders = sorted((home.results / "runs").glob(f"{dataset or '*'}/[!.]*/"))
     results = [r for r in map(read_result, folders) if r is not None]
     if not results:
         of = f" of {dataset!r}" if dataset else ""

@@ -87,7 +87,9 @@ class _Pool:
         process = self._context.Process(
             target=_worker, args=(number, self._home, self._dataset, inbox, self._reports), daemon=True
         )
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited: Ctrl-C is the parent's business
         process.start()
+        signal.signal(signal.SIGINT, before)
         return process, inbox
 
     def work(
@@ -133,8 +135,7 @@ class _Pool:
 
 
 def _worker(number: int, home: Home, dataset: str, inbox: Any, reports: Any) -> None:
-    """A worker process: do what comes in until ended. Ctrl-C is the parent's business."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """A worker process: do what comes in until ended."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     unreported = 0
 

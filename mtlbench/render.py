@@ -264,9 +264,7 @@ def remarks(document: Mapping[str, Any]) -> list[str]:
     seeds = min((c["seeds"] for c in document["comparisons"]), default=0)
     size = document["family"]["size"]
     if 5 <= seeds < 10 and size > 1:
-        lines.append(
-            f"{seeds} seeds are few for a family of {size}: --seeds 10 sees smaller effects."
-        )
+        lines.append(f"{seeds} seeds are few for a family of {size}: --seeds 10 sees smaller effects.")
     lines += dict.fromkeys(c["reason"] for c in document["comparisons"] if "reason" in c)
     lines += dict.fromkeys(
         f"{run['method']}, seed {run['seed']}: {warning}"

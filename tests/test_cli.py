@@ -1,0 +1,282 @@
+"""The command line, as a user meets it: output, exit codes, and what a newcomer gets wrong."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mtlbench.cli import app, main
+from mtlbench.home import Home
+from mtlbench.load import Prepared
+from tests.conftest import write_prepared
+
+COMMANDS = ("prepare", "run", "compare", "list", "ui")
+QUICK = ("--epochs", "1", "--batch-rows", "64", "--set", "method.network=4", "--workers", "1", "--no-track")
+
+
+@dataclass(frozen=True)
+class Answer:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+Command = Callable[..., Answer]
+
+
+@pytest.fixture
+def mtlbench(home: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Run the command in this process, with a fresh home."""
+    monkeypatch.setenv("MTLBENCH_HOME", str(home.root))
+    monkeypatch.chdir(home.root)
+
+    def call(*args: str) -> Answer:
+        monkeypatch.setattr(sys, "argv", ["mtlbench", *args])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        written = capsys.readouterr()
+        return Answer(int(stop.value.code or 0), written.out, written.err)
+
+    return call
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(mtlbench: Command, command: str) -> None:
+    answer = mtlbench(command, "--help")
+    assert answer.code == 0
+    assert "Usage" in answer.out
+
+
+def test_these_are_all_commands_and_the_readme_names_them() -> None:
+    names = {c.name or getattr(c.callback, "__name__", "") for c in app.registered_commands}
+    assert names == set(COMMANDS)
+    readme = (Path(__file__).parent.parent / "README.md").read_text()
+    assert all(f"mtlbench {name}" in readme for name in names)
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = (
+        "import sys; sys.argv = ['mtlbench', '--help']\n"
+        "from mtlbench.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'polars', 'mlflow', 'numpy', 'scipy', 'pydantic', 'sklearn', 'pandas'}\n"
+        "print('LOADED', sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "LOADED []" in done.stdout
+
+
+def test_listing_loads_no_torch() -> None:
+    code = (
+        "import sys; sys.argv = ['mtlbench', 'list', 'methods']\n"
+        "from mtlbench.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "print('LOADED', sorted({'torch', 'polars', 'mlflow'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "LOADED []" in done.stdout
+
+
+@pytest.mark.parametrize("kind", ["methods", "balancers", "datasets", "benchmarks"])
+def test_lists_have_a_name_and_a_summary(mtlbench: Command, kind: str) -> None:
+    rows = mtlbench("list", kind, "--json").json
+    assert rows
+    assert all(row["name"] and row["summary"] for row in rows)
+    assert rows[0]["name"] in mtlbench("list", kind).out
+
+
+def test_the_main_job_on_a_toy(mtlbench: Command, toy: Prepared) -> None:
+    answer = mtlbench("run", "--method", "hard-sharing", "--seeds", "5", "--json", *QUICK)
+    assert answer.code == 0
+    document = answer.json
+    assert answer.err.splitlines()[0].startswith("Dataset: toy")
+    assert document["dataset"] == "toy"
+    assert document["simulated"] is True
+    assert [(r["method"], r["seed"]) for r in document["runs"]] == [
+        (method, seed) for method in ("single-task", "hard-sharing") for seed in range(5)
+    ]
+    for run in document["runs"]:
+        assert run["status"] == "done"
+        assert (toy.path.parents[2] / run["result"]).is_file()
+        assert set(run["metrics"]["test"]) == {"click", "buy", "rating"}
+    assert len(document["comparisons"]) == 3
+    needed = {
+        "method", "balancer", "baseline", "task", "metric", "gain", "se", "df", "variance", "interval",
+        "p_value", "adjusted_p_value", "adjusted_interval", "alpha", "delta", "delta_unit", "family_size",
+        "verdict", "material", "equivalent", "equivalence_p", "minimum_detectable_effect", "seeds",
+        "clusters", "tuned",
+    }  # fmt: skip
+    for comparison in document["comparisons"]:
+        assert needed <= set(comparison)
+        assert set(comparison["variance"]) == {"seed", "user", "residual"}
+    (summary,) = document["summaries"]
+    assert {"method", "balancer", "verdict", "harmed_tasks", "costs"} <= set(summary)
+
+
+def test_again_trains_nothing_and_says_the_same(mtlbench: Command, toy: Prepared) -> None:
+    args = ("run", "--method", "mmoe", "--seeds", "5", *QUICK)
+    first, again = mtlbench(*args), mtlbench(*args)
+    assert first.code == again.code == 0
+    assert first.out == again.out
+    assert "Nothing to train" in again.err
+    documents = [mtlbench(*args, "--json").json, mtlbench("compare", "--json").json]
+    assert {run["status"] for document in documents for run in document["runs"]} == {"reused"}
+    assert documents[0]["comparisons"] == documents[1]["comparisons"]
+
+
+def test_compare_needs_results_alone(mtlbench: Command, home: Home, toy: Prepared) -> None:
+    args = ("run", "--method", "mmoe", "--seeds", "5", *QUICK)
+    before = mtlbench(*args).out
+    (home.root / "datasets").rename(home.root / "gone")
+    answer = mtlbench("compare")
+    assert answer.code == 0
+    assert answer.out == before
+
+
+def test_the_table_says_simulated_and_untuned(mtlbench: Command, toy: Prepared) -> None:
+    out = " ".join(mtlbench("run", "--method", "mmoe", "--seeds", "5", *QUICK).out.split())
+    for words in ("SIMULATED", "untuned", "single-task", "mmoe", "rating", "wall seconds"):
+        assert words in out
+
+
+def test_a_benchmark_file_with_a_family(mtlbench: Command, toy: Prepared, home: Home) -> None:
+    (home.root / "grid.toml").write_text(
+        'dataset = "toy"\nseeds = [1, 2, 4, 5, 6]\n[training]\nepochs = 1\nbatch_rows = 64\n'
+        '[[run]]\nmethod = "mmoe"\nmethod_options = { num_experts = 2 }\n[family]\ntasks = ["buy"]\n'
+    )
+    document = mtlbench("run", "grid.toml", "--workers", "1", "--no-track", "--json").json
+    assert [c["task"] for c in document["comparisons"]] == ["buy"]
+    assert document["comparisons"][0]["family_size"] == 1
+    assert document["comparisons"][0]["seeds"] == 5
+    assert mtlbench("compare", "grid.toml", "--json").json["comparisons"] == document["comparisons"]
+
+
+def test_without_baseline_the_metrics_are_shown(mtlbench: Command, toy: Prepared) -> None:
+    answer = mtlbench("run", "--method", "mmoe", "--seeds", "1", "--no-baseline", *QUICK)
+    assert answer.code == 0
+    assert "AUC" in answer.out
+
+
+def test_a_failed_run_ends_with_1_and_its_reason(mtlbench: Command, toy: Prepared) -> None:
+    answer = mtlbench("run", "--method", "mmoe", "--seeds", "1", "--learning-rate", "1e30", *QUICK)
+    assert answer.code == 1
+    assert "finite" in answer.err
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "words"),
+    [
+        (("run",), 2, "mtlbench run --method mmoe"),
+        (("run", "--method", "mmeo"), 2, "Did you mean 'mmoe'?"),
+        (("run", "--method", "mmoe", "--dataset", "taobao"), 3, "mtlbench prepare taobao"),
+        (("run", "nothere.toml"), 2, "Known: benchmarks/demo.toml"),
+        (("run", "benchmarks/demo.toml", "--method", "mmoe"), 2, "not both"),
+        (("run", "--method", "mmoe", "--set", "method.expertz=3"), 2, "Unknown method option 'expertz'"),
+        (("run", "--method", "mmoe", "--set", "num_experts=3"), 2, "method.dropout=0.1"),
+        (("run", "--method", "mmoe", "--set", "num_experts"), 2, "KEY=VALUE"),
+        (("run", "--method", "mmoe", "--seeds", "0"), 2, "--seeds"),
+        (("run", "--method", "mmoe", "--learning-rate", "-1"), 2, "learning_rate = -1.0; above 0"),
+        (("run", "--method", "mmoe", "--device", "tpu"), 2, "tpu"),
+        (
+            ("run", "--method", "mmoe", "--balancer", "static", "--set", "balancer.weights.klick=2"),
+            2,
+            "click",
+        ),
+        (("compare",), 3, "mtlbench run"),
+        (("compare", "--dataset", "shop"), 3, "No results of 'shop'"),
+        (("prepare", "taobaoo"), 2, "Did you mean 'taobao'?"),
+        (("lst",), 2, "No such command"),
+    ],
+)
+def test_wrong_use_is_answered_in_a_sentence(
+    mtlbench: Command, toy: Prepared, args: tuple[str, ...], code: int, words: str
+) -> None:
+    answer = mtlbench(*args)
+    assert answer.code == code
+    assert words in " ".join(answer.err.split())
+    assert "Traceback" not in answer.err
+    assert not answer.out
+
+
+def test_nothing_prepared_names_the_commands(mtlbench: Command) -> None:
+    answer = mtlbench("run", "--method", "mmoe")
+    assert answer.code == 3
+    assert "mtlbench prepare shop" in answer.err
+
+
+def test_cuda_asked_for_and_absent(mtlbench: Command, toy: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    answer = mtlbench("run", "--method", "mmoe", "--device", "cuda")
+    assert answer.code == 2
+    assert "no CUDA device" in answer.err
+
+
+def test_an_internal_error_shows_no_traceback_unless_asked(
+    mtlbench: Command, toy: Prepared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*args: object, **kwargs: object) -> None:
+        raise KeyError("oops")
+
+    monkeypatch.setattr("mtlbench.experiment.run", broken)
+    answer = mtlbench("run", "--method", "mmoe")
+    assert answer.code == 1
+    assert "bug of mtlbench" in answer.err
+    monkeypatch.setattr(sys, "argv", ["mtlbench", "--debug", "run", "--method", "mmoe"])
+    with pytest.raises(KeyError, match="oops"):
+        main()
+
+
+def test_no_space_is_said(mtlbench: Command, toy: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*args: object, **kwargs: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("mtlbench.experiment.run", full)
+    answer = mtlbench("run", "--method", "mmoe")
+    assert answer.code == 1
+    assert "no space left" in answer.err
+    assert "Nothing is damaged" in answer.err
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_keeps_what_is_done_and_the_next_call_goes_on(
+    home: Home, number: signal.Signals, code: int
+) -> None:
+    write_prepared(home, rows=3000)
+    args = [sys.executable, "-m", "mtlbench", "run", "--method", "mmoe", "--seeds", "40", "--workers", "1"]
+    args += ["--epochs", "1", "--no-track", "--no-baseline"]
+    environment = {**os.environ, "MTLBENCH_HOME": str(home.root)}
+    process = subprocess.Popen(args, env=environment, stderr=subprocess.PIPE, text=True, cwd=home.root)
+    deadline = time.monotonic() + 60
+    while not list(home.runs("toy").glob("[!.]*/result.json")):
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == code
+    assert "goes on from there" in err
+    assert "Traceback" not in err
+    kept = len(list(home.runs("toy").glob("[!.]*/result.json")))
+    assert 0 < kept < 40
+    assert not list(home.runs("toy").glob(".*")), "half a run is left"
+    seeds = str(kept + 1)
+    again = subprocess.run(
+        [*args[:7], seeds, *args[8:], "--json"], env=environment, capture_output=True, text=True, check=True
+    )
+    statuses = [run["status"] for run in json.loads(again.stdout)["runs"]]
+    assert statuses.count("reused") >= kept - 1
+    assert statuses.count("failed") == 0

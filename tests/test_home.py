@@ -1,0 +1,56 @@
+"""Files and folders are whole or not there."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mtlbench.home import Home, atomic_folder, shipped, write_json
+
+
+def test_home_is_the_variable_else_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MTLBENCH_HOME", raising=False)
+    assert Home.find().root == tmp_path
+    monkeypatch.setenv("MTLBENCH_HOME", str(tmp_path / "elsewhere"))
+    assert Home.find().root == tmp_path / "elsewhere"
+
+
+def test_a_folder_appears_when_its_block_ends_well(tmp_path: Path) -> None:
+    target = tmp_path / "deep" / "set"
+    with atomic_folder(target) as folder:
+        (folder / "a").write_text("1")
+        assert not target.exists()
+    assert (target / "a").read_text() == "1"
+    with atomic_folder(target) as folder:
+        (folder / "b").write_text("2")
+    assert [file.name for file in target.iterdir()] == ["b"]
+    assert [entry.name for entry in target.parent.iterdir()] == ["set"], "scratch folders are left"
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_a_broken_block_leaves_what_was_there(tmp_path: Path, error: type[BaseException]) -> None:
+    target = tmp_path / "set"
+    with atomic_folder(target) as folder:
+        (folder / "a").write_text("1")
+    with pytest.raises(error), atomic_folder(target) as folder:  # noqa: PT012
+        (folder / "b").write_text("2")
+        raise error
+    assert [file.name for file in target.iterdir()] == ["a"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["set"]
+
+
+def test_json_is_replaced_whole_and_holds_no_nan(tmp_path: Path) -> None:
+    file = tmp_path / "x.json"
+    write_json(file, {"a": 1})
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(file, {"a": float("nan")})
+    assert json.loads(file.read_text()) == {"a": 1}
+    assert [entry.name for entry in tmp_path.iterdir()] == ["x.json"]
+
+
+def test_cards_and_benchmarks_come_with_the_program() -> None:
+    assert shipped("benchmarks", "demo.toml").is_file()
+    assert shipped("datasets", "taobao", "card.toml").is_file()

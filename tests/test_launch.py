@@ -1,0 +1,77 @@
+"""Worker processes: what they report, and what happens when one dies."""
+
+import multiprocessing as mp
+import os
+import signal
+
+import pytest
+import torch
+
+from mtlbench.config import Benchmark, RunSpec, fill
+from mtlbench.home import Home
+from mtlbench.launch import launch
+from mtlbench.load import Prepared
+from mtlbench.runner import Outcome, plan
+
+CPU = torch.device("cpu")
+
+
+def jobs_of(prepared: Prepared, seeds: int, **training: float) -> list[list[RunSpec]]:
+    values = {
+        "run": [{"method": "hard-sharing", "method_options": {"network": [4], "tower": []}}],
+        "training": {"epochs": 1, "batch_rows": 64, **training},
+        "seeds": seeds,
+    }
+    (arm,) = plan(fill(Benchmark, values, "x"), prepared.schema, prepared.fingerprint)
+    return [[spec] for spec in arm]
+
+
+def test_processes_give_what_one_process_gives(home: Home, toy: Prepared) -> None:
+    metrics: dict[int, dict[int, object]] = {}
+    for workers in (1, 2):
+        ended: list[Outcome] = []
+        rows: list[int] = []
+        launch(home, "toy", jobs_of(toy, 3), CPU, workers, rows.append, ended.extend)
+        assert {o.status for o in ended} == {"done"}
+        metrics[workers] = {o.spec.seed: o.result.data["metrics"] for o in ended if o.result}
+    assert metrics[1] == metrics[2]
+    assert not mp.active_children(), "workers are left behind"
+
+
+def test_a_run_that_fails_fails_alone(home: Home, toy: Prepared) -> None:
+    good, bad = jobs_of(toy, 1), jobs_of(toy, 1, learning_rate=1e30)
+    ended: list[Outcome] = []
+    launch(home, "toy", [*bad, *good], CPU, 1, lambda rows: None, ended.extend)
+    assert [o.status for o in ended] == ["failed", "done"]
+
+
+def test_a_worker_that_is_killed_takes_its_run_with_it_and_no_other(home: Home, toy: Prepared) -> None:
+    """The first run would never end; its worker is killed, as the kernel does when memory is short."""
+    endless = jobs_of(toy, 1, epochs=1_000_000, patience=1_000_000)
+    ended: list[Outcome] = []
+
+    def kill_the_endless(outcomes: list[Outcome]) -> None:
+        ended.extend(outcomes)
+        if len(ended) == 2:  # both short runs have gone through the other worker
+            victims = [p for p in mp.active_children() if p.pid]
+            os.kill(victims[0].pid or 0, signal.SIGKILL)
+            os.kill(victims[1].pid or 0, signal.SIGKILL)
+
+    launch(home, "toy", [*endless, *jobs_of(toy, 2)], CPU, 2, lambda rows: None, kill_the_endless)
+    assert [o.status for o in ended] == ["done", "done", "failed"]
+    assert "exit code -9" in ended[-1].reason
+    assert not mp.active_children()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_interrupt_ends_the_workers_and_keeps_what_is_done(
+    home: Home, toy: Prepared, workers: int
+) -> None:
+    def interrupt(outcomes: list[Outcome]) -> None:
+        raise KeyboardInterrupt
+
+    jobs = jobs_of(toy, 3)
+    with pytest.raises(KeyboardInterrupt):
+        launch(home, "toy", jobs, CPU, workers, lambda rows: None, interrupt)
+    assert not mp.active_children()
+    assert any((home.runs("toy") / spec.hash / "result.json").is_file() for job in jobs for spec in job)

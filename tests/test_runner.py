@@ -1,0 +1,157 @@
+"""From a benchmark to results on disk."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+
+from mtlbench.config import Benchmark, RunSpec, fill
+from mtlbench.errors import UsageError
+from mtlbench.home import Home
+from mtlbench.load import Prepared
+from mtlbench.metrics import score_task
+from mtlbench.results import read_result
+from mtlbench.runner import execute, finished, pick_device, plan, rows_to_train
+
+CPU = torch.device("cpu")
+
+
+def planned(prepared: Prepared, *arms: dict[str, Any], **values: Any) -> list[list[RunSpec]]:
+    values = {"training": {"epochs": 1, "batch_rows": 64}, "seeds": 1, **values, "run": list(arms)}
+    return plan(fill(Benchmark, values, "grid.toml"), prepared.schema, prepared.fingerprint)
+
+
+@pytest.mark.parametrize("method", ["single-task", "mmoe"])
+def test_a_result_holds_what_the_contract_says(home: Home, toy: Prepared, method: str) -> None:
+    ((spec,),) = planned(toy, {"method": method})
+    (outcome,) = execute(home, "toy", [spec], CPU, lambda rows: None)
+    assert outcome.status == "done"
+    folder = home.results / "runs" / "toy" / spec.hash
+    assert {file.name for file in folder.iterdir()} == {"result.json", "scores.npz", "weights.safetensors"}
+
+    data = json.loads((folder / "result.json").read_text())
+    assert RunSpec.from_json(data["run"]).hash == spec.hash == data["hash"]
+    test = toy.open_split("test")
+    with np.load(folder / "scores.npz", allow_pickle=False) as scores:
+        np.testing.assert_array_equal(scores["cluster"], test.cluster)
+        for k, task in enumerate(toy.schema.tasks):
+            label, score = scores[f"label/{task.name}"], scores[f"score/{task.name}"]
+            np.testing.assert_array_equal(label, test.labels[:, k])
+            assert score.dtype == scores[f"score_best/{task.name}"].dtype == np.float32
+            again = score_task(task.kind, label, score, scores["cluster"])
+            assert data["metrics"]["test"][task.name] == again
+        clicked = scores["label/click"] == 1
+        again = score_task(
+            "binary",
+            scores["label/buy"][clicked],
+            scores["score/buy"][clicked],
+            scores["cluster"][clicked],
+        )
+        assert data["metrics"]["test_given_click"] == {"buy": again}
+    assert data["costs"]["parameters"] == _stored_parameters(folder / "weights.safetensors")
+
+
+def _stored_parameters(file: Any) -> int:
+    with safe_open(file, "pt") as weights:
+        return sum(weights.get_tensor(name).numel() for name in weights.keys())  # noqa: SIM118
+
+
+def test_what_is_done_is_found_again_by_its_identity(home: Home, toy: Prepared) -> None:
+    ((spec,), (other,)) = planned(
+        toy, {"method": "mmoe"}, {"method": "mmoe", "method_options": {"num_experts": 2}}
+    )
+    assert finished(home, "toy", spec) is None
+    execute(home, "toy", [spec], CPU, lambda rows: None)
+    assert finished(home, "toy", spec) is not None
+    assert finished(home, "toy", other) is None
+
+
+def test_a_damaged_result_counts_as_none(home: Home, toy: Prepared) -> None:
+    ((spec,),) = planned(toy, {"method": "hard-sharing"})
+    execute(home, "toy", [spec], CPU, lambda rows: None)
+    folder = home.runs("toy") / spec.hash
+    (folder / "result.json").write_text('{"format": 1, "run"')
+    assert read_result(folder) is None
+    assert finished(home, "toy", spec) is None
+
+
+def test_the_same_run_twice_gives_the_same_scores(home: Home, toy: Prepared) -> None:
+    ((spec,),) = planned(toy, {"method": "mmoe", "method_options": {"dropout": 0.2}})
+    scores = []
+    for _ in range(2):
+        (outcome,) = execute(home, "toy", [spec], CPU, lambda rows: None)
+        assert outcome.result is not None
+        scores.append(outcome.result.scores())
+    for task in toy.schema.task_names:
+        np.testing.assert_array_equal(scores[0].score[task], scores[1].score[task])
+
+
+def test_a_run_that_diverges_fails_with_a_reason_and_leaves_nothing(home: Home, toy: Prepared) -> None:
+    ((spec,),) = planned(toy, {"method": "hard-sharing"}, training={"epochs": 1, "learning_rate": 1e30})
+    (outcome,) = execute(home, "toy", [spec], CPU, lambda rows: None)
+    assert outcome.status == "failed"
+    assert "finite" in outcome.reason
+    assert not (home.runs("toy") / spec.hash).exists()
+
+
+@pytest.mark.parametrize(
+    ("arm", "complaint"),
+    [
+        ({"method": "mmeo"}, "Unknown method 'mmeo'. Did you mean 'mmoe'?"),
+        ({"method": "mmoe", "balancer": "equall"}, "Unknown balancer 'equall'. Did you mean 'equal'?"),
+        ({"method": "mmoe", "method_options": {"experts": 3}}, "Did you mean 'num_experts'?"),
+        ({"method": "mmoe", "method_options": {"num_experts": 0}}, "num_experts = 0; at least 1"),
+        ({"method": "mmoe", "method_options": {"network": "wide"}}, "network = 'wide'"),
+        (
+            {"method": "mmoe", "balancer": "static", "balancer_options": {"weights": {"klick": 1}}},
+            "Did you mean 'click'?",
+        ),
+    ],
+)
+def test_what_nothing_has_is_refused_before_training(
+    toy: Prepared, arm: dict[str, Any], complaint: str
+) -> None:
+    with pytest.raises(UsageError) as error:
+        planned(toy, arm)
+    assert complaint in str(error.value)
+
+
+def test_an_arm_twice_and_a_task_unknown_are_refused(toy: Prepared) -> None:
+    with pytest.raises(UsageError, match="stands there twice"):
+        planned(toy, {"method": "mmoe"}, {"method": "mmoe"})
+    with pytest.raises(UsageError, match=r"'bye'.*Did you mean 'buy'"):
+        planned(toy, {"method": "mmoe"}, family={"tasks": ["bye"]})
+
+
+def test_a_balancer_has_nothing_to_do_where_each_task_has_a_model(toy: Prepared) -> None:
+    ((spec,),) = planned(toy, {"method": "single-task", "balancer": "static"})
+    assert spec.balancer == "equal"
+
+
+def test_rows_to_train_count_every_model(toy: Prepared) -> None:
+    ((single,), (shared,)) = planned(toy, {"method": "single-task"}, {"method": "mmoe"})
+    assert rows_to_train(shared, toy) == 600
+    assert rows_to_train(single, toy) == 3 * 600
+
+
+def test_cuda_asked_for_and_absent_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert pick_device("auto") == CPU
+    with pytest.raises(UsageError, match="no CUDA device"):
+        pick_device("cuda")
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+def test_a_gpu_stack_learns_what_the_cpu_learns(home: Home, toy: Prepared) -> None:
+    """All seeds in one stack on the GPU give the metrics that each gives alone on the CPU."""
+    (arm,) = planned(toy, {"method": "mmoe"}, seeds=3)
+    metrics = {}
+    for device in (CPU, torch.device("cuda")):
+        outcomes = execute(home, "toy", arm, device, lambda rows: None)
+        metrics[device.type] = [o.result.data["metrics"]["test"] for o in outcomes if o.result]
+    for cpu, cuda in zip(metrics["cpu"], metrics["cuda"], strict=True):
+        assert cpu["click"]["auc"] == pytest.approx(cuda["click"]["auc"], abs=2e-3)
