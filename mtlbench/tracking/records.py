@@ -1,0 +1,306 @@
+"""Results and verdicts as records: what each run in MLflow is called, holds and shows."""
+
+import json
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from hashlib import sha256
+from statistics import fmean
+from typing import Any
+
+from mtlbench.balancing import BALANCERS
+from mtlbench.config import TrainingSettings
+from mtlbench.methods import METHODS
+from mtlbench.registry import Entry
+from mtlbench.results import Result
+from mtlbench.schema import Schema
+
+NOTE = "mlflow.note.content"
+"""The tag that the UI shows as the description, in Markdown."""
+NOTE_LENGTH = 5000
+COLOUR = "mlflow.runColor"
+COST = "training_cost"  # sorts after `gain` and `test`, so charts do not begin with it
+
+
+COLOURS = ("#000000", "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
+"""Of the arms in charts, by their order; MLflow draws them at random. Source: Okabe and Ito, 2008."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """A run as it shall stand in the store.
+
+    Attributes:
+        key: what it is found by, among those of its benchmark and fingerprint.
+        name: what people read.
+        start: milliseconds.
+        end: milliseconds.
+        tags: brought up to date when they change.
+        params: options and settings, which never change.
+        metrics: name -> value; brought up to date when it changes.
+        curves: (name, step, value), written once.
+    """
+
+    key: str
+    name: str
+    start: int
+    end: int
+    tags: Mapping[str, str]
+    params: Mapping[str, str] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    curves: Sequence[tuple[str, int, float]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """A method with a balancer, all options and settings: its results by seed, its verdicts by task."""
+
+    key: str
+    name: str
+    colour: str
+    results: Sequence[Result]
+    comparisons: Mapping[str, Mapping[str, Any]]
+    summary: Mapping[str, Any]
+
+    @property
+    def run(self) -> Mapping[str, Any]:
+        """What ran, but for the seed."""
+        run: Mapping[str, Any] = self.results[0].data["run"]
+        return run
+
+
+def arms_of(results: Sequence[Result], document: Mapping[str, Any]) -> list[Arm]:
+    """The arms in the order of their first result, each with what the document says of it."""
+    by_key: dict[str, list[Result]] = {}
+    for result in results:
+        identity = {key: value for key, value in result.data["run"].items() if key != "seed"}
+        key = sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:20]
+        by_key.setdefault(key, []).append(result)
+    arms: list[Arm] = []
+    for key, group in by_key.items():
+        run = group[0].data["run"]
+        comparisons: dict[str, Mapping[str, Any]] = {}
+        for row in _about(run, document["comparisons"]):
+            comparisons.setdefault(str(row["task"]), row)
+        summary = next(iter(_about(run, document["summaries"])), {})
+        colour = COLOURS[len(arms) % len(COLOURS)]
+        arms.append(Arm(key, _name(run), colour, sorted(group, key=lambda r: r.seed), comparisons, summary))
+    return arms
+
+
+def _about(run: Mapping[str, Any], rows: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The rows of that method and balancer, and of those options where the rows name them."""
+    identity = ("method", "balancer", "method_options", "balancer_options")
+    return [row for row in rows if all(row.get(key, run[key]) == run[key] for key in identity)]
+
+
+def _name(run: Mapping[str, Any]) -> str:
+    """The method, the balancer if there is one to speak of, and every option that is not at its default."""
+    balanced = run["balancer"] != "equal"
+    changed = {
+        **_changed(run["method_options"], _defaults(METHODS, run["method"])),
+        **_changed(run["balancer_options"], _defaults(BALANCERS, run["balancer"])),
+        **_changed(run["training"], asdict(TrainingSettings())),
+    }
+    name = f"{run['method']} + {run['balancer']}" if balanced else str(run["method"])
+    return f"{name} ({', '.join(f'{k}={v}' for k, v in changed.items())})" if changed else name
+
+
+def _changed(options: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, str]:
+    usual = _flat(defaults)
+    return {key: value for key, value in _flat(options).items() if usual.get(key) != value}
+
+
+def _defaults(registry: Mapping[str, Entry], name: str) -> Mapping[str, Any]:
+    """Its options where nobody sets any; none where the name is no longer known."""
+    return asdict(registry[name].load().Config()) if name in registry else {}
+
+
+def benchmark_record(
+    benchmark: str, arms: Sequence[Arm], document: Mapping[str, Any], artifacts: Mapping[str, str]
+) -> Record:
+    """The run on top: every gain and the count of verdicts, so that its own page says what came out."""
+    results = [result for arm in arms for result in arm.results]
+    rows = [(arm, task, row) for arm in arms for task, row in arm.comparisons.items()]
+    verdicts = Counter(str(row["verdict"]).lower() for _, _, row in rows)
+    failed = sum(run["status"] == "failed" for run in document["runs"])
+    note = f"{len(arms)} methods, {len(results)} runs on {_dataset(document)}."
+    note += f" {failed} runs failed." if failed else ""
+    return Record(
+        key="benchmark",
+        name=f"{benchmark} (simulated)" if document["simulated"] else benchmark,
+        start=min(map(_start, results)),
+        end=max(map(_end, results)),
+        tags={"level": "benchmark", NOTE: _note(note, artifacts.get("verdicts.md") or _table(arms))},
+        metrics=_finite({metric("gain", f"{task} of {arm.name}"): row["gain"] for arm, task, row in rows})
+        | {metric("verdicts", name): float(number) for name, number in verdicts.items()},
+    )
+
+
+def arm_record(arm: Arm, document: Mapping[str, Any]) -> Record:
+    """A method with a balancer: means over its seeds, gains against the baseline, verdicts, costs."""
+    verdicts = {f"verdict.{task}": str(row["verdict"]) for task, row in arm.comparisons.items()}
+    if arm.summary.get("verdict"):
+        verdicts["verdict"] = str(arm.summary["verdict"])
+    ratios = {
+        metric(COST, f"{name}_ratio"): cost.get("ratio")
+        for name, cost in arm.summary.get("costs", {}).items()
+        if isinstance(cost, Mapping)
+    }
+    note = f"{arm.name} on {_dataset(document)}, mean over {len(arm.results)} seeds."
+    return Record(
+        key=arm.key,
+        name=arm.name,
+        start=min(map(_start, arm.results)),
+        end=max(map(_end, arm.results)),
+        tags={
+            "level": "method",
+            COLOUR: arm.colour,
+            "method": str(arm.run["method"]),
+            "balancer": str(arm.run["balancer"]),
+            "seeds": " ".join(str(result.seed) for result in arm.results),
+            **verdicts,
+            NOTE: _note(note, _table([arm])),
+        },
+        params=_params(arm.run),
+        metrics=_mean([_figures(result) for result in arm.results])
+        | _finite({metric("gain", task): row["gain"] for task, row in arm.comparisons.items()})
+        | _finite(ratios),
+    )
+
+
+def seed_record(arm: Arm, result: Result) -> Record:
+    """One seed: its test metrics, learning curves, settings and costs."""
+    data = result.data
+    simulated = " The data are simulated." if data["simulated"] else ""
+    return Record(
+        key=str(data["hash"]),
+        name=f"{arm.name} seed {result.seed}",
+        start=_start(result),
+        end=_end(result),
+        tags={
+            "level": "seed",
+            COLOUR: arm.colour,
+            "method": result.method,
+            "balancer": result.balancer,
+            "run_hash": str(data["hash"]),
+            "commit": str(data["commit"] or "unknown"),
+            "device": str(data["device"]),
+            **{f"version.{name}": str(version) for name, version in data["versions"].items()},
+            NOTE: _note(f"{arm.name} on {data['dataset']}, seed {result.seed}.{simulated}"),
+        },
+        params={**_params(data["run"]), "seed": str(result.seed)},
+        metrics=_figures(result),
+        curves=_curves(result),
+    )
+
+
+def columns(arms: Sequence[Arm]) -> list[str]:
+    """What a table of the arms shows: gains and verdicts, or the test metrics where nothing was compared."""
+    tasks = list(dict.fromkeys(task for arm in arms for task in arm.comparisons))
+    if not tasks:
+        primary = _primary(arms[0].results[0])
+        return [f"metrics.`{metric('test', task, name)}`" for task, name in primary.items()]
+    return [f"metrics.`{metric('gain', task)}`" for task in tasks] + [f"tags.`verdict.{t}`" for t in tasks]
+
+
+def _figures(result: Result) -> dict[str, float]:
+    """Every test metric that is defined, and the costs."""
+    tables = {
+        metric(table, task, name): value
+        for table, tasks in result.data["metrics"].items()
+        for task, metrics in tasks.items()
+        for name, value in metrics.items()
+    }
+    return _finite(tables | {metric(COST, name): value for name, value in result.data["costs"].items()})
+
+
+def _curves(result: Result) -> list[tuple[str, int, float]]:
+    """Train loss and primary validation metric of each task, at each evaluation."""
+    primary = _primary(result)
+    curves = []
+    for model in result.data["history"]:
+        for entry in model["evaluations"]:
+            values = {metric("train_loss", task): value for task, value in entry["train_loss"].items()}
+            for task, value in entry["validation"].items():
+                values[metric("validation", task, primary[task])] = value
+            curves += [(name, int(entry["step"]), value) for name, value in _finite(values).items()]
+    return curves
+
+
+def _primary(result: Result) -> dict[str, str]:
+    return {task.name: task.metric for task in Schema.from_json(result.data["schema"]).tasks}
+
+
+def _params(run: Mapping[str, Any]) -> dict[str, str]:
+    groups = {"method": "method_options", "balancer": "balancer_options", "training": "training"}
+    return {f"{group}.{k}": v for group, name in groups.items() for k, v in _flat(run[name]).items()}
+
+
+def _flat(options: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Nested options as `a.b` -> text."""
+    texts: dict[str, str] = {}
+    for key, value in options.items():
+        if isinstance(value, Mapping):
+            texts |= _flat(value, f"{prefix}{key}.")
+        else:
+            texts[prefix + key] = text(value)
+    return texts
+
+
+def text(value: Any) -> str:
+    """A value as a tag or parameter shows it, the same from Python and from JSON."""
+    if isinstance(value, list | tuple):
+        return " ".join(map(text, value))
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def metric(*parts: str) -> str:
+    """A metric's name; what MLflow refuses in one becomes a space."""
+    return "/".join(" ".join(re.sub(r"[^\w.\-:]+", " ", part).split()) for part in parts)
+
+
+def _finite(values: Mapping[str, Any]) -> dict[str, float]:
+    """Without what is undefined."""
+    return {k: float(v) for k, v in values.items() if v is not None and math.isfinite(v)}
+
+
+def _mean(seeds: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Mean over the seeds of what every one of them has."""
+    return {key: fmean(seed[key] for seed in seeds) for key in seeds[0] if all(key in seed for seed in seeds)}
+
+
+def _end(result: Result) -> int:
+    return int(datetime.fromisoformat(result.data["finished_at"]).timestamp() * 1000)
+
+
+def _start(result: Result) -> int:
+    return _end(result) - int(result.data["costs"]["wall_seconds"] * 1000)
+
+
+def _dataset(document: Mapping[str, Any]) -> str:
+    return f"{document['dataset']} (simulated data)" if document["simulated"] else str(document["dataset"])
+
+
+def _note(sentence: str, table: str = "") -> str:
+    whole = f"{sentence}\n\n{table}".strip()
+    return whole if len(whole) <= NOTE_LENGTH else sentence
+
+
+def _table(arms: Sequence[Arm]) -> str:
+    """Gains with 95 % intervals and verdicts, in Markdown."""
+    lines = ["| method | task | metric | gain | 95 % interval | verdict |", "|---|---|---|---|---|---|"]
+    for arm in arms:
+        for task, row in arm.comparisons.items():
+            gain = _number(row["gain"])
+            low, high = map(_number, row["interval"] or (None, None))
+            cells = [arm.name, task, row["metric"], gain, f"{low} to {high}", row["verdict"]]
+            lines.append(f"| {' | '.join(map(str, cells))} |")
+    return "\n".join(lines) if len(lines) > 2 else ""
+
+
+def _number(value: float | None) -> str:
+    return "?" if value is None else f"{value:+.4f}"
