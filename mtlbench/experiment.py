@@ -168,7 +168,8 @@ def with_options(benchmark: Benchmark, given: Mapping[str, str]) -> Benchmark:
                 used = True
                 old = dict(getattr(arm, f"{kind}_options"))
                 value = {**old.get(key, {}), inner: parse_value(text)} if inner else parse_value(text)
-                arms[i] = replace(arm, **{f"{kind}_options": {**old, key: value}})
+                new: dict[str, Any] = {f"{kind}_options": {**old, key: value}}
+                arms[i] = replace(arm, **new)
         if not used:
             raise unknown(f"{kind} option", key, known)
     return replace(benchmark, run=tuple(arms))
@@ -185,8 +186,8 @@ def open_dataset(home: Home, name: str, say: Say) -> Prepared:
     names = prepared_names(home)
     if not names:
         raise DataError(
-            f"No dataset is prepared in {home.root}. Prepare one: mtlbench prepare shop (simulated, offline), "
-            "or mtlbench prepare taobao"
+            f"No dataset is prepared in {home.root}. Prepare one: mtlbench prepare shop (simulated, "
+            "offline), or mtlbench prepare taobao"
         )
     say(f"Dataset: {names[0]} (the most recently prepared; choose with --dataset)")
     return open_prepared(home, names[0])

@@ -146,7 +146,7 @@ def verdicts(document: Mapping[str, Any]) -> None:
 
 
 def _title(document: Mapping[str, Any]) -> str:
-    return document["dataset"] + (" (SIMULATED data)" if document["simulated"] else "")
+    return f"{document['dataset']}{' (SIMULATED data)' if document['simulated'] else ''}"
 
 
 def _verdict_table(document: Mapping[str, Any]) -> Table:
@@ -216,10 +216,8 @@ def _cost_table(document: Mapping[str, Any]) -> Table:
         cells = (_cost(single[kind]["single_task"], form) for kind, form in kinds)
         table.add_row(f"{document['family']['baseline']}, sum", *cells)
     for summary in document["summaries"]:
-        cells = (
-            f"{_cost(summary['costs'][kind]['method'], form)} ({_cost(summary['costs'][kind]['ratio'], '.2f')}x)"
-            for kind, form in kinds
-        )
+        costs = [(summary["costs"][kind], form) for kind, form in kinds]
+        cells = (f"{_cost(c['method'], form)} ({_cost(c['ratio'], '.2f')}x)" for c, form in costs)
         table.add_row(summary["arm"], *cells)
     return table
 

@@ -1,9 +1,9 @@
 """The training loop: all replicas of a stack, step by step, until each has stopped.
 
 Validation is scored a few times an epoch. Two kinds of checkpoint are kept a replica: the deployable one,
-at the evaluation that maximises `mean_k M_k / delta_k` (M the primary metric of task k, delta the smallest effect
-that matters), and per task the one that is best for that task alone, so that tasks which peak at different
-times are not mistaken for tasks that interfere.
+at the evaluation that maximises `mean_k M_k / delta_k` (M the primary metric of task k, delta the smallest
+effect that matters), and per task the one that is best for that task alone, so that tasks which peak at
+different times are not mistaken for tasks that interfere.
 """
 
 import time
