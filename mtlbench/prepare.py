@@ -66,29 +66,29 @@ def prepare(
     recipe: Recipe = lookup(DATASETS, dataset, "dataset").load()
     settings = _settings(recipe, dataset, options or {})
     name = _checked_name(dataset, name)
-    command = f"mtlbench prepare {dataset} --source FILE"
+    command = f"mtlbench prepare {dataset} " + ("--users N" if recipe.simulated else "--source FILE")
+    says = Reporting(command, report, progress)
     if source is not None:
         if recipe.simulated:
             raise UsageError(f"Dataset {dataset!r} is simulated: it reads no --source. Leave it out.")
         check_file(source, command)
     card = read_card(dataset)
     raw = recipe.find(home, card, source)
-    if not force and (there := _same_as_there(home, name, dataset, recipe, settings, raw)):
+    if not force and (there := _same_as_there(home, name, dataset, recipe, settings, raw, says)):
         return there
 
-    says = Reporting(report, progress)
     started = time.monotonic()
     target = home.prepared(name)
     with _nothing_left(target.parent) as work, atomic_folder(target) as out, _plain_words(target):
         found = Raw(raw) if raw else recipe.fetch(home, card, settings, work, says)
-        sources = [describe(found.path, found.path.name)]
+        sources = [describe(found.path, says)]
         built = recipe.build(found, settings, work, out, says)
         guards = check(built, out, card, report)
         for split in SPLITS:
-            progress("scale", SPLITS.index(split), len(SPLITS))
             if split == "train":
                 mean, deviation = moments(built.numeric[split])
             scale(built.numeric[split], out / split / "numeric.npy", mean, deviation)
+            progress("scale", SPLITS.index(split) + 1, len(SPLITS))
         splits = {split: _counts(out / split, built) for split in SPLITS}
         plain = _plain(settings)
         write_json(
@@ -210,7 +210,7 @@ def _checked_name(dataset: str, name: str | None) -> str:
 
 
 def _same_as_there(
-    home: Home, name: str, dataset: str, recipe: Recipe, settings: Any, raw: Path | None
+    home: Home, name: str, dataset: str, recipe: Recipe, settings: Any, raw: Path | None, says: Reporting
 ) -> Prepared | None:
     """What is prepared under that name when it is what is asked for; None when nothing is.
 
@@ -228,7 +228,7 @@ def _same_as_there(
     ]
     if manifest["recipe"] != dataset:
         differences = [f"dataset {manifest['recipe']!r} (asked: {dataset!r})"]
-    elif raw is not None and not same(raw, manifest["sources"][0]):
+    elif raw is not None and not same(raw, manifest["sources"][0], says):
         differences.append(f"source {manifest['sources'][0]['name']} (asked: {raw.name}, other bytes)")
     if manifest["revision"] != recipe.revision:
         differences.append(f"recipe revision {manifest['revision']} (now {recipe.revision})")
@@ -258,14 +258,16 @@ def _counts(folder: Path, built: Built) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _nothing_left(folder: Path) -> Iterator[Path]:
-    """A scratch folder within `folder`, gone in the end; so is `folder` where nothing came of it."""
+    """A scratch folder within `folder`, gone in the end; so is what was made for it and stayed empty."""
+    made = [path for path in (folder, folder.parent) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with tempfile.TemporaryDirectory(prefix=".prepare-", dir=folder) as scratch:
             yield Path(scratch)
     finally:
         with contextlib.suppress(OSError):  # not empty: as it should be
-            folder.rmdir()
+            for path in made:
+                path.rmdir()
 
 
 @contextlib.contextmanager

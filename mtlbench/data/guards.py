@@ -98,11 +98,22 @@ def examine(built: Built, out: Path, card: Card) -> Findings:
         findings.lines.append(f"Constant fields: {', '.join(sorted(constant))}.")
     for one, other in findings.summary["identical_tasks"]:
         findings.lines.append(f"Tasks {one} and {other} are identical on every row.")
-    for entry in findings.summary["above"]:
-        findings.lines.append(
-            "{field} alone has AUC {auc:.3f} on {task} ({split}): {explained}".format(**entry)
-        )
+    findings.lines.extend(_explained(findings.summary["above"]))
     return findings
+
+
+def _explained(above: list[dict[str, Any]]) -> list[str]:
+    """One line an explanation: which readings it covers, each with its most extreme AUC."""
+    covered: dict[str, dict[str, float]] = {}
+    for entry in above:
+        names = covered.setdefault(entry["explained"], {})
+        name = f"{entry['field']} on {entry['task']}"
+        names[name] = max(names.get(name, 0.5), entry["auc"], key=lambda auc: abs(auc - 0.5))
+    return [
+        f"High alone: {', '.join(f'{name} {auc:.2f}' for name, auc in names.items())}. {why}"
+        for why, names in covered.items()
+        if why
+    ]
 
 
 def _judge(findings: Findings, card: Card, reading: Reading, split: SplitName, task: str, auc: float) -> None:

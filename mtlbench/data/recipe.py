@@ -23,8 +23,13 @@ class Progress(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Reporting:
-    """Where words and progress go; both are silent by default."""
+    """Where words and progress go, and what messages may advise.
 
+    Attributes:
+        command: that prepares this dataset anew from a better log or with other settings.
+    """
+
+    command: str
     report: Report = lambda line: None
     progress: Progress = lambda stage, done, total: None
 

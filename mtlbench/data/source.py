@@ -37,22 +37,30 @@ def check_file(path: Path, command: str) -> None:
         raise DataError(f"{path} cannot be opened ({error.strerror}). Give the raw log: {command}") from error
 
 
-def describe(path: Path, name: str) -> dict[str, Any]:
+def describe(path: Path, says: Reporting) -> dict[str, Any]:
     """What the manifest says of a source: its checksum, and by what it is known again quickly."""
-    status = path.stat()
+    status, digest, done = path.stat(), hashlib.sha256(), 0
     with path.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    return {"name": name, "bytes": status.st_size, "sha256": digest, "modified_ns": status.st_mtime_ns}
+        while chunk := stream.read(CHUNK):
+            digest.update(chunk)
+            done += len(chunk)
+            says.progress("checksum", done, status.st_size)
+    return {
+        "name": path.name,
+        "bytes": status.st_size,
+        "sha256": digest.hexdigest(),
+        "modified_ns": status.st_mtime_ns,
+    }
 
 
-def same(path: Path, described: dict[str, Any]) -> bool:
+def same(path: Path, described: dict[str, Any], says: Reporting) -> bool:
     """Whether `path` holds the bytes described; reads them only where its date has changed."""
     status = path.stat()
     if status.st_size != described["bytes"]:
         return False
     if status.st_mtime_ns == described["modified_ns"]:
         return True
-    return bool(describe(path, path.name)["sha256"] == described["sha256"])
+    return bool(describe(path, says)["sha256"] == described["sha256"])
 
 
 def unpack(path: Path, work: Path, says: Reporting) -> Path:
@@ -63,7 +71,7 @@ def unpack(path: Path, work: Path, says: Reporting) -> Path:
     """
     with path.open("rb") as stream:
         head = stream.read(4)
-    again = "Get the file again, then: mtlbench prepare taobao --source FILE"
+    again = f"Get the file again, then: {says.command}"
     if head[:1] == b"<":
         raise DataError(f"{path} is a web page, not a log (a download that asked to log in?). {again}")
     target = work / path.name.removesuffix(".gz").removesuffix(".zip")
@@ -76,16 +84,20 @@ def unpack(path: Path, work: Path, says: Reporting) -> Path:
             with (
                 path.open("rb") as packed,
                 zipfile.ZipFile(packed) as archive,
-                archive.open(_member(archive, path)) as stream,
+                archive.open(_member(archive, path, says.command)) as stream,
             ):
                 _copy(stream, target, packed, path.stat().st_size, says)
             return target
     except (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile) as error:
         raise DataError(f"{path} is cut short or damaged ({error}). {again}") from error
+    except (RuntimeError, NotImplementedError) as error:  # a password, or a packing that Python lacks
+        raise DataError(
+            f"{path} cannot be unpacked here ({error}). Unpack it by hand, then: {says.command}"
+        ) from error
     return path
 
 
-def _member(archive: zipfile.ZipFile, path: Path) -> zipfile.ZipInfo:
+def _member(archive: zipfile.ZipFile, path: Path, command: str) -> zipfile.ZipInfo:
     """The one CSV of the archive."""
     files = [m for m in archive.infolist() if not m.is_dir() and not m.filename.startswith("__MACOSX")]
     logs = [m for m in files if m.filename.lower().endswith(".csv")] or files
@@ -94,8 +106,7 @@ def _member(archive: zipfile.ZipFile, path: Path) -> zipfile.ZipInfo:
     if len(chosen) != 1:
         inside = ", ".join(m.filename for m in files) or "nothing"
         raise DataError(
-            f"{path} should hold one CSV, it holds {inside}. Unpack it and give the log: "
-            "mtlbench prepare taobao --source FILE"
+            f"{path} should hold one CSV, it holds {inside}. Unpack it and give the log: {command}"
         )
     return chosen[0]
 
@@ -145,8 +156,8 @@ def download(source: Source, folder: Path, dataset: str, says: Reporting) -> Pat
             scratch.unlink(missing_ok=True)
     tried = "\n".join(failures)
     raise DataError(
-        f"No address gave {source.file}:\n{tried}\nGet {source.file} by hand from {source.page}, then: "
-        f"mtlbench prepare {dataset} --source {source.file}"
+        f"No address gave {source.file}:\n{tried}\nGet {source.file} by hand from {source.page} (free, with "
+        f"an account), then: mtlbench prepare {dataset} --source {source.file}"
     )
 
 

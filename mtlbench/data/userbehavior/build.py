@@ -1,5 +1,7 @@
 """From a raw log to the matrices of train, validation and test."""
 
+import errno
+import shutil
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,6 +16,7 @@ from mtlbench.data.userbehavior.exposures import (
     TASKS,
     Exposures,
     Pool,
+    TooFewItems,
     draw,
     exposures,
     positives,
@@ -26,6 +29,8 @@ from mtlbench.load import SPLITS, SplitName
 from mtlbench.schema import Schema, Task
 
 REVISION = 1
+BYTES_A_ROW = 450
+"""On disk while the matrices are written: 240 of matrices, 112 of unscaled features, the rest Parquet."""
 
 SPLIT_DAYS: dict[SplitName, range] = {"train": range(1, 6), "validation": range(6, 7), "test": range(7, 9)}
 """Days of the window, 25 November being 0: that one only feeds history."""
@@ -49,7 +54,7 @@ def build(
     """
     log = read_log(raw, work, says)
     _report_reading(log, says)
-    sampled = sample_users(log, users)
+    sampled = sample_users(log, users, says.command)
     says.report(f"Users: {int(sampled.sum()):,} of {len(log.users):,}, those with an event on a train day.")
 
     days: dict[int, Exposures] = {}
@@ -63,11 +68,15 @@ def build(
         if any(day in days_of for days_of in SPLIT_DAYS.values()):
             touched = positives(own, len(log.items))
             unseen_views += count_bought_without_view(own, len(log.items))
-            drawn, too_few = draw(log, day, Pool(events, log.category), touched, negatives, seed)
+            try:
+                drawn, too_few = draw(log, day, Pool(events, log.category), touched, negatives, seed)
+            except TooFewItems as error:
+                raise DataError(f"{error}: {says.command}") from error
             short += len(too_few)
             days[day] = exposures(touched, drawn)
     says.progress("draw", DAYS, DAYS)
-    check_positives(days)
+    check_positives(days, says.command)
+    check_space(sum(map(len, days.values())), work)
     quirks = dict(log.quirks)
     quirks["positives_with_too_small_category"] = short
     quirks["bought_without_page_view"] = unseen_views
@@ -110,7 +119,7 @@ def tasks(truth: Mapping[str, str]) -> tuple[Task, ...]:
     )
 
 
-def sample_users(log: Log, users: int | Literal["all"]) -> NDArray[np.bool_]:
+def sample_users(log: Log, users: int | Literal["all"], command: str) -> NDArray[np.bool_]:
     """Mask over user codes: the `users` smallest hashes among those with an event on a train day."""
     eligible = np.zeros(len(log.users), bool)
     for day in SPLIT_DAYS["train"]:
@@ -118,7 +127,7 @@ def sample_users(log: Log, users: int | Literal["all"]) -> NDArray[np.bool_]:
     if not eligible.any():
         raise DataError(
             "No user has an event on a train day (26-30 November 2017, UTC+8), so there is nothing to train "
-            "on. Give a log that covers those days: mtlbench prepare taobao --source FILE"
+            f"on. Take a log that covers those days: {command}"
         )
     codes = np.flatnonzero(eligible)
     if users != "all":
@@ -145,7 +154,7 @@ def fit_vocabularies(log: Log, train: list[Exposures]) -> dict[str, Vocabulary]:
     }
 
 
-def check_positives(days: Mapping[int, Exposures]) -> None:
+def check_positives(days: Mapping[int, Exposures], command: str) -> None:
     """Raise where a task never happens in a split: no model could be trained or judged."""
     for split, numbers in SPLIT_DAYS.items():
         counts = sum((days[day].labels.sum(axis=0, dtype=np.int64) for day in numbers), np.zeros(len(TASKS)))
@@ -154,8 +163,17 @@ def check_positives(days: Mapping[int, Exposures]) -> None:
             raise DataError(
                 f"No row of the {split} split is positive for task{'s' * (len(missing) > 1)} "
                 f"{', '.join(missing)}, so nothing can be learnt or judged there. Take more users "
-                "(--users N, or --users all), or a larger log: mtlbench prepare taobao --source FILE"
+                f"(--users N) or a larger log: {command}"
             )
+
+
+def check_space(rows: int, folder: Path) -> None:
+    """Raise before the long work where the disk cannot hold its outcome."""
+    need, free = rows * BYTES_A_ROW, shutil.disk_usage(folder).free
+    if need > free:
+        raise OSError(
+            errno.ENOSPC, f"{rows:,} rows need about {need / 1e6:,.0f} MB, {free / 1e6:,.0f} are free"
+        )
 
 
 def count_bought_without_view(events: Events, items: int) -> int:

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from mtlbench.data.hashing import below, keyed
 from mtlbench.data.userbehavior.log import BEHAVIOURS, Events, Log
-from mtlbench.errors import DataError
 
 Ints = NDArray[np.int64]
 
@@ -22,6 +21,10 @@ TASKS = ("view", "cart", "fav", "buy")
 """Label columns. `view` is any behaviour, for a third of the bought pairs have no page view."""
 ROUNDS = 64
 """Rejections after which a draw is made by listing what is eligible: the same odds, only slower."""
+
+
+class TooFewItems(Exception):
+    """The log is too small to draw negatives from; a sentence for people, without the command."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +72,10 @@ class Pool:
     """A day's distinct (user, item) pairs of all users, as their items ordered by (category, item)."""
 
     def __init__(self, day: Events, category: Ints) -> None:
-        items = len(category)
-        item = np.unique(day.user * items + day.item) % items
-        of = category[item]
-        self.items: Ints = item[np.lexsort((item, of))]
-        of = category[self.items]
-        categories = int(category.max(initial=-1)) + 1
+        items, categories = len(category), int(category.max(initial=-1)) + 1
+        pair = np.sort(day.user * items + day.item)
+        item = pair[np.diff(pair, prepend=-1) != 0] % items
+        of, self.items = np.divmod(np.sort(category[item] * items + item), items)
         self.start: Ints = np.searchsorted(of, np.arange(categories + 1))
         fresh = np.diff(self.items, prepend=-1) != 0
         self.distinct: Ints = np.bincount(of[fresh], minlength=categories)  # items of each category
@@ -90,7 +91,7 @@ def draw(log: Log, day: int, pool: Pool, touched: Positives, negatives: int, see
         (positives, negatives) item codes, and the rows whose category offered too few.
 
     Raises:
-        DataError: the other users' items of that day are fewer than `negatives`.
+        TooFewItems: on that day other users touched fewer than `negatives` items that this user did not.
     """
     items = len(log.items)
     pairs = touched.user * items + touched.item  # ascending
@@ -99,10 +100,10 @@ def draw(log: Log, day: int, pool: Pool, touched: Positives, negatives: int, see
     left = int(pool.distinct.sum()) - _counts(touched.user)
     if len(left) and left.min() < negatives:
         worst = int(left.argmin())
-        raise DataError(
-            f"On day {_date(day)} user {log.users[touched.user[worst]]} leaves {left[worst]} item"
-            f"{'s' * (left[worst] != 1)} of other users to draw {negatives} negatives from. The log needs "
-            f"more users ({len(log.users)} are in it), or fewer negatives: --negatives {max(left[worst], 1)}"
+        raise TooFewItems(
+            f"Nothing to draw negatives from: on {_date(day)} the log ({_many(len(log.users), 'user')}) has "
+            f"{_many(int(left[worst]), 'item')} that user {log.users[touched.user[worst]]} did not touch, "
+            f"for {_many(negatives, 'negative')} a positive. Take a log with more users"
         )
     half = negatives // 2
     short = pool.distinct[of] - own < half
@@ -157,6 +158,10 @@ def _member(values: Ints, ascending: Ints) -> NDArray[np.bool_]:
     at = np.minimum(np.searchsorted(ascending, values), len(ascending) - 1)
     found: NDArray[np.bool_] = ascending[at] == values
     return found
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def _date(day: int) -> str:

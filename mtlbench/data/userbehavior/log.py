@@ -82,7 +82,7 @@ def read_log(csv: Path, work: Path, says: Reporting) -> Log:
         DataError: empty, more than 0.1 % malformed, or nothing inside the window.
     """
     rows = work / "rows.parquet"
-    says.progress("read", 0, DAYS + 2)
+    says.progress("read", 0, 0)
     _parse(csv).sink_parquet(rows, compression="zstd", compression_level=1)
     scan = pl.scan_parquet(rows)
     valid = pl.col("time").is_not_null()
@@ -91,17 +91,16 @@ def read_log(csv: Path, work: Path, says: Reporting) -> Log:
         rows=pl.len(), malformed_rows=(~valid).sum(), rows_outside_window=(valid & ~inside).sum()
     )
     quirks = {k: int(v) for k, v in counts.collect(engine="streaming").row(0, named=True).items()}
-    lines = _check_malformed(csv, scan.filter(~valid), quirks)
+    lines = _check_malformed(csv, scan.filter(~valid), quirks, says.command)
     if quirks["rows"] == quirks["malformed_rows"] + quirks["rows_outside_window"]:
         times = scan.select(low=pl.min("time"), high=pl.max("time")).collect(engine="streaming")
         low, high = (int(v) + START for v in times.row(0))
         raise DataError(
             f"{csv.name}: no row lies within 2017-11-25 .. 2017-12-03 (UTC+8), Unix seconds {START} .. "
             f"{START + DAYS * DAY - 1}; its times are {low} .. {high}. The fifth column must be Unix "
-            f"seconds of those days. Give another log: mtlbench prepare taobao --source FILE"
+            f"seconds of those days. Give another log: {says.command}"
         )
 
-    says.progress("read", 1, DAYS + 2)
     events = scan.filter(inside).drop("line")
     first = (pl.col("time") * LARGEST_ID + pl.col("category")).min() % LARGEST_ID
     several = pl.col("category").min() != pl.col("category").max()
@@ -115,7 +114,7 @@ def read_log(csv: Path, work: Path, says: Reporting) -> Log:
         "user": pl.DataFrame({"user": users}).with_row_index("user_code"),
         "item": items.select("item").with_row_index("item_code"),
     }
-    says.progress("read", 2, DAYS + 2)
+    says.progress("sort", 0, DAYS)
     kept = 0
     for day in range(DAYS):
         today = events.filter(pl.col("time").is_between(day * DAY, (day + 1) * DAY - 1)).unique()
@@ -131,7 +130,7 @@ def read_log(csv: Path, work: Path, says: Reporting) -> Log:
         )
         clean.write_parquet(work / f"day-{day}.parquet")
         kept += len(clean)
-        says.progress("read", day + 3, DAYS + 2)
+        says.progress("sort", day + 1, DAYS)
     rows.unlink()
     quirks["duplicate_rows"] = (
         quirks["rows"] - quirks["malformed_rows"] - quirks["rows_outside_window"] - kept
@@ -160,6 +159,7 @@ def _parse(csv: Path) -> pl.LazyFrame:
         truncate_ragged_lines=True,
         ignore_errors=True,
         quote_char=None,
+        encoding="utf8-lossy",
         row_index_name="line",
         row_index_offset=1,
         glob=False,
@@ -176,12 +176,13 @@ def _parse(csv: Path) -> pl.LazyFrame:
     return lines.select("line", *ids, behaviour=code, time=pl.when(well_formed).then(pl.col("time") - START))
 
 
-def _check_malformed(csv: Path, malformed: pl.LazyFrame, quirks: Mapping[str, int]) -> tuple[int, ...]:
+def _check_malformed(
+    csv: Path, malformed: pl.LazyFrame, quirks: Mapping[str, int], command: str
+) -> tuple[int, ...]:
     """Line numbers of the first ten malformed rows, or an error where they are too many."""
     if quirks["rows"] == 0:
         raise DataError(
-            f"{csv.name} is empty; it should hold rows of {COLUMNS}. "
-            "Get the file again, then: mtlbench prepare taobao --source FILE"
+            f"{csv.name} is empty; it should hold rows of {COLUMNS}. Get the file again, then: {command}"
         )
     if not quirks["malformed_rows"]:
         return ()
@@ -195,6 +196,6 @@ def _check_malformed(csv: Path, malformed: pl.LazyFrame, quirks: Mapping[str, in
             f"{csv.name}: {quirks['malformed_rows']:,} of {quirks['rows']:,} rows are malformed (more than "
             f"0.1 %). Wanted: 5 columns, {COLUMNS}, no header. First malformed lines: "
             f"{', '.join(map(str, lines))}; line {lines[0]} has {columns} column{'s' * (columns != 1)}: "
-            f"{text[:80]!r}. Mend the file, or give another: mtlbench prepare taobao --source FILE"
+            f"{text[:80]!r}. Mend the file, or give another: {command}"
         )
     return lines

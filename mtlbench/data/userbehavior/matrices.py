@@ -1,5 +1,6 @@
 """Writing the matrices block by block: a split may be larger than memory."""
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -55,10 +56,10 @@ class Matrix:
         self._left -= len(block)
         self._stream.write(np.ascontiguousarray(block, dtype=self.dtype).data)
 
-    def close(self) -> None:
-        """All rows are written."""
+    def close(self, whole: bool = True) -> None:
+        """All rows are written, or (not `whole`) something went wrong before."""
         self._stream.close()
-        assert self._left == 0, f"{self._left} rows missing"
+        assert self._left == 0 or not whole, f"{self._left} rows missing"
 
 
 class SplitWriter:
@@ -110,20 +111,17 @@ class SplitWriter:
         part = len(list(self._parts.iterdir()))
         pl.DataFrame(columns).write_parquet(self._parts / f"{part:06}.parquet")
 
-    def close(self) -> None:
-        """All rows are written: finish the files."""
-        for matrix in self._matrices.values():
-            matrix.close()
-        pl.scan_parquet(sorted(self._parts.iterdir())).sink_parquet(self._parquet)
-
     def __enter__(self) -> "SplitWriter":
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        for matrix in self._matrices.values():
+            with contextlib.suppress(OSError) if kind else contextlib.nullcontext():
+                matrix.close(whole=kind is None)
         if kind is None:
-            self.close()
+            pl.scan_parquet(sorted(self._parts.iterdir())).sink_parquet(self._parquet)
 
 
 def blocks(rows: int) -> Iterator[slice]:
