@@ -1,5 +1,6 @@
 """The main job as one call: train what is missing, compare, write down. `run` and `compare` are this."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields, replace
@@ -14,7 +15,7 @@ from mtlbench.launch import cores, launch
 from mtlbench.load import Prepared, open_prepared, prepared_names
 from mtlbench.methods import METHODS
 from mtlbench.registry import lookup
-from mtlbench.report import document
+from mtlbench.report import document, markdown
 from mtlbench.results import Result, read_result
 from mtlbench.runner import Outcome, finished, pick_device, plan, rows_to_train
 from mtlbench.schema import Schema
@@ -233,4 +234,5 @@ def _track(
 
     results = [o.result for o in outcomes if o.result is not None]
     if results:
-        track(home, written["dataset"], benchmark or None, results, written)
+        artifacts = {"verdicts.md": markdown(written), "document.json": json.dumps(written, indent=1)}
+        track(home, written["dataset"], benchmark or None, results, written, artifacts, warn=say)

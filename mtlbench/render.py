@@ -11,6 +11,8 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn,
 from rich.table import Table
 from rich.text import Text
 
+from mtlbench.report import figure, legend
+
 if TYPE_CHECKING:
     from mtlbench.experiment import Bar
     from mtlbench.runner import Outcome
@@ -136,8 +138,8 @@ def verdicts(document: Mapping[str, Any]) -> None:
     """The table that the tool exists for, a row a task, a column a method; then what it cost."""
     if document["comparisons"]:
         out.print(_verdict_table(document))
-        for line in _legend(document):
-            out.print(line)
+        for line in legend(document):
+            out.print(escape(line))
         out.print(_cost_table(document))
     else:
         out.print(_metric_table(document))
@@ -162,7 +164,7 @@ def _verdict_table(document: Mapping[str, Any]) -> Table:
         first = cells[arms[0]]
         table.add_row(
             task,
-            f"{first['metric'].upper()}\n{_figure(first['baseline_value'])}",
+            f"{first['metric'].upper()}\n{figure(first['baseline_value'])}",
             *(_cell(cells[a]) for a in arms),
         )
     return table
@@ -176,32 +178,11 @@ def _cell(comparison: Mapping[str, Any]) -> Text:
         lines = ["NEGATIVE,", "negligible"]
     if "truth" in comparison:
         lines.append(f"truth: {comparison['truth']}")
-    figures = _figure(comparison["gain"], sign=True)
+    figures = figure(comparison["gain"], sign=True)
     if comparison["interval"]:
         low, high = comparison["interval"]
-        figures += f"\n{_figure(low, sign=True)}..{_figure(high, sign=True)}"
+        figures += f"\n{figure(low, sign=True)}..{figure(high, sign=True)}"
     return Text.assemble(figures, "\n", ("\n".join(lines), STYLES.get(verdict, "dim")))
-
-
-def _figure(value: float | None, *, sign: bool = False) -> str:
-    return "undefined" if value is None else f"{value:{'+' if sign else ''}.4f}"
-
-
-def _legend(document: Mapping[str, Any]) -> list[str]:
-    first, family = document["comparisons"][0], document["family"]
-    detectable = [c["minimum_detectable_effect"] for c in document["comparisons"]]
-    known = sorted(value for value in detectable if value is not None)
-    lines = [
-        f"Gain, 95 % interval over {first['seeds']} seeds and {first['clusters']:,} test users, verdict: "
-        f"Holm over a family of {family['size']}, alpha {family['alpha']:g}, smallest effect that matters "
-        f"{first['delta']:g} {first['delta_unit'].upper()}."
-    ]
-    if known:
-        lines.append(
-            f"Smallest gain that this could have called (power .80): {known[0]:.4f} to {known[-1]:.4f}. "
-            "All methods untuned: default settings."
-        )
-    return lines
 
 
 def _cost_table(document: Mapping[str, Any]) -> Table:
