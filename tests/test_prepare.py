@@ -168,7 +168,7 @@ def test_without_anything_the_way_by_hand_is_said(home: Home, monkeypatch: pytes
     for part in ("https://tianchi.aliyun.com/dataset/649", "UserBehavior.csv.zip", "no network here"):
         assert part in str(caught.value)
     assert "mtlbench prepare taobao --source UserBehavior.csv.zip" in str(caught.value)
-    assert not home.prepared("taobao").exists()
+    assert list(home.root.iterdir()) == []
 
 
 @pytest.mark.parametrize(

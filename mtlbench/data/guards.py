@@ -45,11 +45,13 @@ def check(built: Built, out: Path, card: Card, report: Report) -> dict[str, Any]
     for line in findings.lines:
         report(line)
     if findings.errors:
+        shown, more = findings.errors[:8], len(findings.errors) - 8
         raise DataError(
             "The guards against leaks stopped it:\n  "
-            + "\n  ".join(findings.errors)
-            + f"\nIf it is no leak, explain the feature under [explained] in datasets/{card.name}/card.toml; "
-            "else mend the recipe or the log."
+            + "\n  ".join(shown + [f"and {more} more"] * (more > 0))
+            + "\nNegatives differ by their items where a few items make up most of a day: take more users (--users "
+            "N), or a log with more items. Any other feature: if it is no leak, say why under [explained] in "
+            f"datasets/{card.name}/card.toml."
         )
     return findings.summary
 
@@ -123,7 +125,7 @@ def _judge(findings: Findings, card: Card, reading: Reading, split: SplitName, t
     if balanced and reading.of in balanced["of"] and task == balanced["task"]:
         low, high = balanced["low"], balanced["high"]
         if reading.what != "train rate" and not low <= auc <= high:
-            findings.errors.append(f"{where}, outside {low} .. {high}: negatives differ from positives by it")
+            findings.errors.append(f"{where}, outside {low} .. {high}")
     if max(auc, 1 - auc) <= EXPLAIN_ABOVE:
         return
     why = next((text for pattern, text in card.explained.items() if fnmatchcase(reading.field, pattern)), "")

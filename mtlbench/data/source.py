@@ -1,5 +1,6 @@
 """Raw files: finding, downloading, unpacking, and knowing them again."""
 
+import contextlib
 import gzip
 import hashlib
 import os
@@ -148,12 +149,15 @@ def download(source: Source, folder: Path, dataset: str, says: Reporting) -> Pat
             target = folder / source.file
             scratch.replace(target)
         except (OSError, ValueError) as error:  # requests' errors are OSErrors
-            failures.append(f"  {address}: {type(error).__name__}: {str(error)[:120]}")
+            said = str(error)
+            failures.append(f"  {address}: {said if len(said) < 120 else type(error).__name__}")
         else:
             says.report(f"Terms: {source.terms}\nCite: {source.cite}")
             return target
         finally:
             scratch.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # others' files lie there
+        folder.rmdir()
     tried = "\n".join(failures)
     raise DataError(
         f"No address gave {source.file}:\n{tried}\nGet {source.file} by hand from {source.page} (free, with "

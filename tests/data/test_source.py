@@ -183,4 +183,4 @@ def test_when_no_address_works_the_way_by_hand_is_said(tmp_path: Path, site: str
     for part in ("gone.zip", "page.zip", "https://example.org/dataset", "UserBehavior.csv.zip"):
         assert part in message
     assert message.endswith("mtlbench prepare taobao --source UserBehavior.csv.zip")
-    assert not list((tmp_path / "raw").iterdir())
+    assert not (tmp_path / "raw").exists()

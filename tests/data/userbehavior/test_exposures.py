@@ -107,6 +107,7 @@ def test_an_items_chance_is_its_number_of_users(
         for _ in range(count):
             user += 1
             rows.append((user, item, 1, "pv", at(1)))
+    rows += [(1, 1, 1, "pv", at(1, 1, n)) for n in range(9)]  # the same user again: no chance more
     rows += [(100, 50 + i, 1, "pv", at(1)) for i in range(4000)]
     groups, _ = drawn_on(tmp_path, rows, 1, negatives=1)
     counts = Counter(groups[100, 50 + i][0] for i in range(4000))
