@@ -131,5 +131,5 @@ def test_no_difference_is_called_at_most_at_the_nominal_rate(s_a: float, s_b: fl
     ("s_a", "s_b"), [(1.0, 0.0), (0.1, 1.0), (0.3, 1.0), (1.0, 1.0), (0.0, 1.0), (0.0, 0.0)]
 )
 def test_the_error_rate_over_a_grid(seeds: int, clusters: int, s_a: float, s_b: float) -> None:
-    """The protocol's figure is 5.8 % at most; 20,000 replicates know it to .0015."""
-    assert rate_of_calls(20_000, clusters, seeds, s_a, s_b, 1.0) <= 0.0625
+    """The protocol's figure is 5.8 % at most, known to .0015 from 20,000 replicates; seen here: .0577."""
+    assert rate_of_calls(20_000, clusters, seeds, s_a, s_b, 1.0) <= 0.06
