@@ -48,7 +48,7 @@ def _run(home: Home, outcome: "Outcome") -> dict[str, Any]:
 
 
 def legend(document: Mapping[str, Any]) -> list[str]:
-    """How to read the verdicts: what the interval is over, how they were decided, what could have been seen."""
+    """How to read the verdicts: what the interval is over, how they were decided, what could be seen."""
     first, family = document["comparisons"][0], document["family"]
     known = [c["minimum_detectable_effect"] for c in document["comparisons"]]
     known = sorted(value for value in known if value is not None)
