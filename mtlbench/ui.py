@@ -52,7 +52,9 @@ def serve(home: Home, port: int, open_browser: bool, report: Callable[[str], Non
         _show(_page(uri.rstrip("/")), open_browser, report)
         return 0
     if own_store() and not store_file(home).is_file():
-        raise DataError(f"Nothing has been tracked in {home.root} yet. Run something first: mtlbench run")
+        raise DataError(
+            f"Nothing has been tracked in {home.root} yet. Run something first: mtlbench run --method mmoe"
+        )
     if find_spec("mlflow") is None or find_spec("flask") is None:
         raise UsageError("The page is MLflow's, which is not installed in full: pip install mlflow")
     _check_port(port)

@@ -202,7 +202,7 @@ def test_a_method_has_means_over_seeds_gains_verdicts_and_costs(shared: Home) ->
 
 def test_the_benchmark_run_is_not_empty(shared: Home) -> None:
     """MLflow shows no chart for a parent without metrics, and a newcomer sees nothing else."""
-    files = {"config.json": "{}", "verdicts.md": "| a table |"}
+    files = {"config.json": "{}", "verdicts.md": "# Heading\n\n| a table |"}
     run = read(shared, write(shared, grid("top"), artifacts=files), "benchmark")["demo (simulated)"]
     assert run.data.metrics == {
         "gain/click of mmoe": 0.01,
@@ -211,7 +211,8 @@ def test_the_benchmark_run_is_not_empty(shared: Home) -> None:
         "verdicts/negative": 1,
     }
     assert "(simulated data)" in run.data.tags["mlflow.note.content"]
-    assert "| a table |" in run.data.tags["mlflow.note.content"]
+    assert run.data.tags["mlflow.note.content"].endswith("\n\n| a table |")
+    assert "Heading" not in run.data.tags["mlflow.note.content"]
     found = {file.path for file in client(shared).list_artifacts(run.info.run_id)}
     assert found == set(files)
     assert (

@@ -158,6 +158,7 @@ def _may_have_running(home: Home) -> bool:
 def _client(home: Home) -> Any:
     """A client of the store; loads MLflow, quietly and without its telemetry."""
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"  # where `--json` prints
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")  # a dead server: seconds, not minutes
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
     from mlflow import MlflowClient
@@ -288,6 +289,8 @@ def _view(group: str, shown: Sequence[str]) -> str:
         "orderByKey": "tags.`method`",
         "orderByAsc": True,
         "selectedColumns": list(shown),
+        "columnOrder": list(shown),
+        "columnWidths": {column: 125 if column.startswith("tags") else 90 for column in shown},
     }
     return json.dumps(view)
 

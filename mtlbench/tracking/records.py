@@ -129,12 +129,14 @@ def benchmark_record(
     failed = sum(run["status"] == "failed" for run in document["runs"])
     note = f"{len(arms)} methods, {len(results)} runs on {_dataset(document)}."
     note += f" {failed} runs failed." if failed else ""
+    _, bar, rest = artifacts.get("verdicts.md", "").partition("|")  # the page has a heading of its own
+    table = bar + rest or _table(arms)
     return Record(
         key="benchmark",
         name=f"{benchmark} (simulated)" if document["simulated"] else benchmark,
         start=min(map(_start, results)),
         end=max(map(_end, results)),
-        tags={"level": "benchmark", NOTE: _note(note, artifacts.get("verdicts.md") or _table(arms))},
+        tags={"level": "benchmark", NOTE: _note(note, table)},
         metrics=_finite({metric("gain", f"{task} of {arm.name}"): row["gain"] for arm, task, row in rows})
         | {metric("verdicts", name): float(number) for name, number in verdicts.items()},
     )
@@ -199,12 +201,12 @@ def seed_record(arm: Arm, result: Result) -> Record:
 
 
 def columns(arms: Sequence[Arm]) -> list[str]:
-    """What a table of the arms shows: gains and verdicts, or the test metrics where nothing was compared."""
+    """What a table of the arms shows: verdicts, then gains, or test metrics where nothing was compared."""
     tasks = list(dict.fromkeys(task for arm in arms for task in arm.comparisons))
     if not tasks:
         primary = _primary(arms[0].results[0])
         return [f"metrics.`{metric('test', task, name)}`" for task, name in primary.items()]
-    return [f"metrics.`{metric('gain', task)}`" for task in tasks] + [f"tags.`verdict.{t}`" for t in tasks]
+    return [f"tags.`verdict.{task}`" for task in tasks] + [f"metrics.`{metric('gain', t)}`" for t in tasks]
 
 
 def _figures(result: Result) -> dict[str, float]:
@@ -291,15 +293,18 @@ def _note(sentence: str, table: str = "") -> str:
 
 
 def _table(arms: Sequence[Arm]) -> str:
-    """Gains with 95 % intervals and verdicts, in Markdown."""
-    lines = ["| method | task | metric | gain | 95 % interval | verdict |", "|---|---|---|---|---|---|"]
-    for arm in arms:
-        for task, row in arm.comparisons.items():
-            gain = _number(row["gain"])
-            low, high = map(_number, row["interval"] or (None, None))
-            cells = [arm.name, task, row["metric"], gain, f"{low} to {high}", row["verdict"]]
-            lines.append(f"| {' | '.join(map(str, cells))} |")
-    return "\n".join(lines) if len(lines) > 2 else ""
+    """Gains with 95 % intervals, verdicts, and on simulated data the truth; in Markdown."""
+    rows = [(arm.name, task, row) for arm in arms for task, row in arm.comparisons.items()]
+    if not rows:
+        return ""
+    heads = ["method", "task", "metric", "gain", "95 % interval", "verdict"]
+    heads += ["planted truth"] if any("truth" in row for _, _, row in rows) else []
+    lines = [heads, ["---"] * len(heads)]
+    for name, task, row in rows:
+        low, high = map(_number, row["interval"] or (None, None))
+        cells = [name, task, row["metric"], _number(row["gain"]), f"{low} to {high}", row["verdict"]]
+        lines.append([*map(str, cells), str(row.get("truth", ""))][: len(heads)])
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 def _number(value: float | None) -> str:
