@@ -46,6 +46,7 @@ def _bar() -> Progress:
         TimeRemainingColumn(elapsed_when_finished=True),
         console=err,
         transient=True,
+        disable=not err.is_terminal,
     )
 
 
