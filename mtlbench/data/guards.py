@@ -49,9 +49,9 @@ def check(built: Built, out: Path, card: Card, report: Report) -> dict[str, Any]
         raise DataError(
             "The guards against leaks stopped it:\n  "
             + "\n  ".join(shown + [f"and {more} more"] * (more > 0))
-            + "\nNegatives differ by their items where a few items make up most of a day: take more users (--users "
-            "N), or a log with more items. Any other feature: if it is no leak, say why under [explained] in "
-            f"datasets/{card.name}/card.toml."
+            + "\nNegatives differ by their items where a few items make up most of a day: take more users "
+            "(--users N), or a log with more items. Any other feature: if it is no leak, say why under "
+            f"[explained] in datasets/{card.name}/card.toml."
         )
     return findings.summary
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mtlbench.data.hashing import splitmix64
 from mtlbench.data.userbehavior.build import build, sample_users
-from mtlbench.data.userbehavior.features import NUMERIC
+from mtlbench.data.userbehavior.features import NEVER, NUMERIC
 from mtlbench.errors import DataError
 from mtlbench.home import Home
 from mtlbench.load import Prepared
@@ -116,6 +116,35 @@ def test_positives_are_the_sampled_users_pairs(base: Prepared) -> None:
         assert counted["positives"]["view"] == len(expected)
         assert counted["positives"]["buy"] == sum("buy" in done for done in expected.values())
         assert counted["clusters"] == len({k[0] for k in expected})
+
+
+def test_prepared_rows_know_the_past_and_nothing_later(base: Prepared) -> None:
+    """Counts of rows of every split, recounted: items to the end of the day before, users to the second."""
+    rows = sorted(set(ROWS))
+    category = {item: c for _, item, c, _, _ in sorted(rows, key=lambda r: -r[4])}
+    rng = np.random.default_rng(0)
+    for split in ("train", "validation", "test"):
+        frame = pl.read_parquet(base.path / f"{split}.parquet")
+        for row in frame[rng.integers(0, len(frame), 40).tolist()].iter_rows(named=True):
+            t0 = row["time"] - 1511539200
+            assert row["category"] == category[row["item"]]
+            assert (row["hour"], row["weekday"]) == (t0 // 3600 % 24, (t0 // at(1) + 5) % 7)
+            mine = [r for r in rows if r[0] == row["user"] and r[4] < t0]
+            before_today = [r for r in rows if r[4] < t0 // at(1) * at(1)]
+            groups = {
+                "user": mine,
+                "user_category": [r for r in mine if category[r[1]] == row["category"]],
+                "item": [r for r in before_today if r[1] == row["item"]],
+                "category": [r for r in before_today if category[r[1]] == row["category"]],
+            }
+            for of, group in groups.items():
+                for behaviour in ("pv", "cart", "fav", "buy"):
+                    expected = np.log1p(sum(r[3] == behaviour for r in group))
+                    assert row[f"{of}_{behaviour}"] == pytest.approx(expected), (split, of, behaviour)
+            expected = np.log1p(sum(r[1] == row["item"] for r in mine))
+            assert row["user_item_events"] == pytest.approx(expected)
+            last = max((r[4] for r in mine), default=None)
+            assert row["user_seconds_since"] == pytest.approx(NEVER if last is None else np.log1p(t0 - last))
 
 
 def test_users_with_the_smallest_hashes_are_sampled(tmp_path: Path) -> None:
