@@ -1,7 +1,7 @@
 """The main job as one call: train what is missing, compare, write down. `run` and `compare` are this."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields, replace
 from typing import Any, Protocol
@@ -133,18 +133,26 @@ def compare_stored(
             )
         outcomes = [Outcome(spec, "reused", same[spec.hash]) for spec in specs if spec.hash in same]
     else:
-        alike = [r for r in same.values() if r.data["run"]["training"] == newest.data["run"]["training"]]
-        if len(alike) < len(results):
+        outcomes = _alike(same.values(), newest)
+        if len(outcomes) < len(results):
             say(
-                f"{len(results) - len(alike)} results have other training settings or were made from an "
-                "earlier preparation; they are left out. Name a benchmark file to compare those."
+                f"{len(results) - len(outcomes)} results are left out: other training settings, or from an "
+                "earlier preparation or version. Name a benchmark file to choose: mtlbench compare FILE.toml"
             )
-        outcomes = [Outcome(RunSpec.from_json(r.data["run"]), "reused", r) for r in alike]
-        outcomes.sort(key=lambda o: (o.spec.method, o.spec.balancer, o.spec.seed))
     if not outcomes:
         raise DataError("None of these runs has a result yet. Train them: mtlbench run")
     compared = _compare(outcomes, schema, benchmark, alpha=alpha, delta=delta)
     return document(home, newest.data, outcomes, compared)
+
+
+def _alike(results: Iterable[Result], newest: Result) -> list[Outcome]:
+    """Results with the training settings of the newest; of the same arm and seed the newest counts."""
+    chosen: dict[str, Outcome] = {}
+    for result in results:  # the newest first
+        spec = RunSpec.from_json(result.data["run"])
+        if result.data["run"]["training"] == newest.data["run"]["training"]:
+            chosen.setdefault(replace(spec, revision={}).hash, Outcome(spec, "reused", result))
+    return sorted(chosen.values(), key=lambda o: (o.spec.method, o.spec.balancer, o.spec.seed))
 
 
 def with_options(benchmark: Benchmark, given: Mapping[str, str]) -> Benchmark:

@@ -17,8 +17,6 @@ from mtlbench.statistics.verdict import Verdict, judge
 
 __all__ = ["Comparison", "Summary", "TaskComparison", "compare"]
 
-DELTAS = {"auc": 0.001, "r2": 0.005}
-"""Smallest effect of interest by metric, in its own unit, unless the caller gives one."""
 COSTS = ("parameters", "rows_per_second", "wall_seconds")
 
 
@@ -38,7 +36,8 @@ def compare(
         schema: the dataset's tasks, and what its clusters are.
         family_tasks: the tasks that are compared; all of them unless given.
         alpha: chance of any false POSITIVE or NEGATIVE in the family.
-        delta: smallest effect of interest in the unit of every metric; `DELTAS` unless given.
+        delta: smallest effect of interest in the unit of every metric; `Task.smallest_effect`
+            unless given.
         baseline: the method that the others are held against; not a member of the family.
 
     Returns:
@@ -61,7 +60,7 @@ def compare(
     contrasts = Contrasts(tasks, baseline)
     family = [(arm, task) for arm in arms for task in tasks]
     measured = [m for arm in arms for m in contrasts.measure(arm, baselines)]
-    deltas = [delta or DELTAS[task.metric] for _, task in family]
+    deltas = [delta or task.smallest_effect for _, task in family]
     judgements = judge(
         [m.estimate for m in measured],
         deltas,
