@@ -8,6 +8,7 @@ Methods in Deep Learning Even Help?", NeurIPS 2022.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor
 
 from mtlbench.balancing.base import Balancer
@@ -39,8 +40,10 @@ class Static(Balancer):
         for name in config.weights:
             if name not in tasks:
                 raise unknown("task in balancer.weights", name, tasks)
-        self.given = [config.weights.get(task, 1.0) for task in tasks]
+        self.given = torch.tensor([config.weights.get(task, 1.0) for task in tasks])
 
     def weights(self, losses: Tensor) -> Tensor:
         """The given weights for every replica, (replica, task)."""
-        return losses.new_tensor(self.given).expand_as(losses)
+        if self.given.device != losses.device:  # once, not a copy to the device at each step
+            self.given = self.given.to(losses.device)
+        return self.given.expand_as(losses)

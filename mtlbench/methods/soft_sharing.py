@@ -33,7 +33,7 @@ class SoftSharingConfig(NetworkConfig):
         strength: lambda, the weight of the penalty.
     """
 
-    strength: float = 1e-3
+    strength: float = 0.1
 
 
 class SoftSharing(Method):
