@@ -1,13 +1,23 @@
 """The shop: a simulated log with known truth, in the format of Taobao's UserBehavior.
 
-Users, items and categories have latent vectors. For user u, item v and behaviour k the log-odds are
+Users and items have latent vectors. The log-odds that behaviour k of user u in hour h falls on item v are
 
     logit_k = b_k + <u_k, v>,    u_k = rho_k u_0 + sqrt(1 - rho_k^2) u_k'
 
-so rho_k says how alike the tastes behind behaviour k and behind page views are.
+where u_0 is the taste behind page views, and u_k' a taste of the behaviour's own that follows the clock (one
+vector an hour, the same for all users) and looks at other properties of the items. rho_k is the knob of
+relation. The clock's vectors cancel over a day's traffic: they say when an item sells, not how much.
+
+What sharing is planted to do, and by which mechanism:
+
+* helps `fav` and `buy` (rho 1): rare, with exactly the taste of the many page views. Alone they have too few
+  rows to learn the vectors of users and items; embeddings shared with the views bring them.
+* harms `cart` (rho 0): common enough to learn its own taste alone, but unrelated to the rest. Shared, an
+  item's one small embedding and one small bottom must serve two tastes, and the views' gradient outweighs.
 """
 
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Literal
 
@@ -15,24 +25,27 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
 BEHAVIOURS = ("pv", "cart", "fav", "buy")
-TASKS = ("view", "cart", "fav", "buy")
 DAYS = 9
 TRAIN_DAYS = range(1, 6)
 """26 to 30 November, counted from the first day of the window."""
 START = 1511539200
 """2017-11-25 00:00 in UTC+8, in Unix seconds."""
 DAY_SECONDS = 86_400
-
 HOURLY = np.array([3, 2, 1, 1, 1, 1, 2, 3, 5, 7, 8, 8, 8, 8, 8, 8, 8, 8, 8, 9, 11, 12, 12, 8], dtype=float)
 """Relative traffic by hour: quiet at night, busiest after supper."""
 DAILY = np.array([1, 1, 1, 1, 1, 1, 1, 1.3, 1.3])
 """Relative traffic by day: the last two bring a third more, as in UserBehavior."""
+RECALLED = 8
+"""Earlier page views among which a follow-up chooses, where labels follow a funnel."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShopSettings:
-    """The knobs of the simulated shop; `negatives` is of the recipe that reads it.
+    """The knobs of the simulated shop; `negatives` is of the recipe that reads the log.
 
     Attributes:
         users, items, categories: how many there are.
@@ -42,100 +55,106 @@ class ShopSettings:
         rate_cart, rate_fav, rate_buy: shares of all events; the rest are page views.
         rho_cart, rho_fav, rho_buy: relation of that behaviour's taste to the taste behind page views.
         taste: standard deviation of <u_k, v>, so how far taste outweighs popularity.
-        dimensions: of the latent vectors.
+        user_dimensions, hour_dimensions: of the vectors behind u_0 and behind each u_k'.
         category_share: share of an item vector's variance that its category explains.
         zipf: popularity of the r-th item is r^-zipf.
         label_noise: share of events that follow popularity alone.
-        opposite_share: share of users (those with the lowest ids) whose relation has the other sign.
-        labels: free (each behaviour draws its own items) or funnel (the others follow a page view).
+        opposite_share: share of users (those with the lowest ids) for whom rho has the other sign.
+        labels: free (each behaviour draws its own items) or funnel (the others follow an earlier page view).
     """
 
-    users: int = 500
+    users: int = 600
     negatives: int = 4
     seed: int = 0
-    items: int = 1500
+    items: int = 250
     categories: int = 30
-    events_per_day: float = 16.0
-    rate_cart: float = 0.10
-    rate_fav: float = 0.06
+    events_per_day: float = 7.5
+    rate_cart: float = 0.25
+    rate_fav: float = 0.05
     rate_buy: float = 0.04
     rho_cart: float = 0.0
     rho_fav: float = 1.0
     rho_buy: float = 1.0
-    taste: float = 2.0
-    dimensions: int = 3
-    category_share: float = 0.3
+    taste: float = 2.5
+    user_dimensions: int = 2
+    hour_dimensions: int = 4
+    category_share: float = 0.0
     zipf: float = 0.6
     label_noise: float = 0.0
-    opposite_share: float = 0.0
+    opposite_share: float = 0.1
     labels: Literal["free", "funnel"] = "free"
 
     def __post_init__(self) -> None:
         """Refuse values that make no shop."""
-        least = {"users": 2, "items": 2, "categories": 1, "negatives": 1, "dimensions": 1, "seed": 0}
-        for name, low in least.items():
-            if getattr(self, name) < low:
-                raise ValueError(f"{name} = {getattr(self, name)}; must be at least {low}.")
-        for name in ("events_per_day", "rate_cart", "rate_fav", "rate_buy"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} = {getattr(self, name)}; must be above 0.")
-        for name in ("category_share", "label_noise", "opposite_share"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} = {getattr(self, name)}; must lie in [0, 1].")
-        for name in ("rho_cart", "rho_fav", "rho_buy"):
-            if not -1 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} = {getattr(self, name)}; must lie in [-1, 1].")
-        for name in ("taste", "zipf"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name} = {getattr(self, name)}; must be at least 0.")
+        counts = ("users", "items", "categories", "negatives", "user_dimensions", "hour_dimensions")
+        shares = ("category_share", "label_noise", "opposite_share")
+        bounds = {name: (1.0, np.inf) for name in counts} | {name: (0.0, 1.0) for name in shares}
+        bounds |= {"seed": (0, np.inf), "taste": (0, 100), "zipf": (0, 10), "events_per_day": (0.1, 10_000)}
+        for behaviour in BEHAVIOURS[1:]:
+            bounds |= {f"rate_{behaviour}": (1e-6, 1), f"rho_{behaviour}": (-1, 1)}
+        for name, (low, high) in bounds.items():
+            value = getattr(self, name)
+            if not low <= value <= high:
+                above = f" and at most {high:g}" if high < np.inf else ""
+                raise ValueError(f"{name} = {value}; must be at least {low:g}{above}.")
         if self.rates[0] <= 0:
             raise ValueError(f"rate_cart + rate_fav + rate_buy = {1 - self.rates[0]:g}; must be below 1.")
 
     @property
-    def rates(self) -> tuple[float, float, float, float]:
+    def rates(self) -> tuple[float, ...]:
         """Share of each behaviour among the events, in the order of BEHAVIOURS."""
-        return (
-            1 - self.rate_cart - self.rate_fav - self.rate_buy,
-            self.rate_cart,
-            self.rate_fav,
-            self.rate_buy,
-        )
+        others = (self.rate_cart, self.rate_fav, self.rate_buy)
+        return (1 - sum(others), *others)
 
     @property
-    def rhos(self) -> tuple[float, float, float, float]:
+    def rhos(self) -> tuple[float, ...]:
         """Relation of each behaviour's taste to that of page views, in the order of BEHAVIOURS."""
-        return 1.0, self.rho_cart, self.rho_fav, self.rho_buy
+        return (1.0, self.rho_cart, self.rho_fav, self.rho_buy)
 
 
 def simulate(settings: ShopSettings, path: Path) -> dict[str, str]:
-    """Write the log to `path` as UserBehavior's CSV, and return what sharing was planted to do to each task.
-
-    Rows are in order of time. Deterministic in the settings.
-    """
-    log = events(settings)
-    log.write_csv(path, include_header=False)
+    """Write the log to `path` as UserBehavior's CSV; return what sharing was planted to do to each task."""
+    events(settings).write_csv(path, include_header=False)
     return truth(settings)
 
 
 def truth(settings: ShopSettings) -> dict[str, str]:
-    """What sharing does to each task, by the knobs: "helps", "harms" or "none"."""
-    return {"view": "none", "cart": "harms", "fav": "helps", "buy": "helps"}
+    """What is planted: "helps", "harms", or "none" where nothing is, by the knobs alone.
+
+    The bounds enclose the settings that were tried; between them an effect may exist that nobody planted.
+    """
+    taste = settings.taste > 0 and settings.label_noise < 0.5 and settings.opposite_share < 0.25
+    planted = {"view": "none"}
+    for task, rho, rate in zip(BEHAVIOURS[1:], settings.rhos[1:], settings.rates[1:], strict=True):
+        helps = taste and rho >= 0.9 and rate <= 0.1
+        harms = taste and abs(rho) <= 0.1 and rate >= 0.1 and settings.labels == "free"
+        planted[task] = "helps" if helps else "harms" if harms else "none"
+    return planted
 
 
 def events(settings: ShopSettings) -> pl.DataFrame:
-    """The log as a frame: user, item, category (ids from 1), behaviour, time in Unix seconds."""
+    """The log, in order of time: user, item, category (ids from 1), behaviour, time in Unix seconds."""
     generator = np.random.default_rng(settings.seed)
     category = generator.integers(settings.categories, size=settings.items)
-    rank = generator.permutation(settings.items) + 1.0
-    popularity = np.exp(-settings.zipf * np.log(rank))
-    tastes = logits(settings, category, generator)
+    popularity = np.exp(-settings.zipf * np.log(generator.permutation(settings.items) + 1.0))
+    by_user, by_hour = tastes(settings, category, generator)
 
     user, seconds = visits(settings, generator)
+    hour = seconds % DAY_SECONDS // 3600
     behaviour = generator.choice(len(BEHAVIOURS), size=len(user), p=settings.rates)
     item = np.empty_like(user)
-    for k in range(len(BEHAVIOURS)):
-        rows = np.flatnonzero(behaviour == k)
-        item[rows] = choose(user[rows], chances(tastes[k], popularity, settings.label_noise), generator)
+    for k, h in product(range(len(BEHAVIOURS)), range(24)):
+        rows = np.flatnonzero((behaviour == k) & (hour == h))
+        chance = chances(by_user[k] + by_hour[k][h], popularity, settings.label_noise)
+        item[rows] = choose(user[rows], chance, generator)
+    if settings.labels == "funnel":
+        behaviour, rows, recalled = follow(user, behaviour, generator)
+        kind, seen = behaviour[rows, None], item[recalled]  # (follow-ups, 1), (follow-ups, RECALLED)
+        logit = (
+            np.stack(by_user)[kind, user[rows, None], seen] + np.stack(by_hour)[kind, hour[rows, None], seen]
+        )
+        best = np.argmax(logit + generator.gumbel(size=logit.shape), axis=1)
+        item[rows] = seen[np.arange(len(rows)), best]
     return pl.DataFrame(
         {
             "user": user + 1,
@@ -147,52 +166,79 @@ def events(settings: ShopSettings) -> pl.DataFrame:
     ).sort("time", "user", "item", "behaviour")
 
 
-def logits(
-    settings: ShopSettings, category: NDArray[np.int64], generator: np.random.Generator
-) -> list[NDArray[np.float64]]:
-    """<u_k, v> for each behaviour, user and item, with standard deviation `taste`."""
-    size, share = settings.dimensions, settings.category_share
-    of_category = generator.normal(size=(settings.categories, size))[category]
-    items = np.sqrt(share) * of_category + np.sqrt(1 - share) * generator.normal(size=(settings.items, size))
-    common = generator.normal(size=(settings.users, size))
-    sign = np.where(np.arange(settings.users) < settings.opposite_share * settings.users, -1.0, 1.0)[:, None]
-    rows = []
-    for k, rho in enumerate(settings.rhos):
-        own = generator.normal(size=common.shape)
-        users = (sign if k else 1.0) * rho * common + np.sqrt(1 - rho**2) * own
-        rows.append(settings.taste / size**0.5 * users @ items.T)
-    return rows
+def tastes(
+    settings: ShopSettings, category: Ints, generator: np.random.Generator
+) -> tuple[list[Floats], list[Floats]]:
+    """<u_k, v> of each behaviour: the part of the user, (users, items), and of the hour, (24, items)."""
+
+    def affinity(count: int, size: int) -> Floats:
+        """<u, v> of `count` random u with every item, standard deviation `taste`."""
+        share = settings.category_share
+        items = np.sqrt(share) * generator.normal(size=(settings.categories, size))[category]
+        items += np.sqrt(1 - share) * generator.normal(size=(settings.items, size))
+        scores: Floats = settings.taste / size**0.5 * generator.normal(size=(count, size)) @ items.T
+        return scores
+
+    def by_clock() -> Floats:
+        """The same for the 24 hours; over a day's traffic no item gains by them."""
+        scores = affinity(24, settings.hour_dimensions)
+        centred: Floats = scores - np.log(np.average(np.exp(scores), axis=0, weights=HOURLY))
+        return centred
+
+    common = affinity(settings.users, settings.user_dimensions)
+    opposite = np.arange(settings.users) < settings.opposite_share * settings.users
+    sign = np.where(opposite, -1.0, 1.0)[:, None]
+    by_user, by_hour = [common], [np.zeros((24, settings.items))]
+    for rho in settings.rhos[1:]:
+        by_user.append(rho * sign * common)
+        by_hour.append(np.sqrt(1 - rho**2) * by_clock())
+    return by_user, by_hour
 
 
-def visits(
-    settings: ShopSettings, generator: np.random.Generator
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """User and second of each event; every user has one on a train day."""
+def visits(settings: ShopSettings, generator: np.random.Generator) -> tuple[Ints, Ints]:
+    """User and second of each event, by user and day; every user has one on a train day."""
     activity = settings.events_per_day * generator.gamma(4.0, 1 / 4.0, size=settings.users)
     counts = generator.poisson(activity[:, None] * DAILY)
     idle = np.flatnonzero(counts[:, TRAIN_DAYS].sum(axis=1) == 0)
     counts[idle, generator.choice(TRAIN_DAYS, size=len(idle))] = 1
     user, day = np.divmod(np.repeat(np.arange(counts.size), counts.ravel()), DAYS)
     hour = generator.choice(24, size=len(user), p=HOURLY / HOURLY.sum())
-    return user, day * DAY_SECONDS + hour * 3600 + generator.integers(3600, size=len(user))
+    seconds = day * DAY_SECONDS + hour * 3600 + generator.integers(3600, size=len(user))
+    order = np.lexsort((seconds, user))
+    return user[order], seconds[order]
 
 
-def chances(logit: NDArray[np.float64], popularity: NDArray[np.float64], noise: float) -> NDArray[np.float64]:
+def follow(user: Ints, behaviour: Ints, generator: np.random.Generator) -> tuple[Ints, Ints, Ints]:
+    """Which page views the other behaviours look back to, in a funnel; rows are in order of user and time.
+
+    Returns:
+        The behaviours, page views where there is none before; the rows of the follow-ups; and for each
+        RECALLED earlier page views of its user, by row, with repeats.
+    """
+    views = np.flatnonzero(behaviour == 0)
+    before = np.searchsorted(views, np.arange(len(user)))  # page views in front of each row, of all users
+    first = np.searchsorted(views, np.searchsorted(user, user))  # and in front of its user's first row
+    known = before > first
+    rows = np.flatnonzero((behaviour > 0) & known)
+    low, high = first[rows, None], before[rows, None]
+    recalled = views[generator.integers(low, high, size=(len(rows), RECALLED))]
+    return np.where(known, behaviour, 0), rows, recalled
+
+
+def chances(logit: Floats, popularity: Floats, noise: float) -> Floats:
     """Each user's distribution over the items, (users, items)."""
     weight = popularity * np.exp(logit - logit.max(axis=1, keepdims=True))
     chosen = weight / weight.sum(axis=1, keepdims=True)
-    mixed: NDArray[np.float64] = (1 - noise) * chosen + noise * popularity / popularity.sum()
+    mixed: Floats = (1 - noise) * chosen + noise * popularity / popularity.sum()
     return mixed
 
 
-def choose(
-    user: NDArray[np.int64], chance: NDArray[np.float64], generator: np.random.Generator
-) -> NDArray[np.int64]:
+def choose(user: Ints, chance: Floats, generator: np.random.Generator) -> Ints:
     """One item for each entry of `user`, drawn from that user's row of `chance`."""
     items = chance.shape[1]
     steps = np.cumsum(chance, axis=1)
     steps /= steps[:, -1:]
     line = (steps + np.arange(len(steps))[:, None]).ravel()  # the users' distribution functions end to end
     position = np.searchsorted(line, user + generator.random(len(user)), side="right") - user * items
-    chosen: NDArray[np.int64] = np.minimum(position, items - 1)
+    chosen: Ints = np.clip(position, 0, items - 1)
     return chosen
