@@ -63,7 +63,7 @@ class ShopSettings:
         labels: free (each behaviour draws its own items) or funnel (the others follow an earlier page view).
     """
 
-    users: int = 600
+    users: int = 500
     negatives: int = 4
     seed: int = 0
     items: int = 250
@@ -88,7 +88,7 @@ class ShopSettings:
         """Refuse values that make no shop."""
         counts = ("users", "items", "categories", "negatives", "user_dimensions", "hour_dimensions")
         shares = ("category_share", "label_noise", "opposite_share")
-        bounds = {name: (1.0, np.inf) for name in counts} | {name: (0.0, 1.0) for name in shares}
+        bounds = dict.fromkeys(counts, (1.0, np.inf)) | dict.fromkeys(shares, (0.0, 1.0))
         bounds |= {"seed": (0, np.inf), "taste": (0, 100), "zipf": (0, 10), "events_per_day": (0.1, 10_000)}
         for behaviour in BEHAVIOURS[1:]:
             bounds |= {f"rate_{behaviour}": (1e-6, 1), f"rho_{behaviour}": (-1, 1)}
