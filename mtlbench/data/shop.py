@@ -68,14 +68,14 @@ class ShopSettings:
     seed: int = 0
     items: int = 250
     categories: int = 30
-    events_per_day: float = 7.5
+    events_per_day: float = 8.0
     rate_cart: float = 0.35
     rate_fav: float = 0.05
     rate_buy: float = 0.04
     rho_cart: float = 0.0
     rho_fav: float = 1.0
     rho_buy: float = 1.0
-    taste: float = 2.5
+    taste: float = 3.0
     user_dimensions: int = 6
     hour_dimensions: int = 8
     category_share: float = 0.0
