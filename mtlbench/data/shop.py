@@ -63,20 +63,20 @@ class ShopSettings:
         labels: free (each behaviour draws its own items) or funnel (the others follow an earlier page view).
     """
 
-    users: int = 500
+    users: int = 600
     negatives: int = 4
     seed: int = 0
     items: int = 250
     categories: int = 30
-    events_per_day: float = 8.0
+    events_per_day: float = 6.5
     rate_cart: float = 0.35
     rate_fav: float = 0.05
     rate_buy: float = 0.04
     rho_cart: float = 0.0
     rho_fav: float = 1.0
     rho_buy: float = 1.0
-    taste: float = 3.0
-    user_dimensions: int = 6
+    taste: float = 2.5
+    user_dimensions: int = 3
     hour_dimensions: int = 8
     category_share: float = 0.0
     zipf: float = 0.6
