@@ -66,29 +66,24 @@ def test_these_are_all_commands_and_the_readme_names_them() -> None:
     assert all(f"mtlbench {name}" in readme for name in names)
 
 
-def test_help_loads_nothing_heavy() -> None:
+@pytest.mark.parametrize(
+    ("args", "heavy"),
+    [
+        (["--help"], {"torch", "polars", "mlflow", "numpy", "scipy", "pydantic", "sklearn", "pandas"}),
+        (["run", "--help"], {"torch", "polars", "mlflow", "numpy", "scipy", "pydantic", "sklearn", "pandas"}),
+        (["list", "methods"], {"torch", "polars", "mlflow"}),
+    ],
+)
+def test_nothing_heavy_loads_before_it_is_needed(args: list[str], heavy: set[str]) -> None:
     code = (
-        "import sys; sys.argv = ['mtlbench', '--help']\n"
+        f"import sys; sys.argv = ['mtlbench', *{args}]\n"
         "from mtlbench.cli import main\n"
         "try: main()\n"
         "except SystemExit: pass\n"
-        "heavy = {'torch', 'polars', 'mlflow', 'numpy', 'scipy', 'pydantic', 'sklearn', 'pandas'}\n"
-        "print('LOADED', sorted(heavy & set(sys.modules)))"
+        "print('LOADED', *sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "LOADED []" in done.stdout
-
-
-def test_listing_loads_no_torch() -> None:
-    code = (
-        "import sys; sys.argv = ['mtlbench', 'list', 'methods']\n"
-        "from mtlbench.cli import main\n"
-        "try: main()\n"
-        "except SystemExit: pass\n"
-        "print('LOADED', sorted({'torch', 'polars', 'mlflow'} & set(sys.modules)))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "LOADED []" in done.stdout
+    assert not heavy & set(done.stdout.split("LOADED ")[1].split())
 
 
 @pytest.mark.parametrize("kind", ["methods", "balancers", "datasets", "benchmarks"])
