@@ -150,9 +150,9 @@ def test_truth_follows_the_knobs() -> None:
     def of(**knobs: Any) -> tuple[str, ...]:
         return tuple(truth(ShopSettings(**knobs))[task] for task in ("view", "cart", "fav", "buy"))
 
-    assert of() == ("none", "harms", "none", "helps")
-    assert of(rho_buy=0.5) == ("none", "harms", "none", "none")
-    assert of(rho_cart=0.5, rho_fav=1.0) == ("none", "none", "helps", "helps")
+    assert of() == ("none", "harms", "helps", "helps")
+    assert of(rho_buy=0.5) == ("none", "harms", "helps", "none")
+    assert of(rho_cart=0.5) == ("none", "none", "helps", "helps")
     assert of(rho_cart=1.0, rho_fav=0.5, rho_buy=0.5) == ("none",) * 4
     assert of(taste=0.0) == of(label_noise=1.0) == ("none",) * 4
 
