@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Task as ProgressTask
 from rich.table import Table
 from rich.text import Text
 
 from mtlbench.report import figure, legend
+from mtlbench.schema import Task
 
 if TYPE_CHECKING:
     from mtlbench.experiment import Bar
@@ -32,7 +34,7 @@ def say(line: str) -> None:
 class _Rate(ProgressColumn):
     """Units a second, since the stage began."""
 
-    def render(self, task: Task) -> Text:
+    def render(self, task: ProgressTask) -> Text:
         """Such as 52,310/s."""
         return Text(f"{task.speed:,.0f}/s" if task.speed else "", style="dim")
 
@@ -217,7 +219,7 @@ def _metric_table(document: Mapping[str, Any]) -> Table:
     for method, balancer in methods:
         table.add_column(method if balancer == "equal" else f"{method} + {balancer}", justify="right")
     for task in document["tasks"]:
-        metric = "r2" if task["kind"] == "regression" else "auc"
+        metric = Task(**task).metric
         row = []
         for arm in methods:
             mine = [

@@ -28,7 +28,7 @@ from mtlbench.registry import lookup
 from mtlbench.results import FORMAT, Result, Scores, read_result
 from mtlbench.schema import Schema
 from mtlbench.train.loop import REVISION, Trained, train
-from mtlbench.train.stack import Blueprint
+from mtlbench.train.stack import TABLES, Blueprint
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +220,7 @@ def _costs(blueprint: Blueprint, trained: Sequence[Trained], evaluation_seconds:
     for t in trained:
         assert t.deployable is not None
         for name, weight in t.deployable.weights.items():
-            sizes["embedding_parameters" if name == "embeddings" else "dense_parameters"] += weight.numel()
+            sizes["embedding_parameters" if name == TABLES else "dense_parameters"] += weight.numel()
     train_seconds = sum(t.seconds for t in trained)
     return {
         "parameters": sum(sizes.values()),

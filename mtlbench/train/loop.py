@@ -22,7 +22,7 @@ from mtlbench.config import TrainingSettings
 from mtlbench.errors import UndefinedMetric
 from mtlbench.load import Prepared
 from mtlbench.schema import Task
-from mtlbench.train.matrices import Matrices
+from mtlbench.train.matrices import Batch, Matrices
 from mtlbench.train.optimiser import StackedAdam
 from mtlbench.train.randomness import generator
 from mtlbench.train.stack import Blueprint, Replica, Stack, Weights
@@ -161,7 +161,7 @@ def _order(seed: int, epoch: int, rows: int) -> Tensor:
     return torch.randperm(rows, generator=generator(seed, "order", epoch))
 
 
-def _step(stack: Stack, balancer: Balancer, optimiser: StackedAdam, batch: Any, step: int) -> Tensor:
+def _step(stack: Stack, balancer: Balancer, optimiser: StackedAdam, batch: Batch, step: int) -> Tensor:
     """One update of every replica; returns the losses (replica, task) without waiting for the device."""
     index, embedded = stack.look_up(batch.ids)
     embedded.requires_grad_()

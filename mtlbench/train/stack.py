@@ -21,6 +21,7 @@ from mtlbench.train.randomness import generator, key
 EMBEDDING_STD = 0.01
 SCORING_ROWS = 8192
 TABLES = "embeddings"
+PREFIX = "method."  # what `_Objective` puts before a parameter's name; stored weights go without
 
 Weights = dict[str, Tensor]
 """Weights by name; one replica's have the embedding tables (table, row, dim) under `TABLES`."""
@@ -93,6 +94,7 @@ class Stack:
         self.blueprint, self.replicas, self.device = blueprint, list(replicas), device
         methods = [blueprint.build(replica) for replica in replicas]
         self._objective = _Objective(methods[0])
+        self._spec = InputSpec.of(blueprint.schema)
         self.layout = Layout.of(blueprint.schema, blueprint.vocabularies, device)
         parameters, buffers = stack_module_state([_Objective(method) for method in methods])
         if any(not name.endswith(".mask") for name in buffers):
@@ -158,8 +160,7 @@ class Stack:
     def _run(
         self, batch: Batch, embedded: Tensor, labels: Tensor | None, masks: Weights
     ) -> tuple[Tensor, Tensor]:
-        spec = InputSpec.of(self.blueprint.schema)
-        categorical = len(spec.categorical)
+        spec, categorical = self._spec, len(self._spec.categorical)
 
         def one(
             weights: Weights, embedded: Tensor, mask: Tensor, numeric: Tensor, labels: Tensor | None
@@ -196,9 +197,8 @@ class Stack:
 
     def weights(self, position: int) -> Weights:
         """A copy of one replica's weights, on the CPU."""
-        prefix = "method."
         copied = {
-            name.removeprefix(prefix): p[position].detach().cpu().clone()
+            name.removeprefix(PREFIX): p[position].detach().cpu().clone()
             for name, p in self.parameters.items()
         }
         return {**copied, TABLES: self.tables[position].cpu().clone()}
@@ -206,6 +206,6 @@ class Stack:
     def load(self, weights: Sequence[Weights]) -> None:
         """Take the weights of each replica, in the order of the stack."""
         for name, parameter in self.parameters.items():
-            own = torch.stack([w[name.removeprefix("method.")] for w in weights])
+            own = torch.stack([w[name.removeprefix(PREFIX)] for w in weights])
             parameter.data.copy_(own)
         self.tables.copy_(torch.stack([w[TABLES] for w in weights]))
