@@ -93,7 +93,8 @@ def prepare(
         typer.Argument(help="Which one; see `mtlbench list datasets`.", autocompletion=_complete_dataset),
     ],
     source: Annotated[
-        Path | None, typer.Option(help="The raw file, if you have it: .csv, .csv.gz or .zip.")
+        list[Path] | None,
+        typer.Option(help="A raw file that you have, packed or not, or a folder of them; repeatable."),
     ] = None,
     users: Annotated[str | None, typer.Option(help="How many users to take, or `all`.")] = None,
     negatives: Annotated[int | None, typer.Option(help="Sampled negatives for each positive.")] = None,
@@ -121,7 +122,7 @@ def prepare(
         prepared = prepare_dataset(
             Home.find(),
             dataset,
-            source=source,
+            source=source or (),
             options=options,
             force=force,
             name=name,
@@ -145,6 +146,10 @@ def run(
     methods: Annotated[
         list[str] | None,
         typer.Option("--method", help="A method to train; repeatable.", autocompletion=_complete_method),
+    ] = None,
+    tasks: Annotated[
+        list[str] | None,
+        typer.Option("--task", help="A task to learn; repeatable.  [default: the dataset's]"),
     ] = None,
     balancer: Annotated[
         str | None,
@@ -196,9 +201,8 @@ def run(
         **values.get("training", {}),
         **{key: value for key, value in flags.items() if value is not None},
     }
-    values.update(
-        {key: value for key, value in (("dataset", dataset), ("seeds", seeds)) if value is not None}
-    )
+    given = {"dataset": dataset, "seeds": seeds, "tasks": tasks}
+    values.update({key: value for key, value in given.items() if value is not None})
     chosen = fill(Benchmark, values, str(benchmark or "mtlbench run"))
     if not no_baseline:
         chosen = chosen.with_baseline()

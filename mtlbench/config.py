@@ -68,11 +68,15 @@ class Family:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Benchmark:
-    """A set of runs: arms times seeds on one dataset. The same words as in its TOML file."""
+    """A set of runs: arms times seeds on one dataset. The same words as in its TOML file.
+
+    `tasks` are what the models learn; none named means all but those that the dataset calls optional.
+    """
 
     run: tuple[Arm, ...]
     name: str = ""
     dataset: str = ""
+    tasks: tuple[str, ...] = ()
     seeds: int | tuple[int, ...] = DEFAULT_SEEDS
     training: TrainingSettings = TrainingSettings()
     family: Family = Family()
@@ -102,6 +106,7 @@ class RunSpec:
     """The identity of a run: all that its numbers depend on, device and versions aside."""
 
     fingerprint: str
+    tasks: tuple[str, ...]
     method: str
     method_options: Mapping[str, Any]
     balancer: str
@@ -118,7 +123,8 @@ class RunSpec:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "RunSpec":
         """The inverse of `to_json`."""
-        return cls(**{**data, "training": TrainingSettings(**data["training"])})
+        training, tasks = TrainingSettings(**data["training"]), tuple(data["tasks"])
+        return cls(**{**data, "training": training, "tasks": tasks})
 
     @property
     def hash(self) -> str:

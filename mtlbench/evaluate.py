@@ -44,7 +44,7 @@ def score_test(
             score[names[k]] = predicted[outcome.deployable.step][:, i]
             score_best[names[k]] = predicted[outcome.best[k].step][:, i]
     return Scores(
-        cluster=np.asarray(split.cluster),
+        cluster=split.clusters(),
         label={name: np.asarray(split.labels[:, k]) for k, name in enumerate(names)},
         score={name: score[name] for name in names},
         score_best={name: score_best[name] for name in names},

@@ -71,7 +71,7 @@ def run(
         The `run --json` document.
     """
     device = pick_device(execution.device)
-    prepared = open_dataset(home, benchmark.dataset, say)
+    prepared = open_dataset(home, benchmark.dataset, say, benchmark.tasks)
     planned = plan(benchmark, prepared.schema, prepared.fingerprint)
     outcomes: dict[str, Outcome] = {}
     for spec in (spec for arm in planned for spec in arm):
@@ -115,9 +115,15 @@ def compare_stored(
     """The same document from `results/` alone: no data, no training.
 
     Of the dataset's results the newest fingerprint counts; with a benchmark its runs, else every run with the
-    training settings of the newest one.
+    tasks and the training settings of the newest one.
     """
     results = stored(home, dataset or (benchmark.dataset if benchmark else ""), say)
+    if benchmark is not None and benchmark.tasks:
+        results = [r for r in results if set(r.data["tasks"]) == set(benchmark.tasks)]
+        if not results:
+            raise DataError(
+                f"No result with the tasks {', '.join(benchmark.tasks)}. Train first: mtlbench run"
+            )
     newest = results[0]
     schema = Schema.from_json(newest.data["schema"])
     same = {
@@ -136,8 +142,9 @@ def compare_stored(
         outcomes = _alike(same.values(), newest)
         if len(outcomes) < len(results):
             say(
-                f"{len(results) - len(outcomes)} results are left out: other training settings, or from an "
-                "earlier preparation or version. Name a benchmark file to choose: mtlbench compare FILE.toml"
+                f"{len(results) - len(outcomes)} results are left out: other tasks or training settings, or "
+                "from an earlier preparation or version. Name a benchmark file to choose: "
+                "mtlbench compare FILE.toml"
             )
     if not outcomes:
         raise DataError("None of these runs has a result yet. Train them: mtlbench run")
@@ -150,7 +157,7 @@ def _alike(results: Iterable[Result], newest: Result) -> list[Outcome]:
     chosen: dict[str, Outcome] = {}
     for result in results:  # the newest first
         spec = RunSpec.from_json(result.data["run"])
-        if result.data["run"]["training"] == newest.data["run"]["training"]:
+        if all(result.data["run"][key] == newest.data["run"][key] for key in ("training", "tasks")):
             chosen.setdefault(replace(spec, revision={}).hash, Outcome(spec, "reused", result))
     return sorted(chosen.values(), key=lambda o: (o.spec.method, o.spec.balancer, o.spec.seed))
 
@@ -184,14 +191,16 @@ def with_options(benchmark: Benchmark, given: Mapping[str, str]) -> Benchmark:
     return replace(benchmark, run=tuple(arms))
 
 
-def open_dataset(home: Home, name: str, say: Say) -> Prepared:
+def open_dataset(home: Home, name: str, say: Say, tasks: tuple[str, ...] = ()) -> Prepared:
     """The prepared dataset of that name; without a name the most recently prepared one, which is said.
+
+    `tasks` as in `open_prepared`.
 
     Raises:
         DataError: nothing is prepared; the message names the commands that do it.
     """
     if name:
-        return open_prepared(home, name)
+        return open_prepared(home, name, tasks)
     names = prepared_names(home)
     if not names:
         raise DataError(
@@ -199,7 +208,7 @@ def open_dataset(home: Home, name: str, say: Say) -> Prepared:
             "offline), or mtlbench prepare taobao"
         )
     say(f"Dataset: {names[0]} (the most recently prepared; choose with --dataset)")
-    return open_prepared(home, names[0])
+    return open_prepared(home, names[0], tasks)
 
 
 def stored(home: Home, dataset: str, say: Say) -> list[Result]:

@@ -3,11 +3,14 @@
 datasets/NAME/prepared/
     manifest.json           schema, vocabulary sizes, counts, quirks, guards, settings, fingerprint
     {train,validation,test}/
-        categorical.npy     (rows, categorical fields) int32 indices
-        numeric.npy         (rows, numeric fields) float32, scaled on train
-        sequence.npy        (rows, sum of lengths) int32 indices, most recent last, padded in front
-        labels.npy          (rows, tasks) float32, NaN where a task is not defined
-        cluster.npy         (rows,) int64
+        categorical.npy         (rows, own categorical fields) int32 indices
+        numeric.npy             (rows, own numeric fields) float32, scaled on train
+        labels.npy              (rows, tasks) float32, NaN where a task is not defined
+        group.npy               (rows,) int32; absent where every row is a group of its own
+        group_categorical.npy   (groups, grouped categorical fields) int32
+        group_numeric.npy       (groups, grouped numeric fields) float32
+        sequence.npy            (groups, sum of lengths) int32, most recent last, padded in front
+        cluster.npy             (groups,) int64
     {train,validation,test}.parquet     the same rows with raw ids, for people
 """
 
@@ -25,28 +28,38 @@ from mtlbench.schema import Schema
 
 SplitName = Literal["train", "validation", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
-MATRICES = {
-    "categorical": np.int32,
-    "numeric": np.float32,
+ROW_MATRICES = {"categorical": np.int32, "numeric": np.float32, "labels": np.float32}
+GROUP_MATRICES = {
+    "group_categorical": np.int32,
+    "group_numeric": np.float32,
     "sequence": np.int32,
-    "labels": np.float32,
     "cluster": np.int64,
 }
-FORMAT = 1
+MATRICES = ROW_MATRICES | GROUP_MATRICES
+GROUP = "group"
+"""The index from rows to groups."""
+FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """The matrices of one split, rows aligned; shapes and dtypes as in the module's docstring."""
+    """The matrices of one split; shapes and dtypes as in the module's docstring."""
 
     categorical: NDArray[np.int32]
     numeric: NDArray[np.float32]
-    sequence: NDArray[np.int32]
     labels: NDArray[np.float32]
+    group_categorical: NDArray[np.int32]
+    group_numeric: NDArray[np.float32]
+    sequence: NDArray[np.int32]
     cluster: NDArray[np.int64]
+    group: NDArray[np.int32] | None = None
 
     def __len__(self) -> int:
-        return len(self.cluster)
+        return len(self.labels)
+
+    def clusters(self) -> NDArray[np.int64]:
+        """(rows,) the cluster of each row."""
+        return np.asarray(self.cluster if self.group is None else self.cluster[self.group])
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +68,8 @@ class Prepared:
 
     path: Path
     manifest: dict[str, Any]
+    tasks: tuple[str, ...] = ()
+    """Those of its tasks that one works with; none named means all that are not optional."""
 
     @property
     def name(self) -> str:
@@ -73,7 +88,11 @@ class Prepared:
 
     @property
     def schema(self) -> Schema:
-        """Fields and tasks."""
+        """Fields, and the chosen tasks."""
+        return self._whole.only(self.tasks)
+
+    @property
+    def _whole(self) -> Schema:
         return Schema.from_json(self.manifest["schema"])
 
     @property
@@ -84,23 +103,31 @@ class Prepared:
     def open_split(self, split: SplitName) -> Split:
         """Open one split memory-mapped. Training opens train and validation; only `evaluate` opens test.
 
+        The label matrix has the columns of the chosen tasks.
+
         Raises:
             DataError: a matrix is missing or has another number of rows than the manifest says.
         """
-        rows = self.manifest["splits"][split]["rows"]
-        matrices = {}
-        for name in MATRICES:
-            file = self.path / split / f"{name}.npy"
-            try:
-                # "c": copy on write, so torch may wrap the array without a warning; the file never changes.
-                matrices[name] = np.load(file, mmap_mode="c" if rows else None, allow_pickle=False)
-            except (OSError, ValueError) as error:
-                raise self._damaged(f"{split}/{name}.npy cannot be read ({error})") from error
-            if len(matrices[name]) != rows:
-                raise self._damaged(
-                    f"{split}/{name}.npy has {len(matrices[name])} rows, its manifest says {rows}"
-                )
+        counts = self.manifest["splits"][split]
+        rows, groups = counts["rows"], counts["groups"]
+        lengths = dict.fromkeys(ROW_MATRICES, rows) | dict.fromkeys(GROUP_MATRICES, groups)
+        whole, chosen = self._whole.task_names, self.schema.task_names
+        if any(f.grouped for f in self.schema.fields):
+            lengths[GROUP] = rows
+        matrices = {name: self._matrix(split, name, length) for name, length in lengths.items()}
+        if chosen != whole:
+            matrices["labels"] = matrices["labels"][:, [whole.index(name) for name in chosen]]
         return Split(**matrices)
+
+    def _matrix(self, split: SplitName, name: str, rows: int) -> NDArray[Any]:
+        file = self.path / split / f"{name}.npy"
+        try:
+            matrix: NDArray[Any] = open_matrix(file)
+        except (OSError, ValueError) as error:
+            raise self._damaged(f"{split}/{name}.npy cannot be read ({error})") from error
+        if len(matrix) != rows:
+            raise self._damaged(f"{split}/{name}.npy has {len(matrix)} rows, its manifest says {rows}")
+        return matrix
 
     def _damaged(self, what: str) -> DataError:
         return DataError(
@@ -109,10 +136,23 @@ class Prepared:
         )
 
 
-def open_prepared(home: Home, dataset: str) -> Prepared:
-    """Open the prepared dataset of that name.
+def open_matrix(file: Path) -> NDArray[Any]:
+    """An `.npy` file, memory-mapped unless it holds no number.
+
+    Copy on write, so that torch may wrap the array without a warning; the file never changes.
+    """
+    with file.open("rb") as stream:
+        version = np.lib.format.read_magic(stream)
+        shape, _, _ = getattr(np.lib.format, f"read_array_header_{version[0]}_{version[1]}")(stream)
+    matrix: NDArray[Any] = np.load(file, mmap_mode="c" if 0 not in shape else None, allow_pickle=False)
+    return matrix
+
+
+def open_prepared(home: Home, dataset: str, tasks: tuple[str, ...] = ()) -> Prepared:
+    """Open the prepared dataset of that name, to work with these tasks (none named: all not optional).
 
     Raises:
+        UsageError: it has no such task.
         DataError: it is not prepared, or its manifest cannot be read.
     """
     path = home.prepared(dataset)
@@ -134,7 +174,8 @@ def open_prepared(home: Home, dataset: str) -> Prepared:
             f"Prepared dataset {dataset!r} has format {manifest.get('format')}, this version reads {FORMAT}. "
             f"Prepare it again: mtlbench prepare {dataset} --force"
         )
-    return Prepared(path, manifest)
+    Schema.from_json(manifest["schema"]).only(tasks)  # refuses tasks that are not there
+    return Prepared(path, manifest, tasks)
 
 
 def prepared_names(home: Home) -> list[str]:

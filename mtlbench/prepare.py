@@ -11,8 +11,8 @@ import json
 import re
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, fields
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,11 +25,12 @@ from mtlbench.data import DATASETS
 from mtlbench.data.card import read_card
 from mtlbench.data.guards import check
 from mtlbench.data.recipe import Built, Progress, Raw, Recipe, Reporting
-from mtlbench.data.source import check_file, describe, same
+from mtlbench.data.source import describe, given_files, same
 from mtlbench.errors import DataError, UsageError, unknown
 from mtlbench.home import Home, atomic_folder, write_json
-from mtlbench.load import FORMAT, MATRICES, SPLITS, Prepared, open_prepared
+from mtlbench.load import FORMAT, GROUP, MATRICES, SPLITS, Prepared, open_matrix, open_prepared
 from mtlbench.registry import lookup
+from mtlbench.schema import Schema
 
 BLOCK = 100_000
 """Rows that are scaled or counted at a time."""
@@ -40,7 +41,7 @@ def prepare(
     home: Home,
     dataset: str,
     *,
-    source: Path | None = None,
+    source: Sequence[Path] = (),
     options: Mapping[str, object] | None = None,
     force: bool = False,
     name: str | None = None,
@@ -52,7 +53,8 @@ def prepare(
     Args:
         home: where `datasets/` lies.
         dataset: a name in DATASETS.
-        source: the raw file; else the newest in the raw folder; else it is downloaded, or simulated.
+        source: raw files, or folders of them; else what lies in the raw folder; else they are downloaded, or
+            simulated.
         options: what the user chose among the dataset's settings; values may be strings.
         force: replace what was prepared otherwise.
         name: prepare under this name instead of the dataset's.
@@ -68,12 +70,10 @@ def prepare(
     name = _checked_name(dataset, name)
     command = f"mtlbench prepare {dataset} " + ("--users N" if recipe.simulated else "--source FILE")
     says = Reporting(command, report, progress)
-    if source is not None:
-        if recipe.simulated:
-            raise UsageError(f"Dataset {dataset!r} is simulated: it reads no --source. Leave it out.")
-        check_file(source, command)
+    if source and recipe.simulated:
+        raise UsageError(f"Dataset {dataset!r} is simulated: it reads no --source. Leave it out.")
     card = read_card(dataset)
-    raw = recipe.find(home, card, source)
+    raw = recipe.find(home, card, settings, given_files(source, command))
     if not force and (there := _same_as_there(home, name, dataset, recipe, settings, raw, says)):
         return there
 
@@ -81,14 +81,15 @@ def prepare(
     target = home.prepared(name)
     with _nothing_left(target.parent) as work, atomic_folder(target) as out, _plain_words(target):
         found = Raw(raw) if raw else recipe.fetch(home, card, settings, work, says)
-        sources = [describe(found.path, says)]
+        sources = [describe(file, says) for file in found.files]
         built = recipe.build(found, settings, work, out, says)
+        built = replace(built, schema=with_units(built.schema, out))
         guards = check(built, out, card, report)
-        for split in SPLITS:
-            if split == "train":
-                mean, deviation = moments(built.numeric[split])
-            scale(built.numeric[split], out / split / "numeric.npy", mean, deviation)
-            progress("scale", SPLITS.index(split) + 1, len(SPLITS))
+        for matrix in ("numeric", "group_numeric"):
+            mean, deviation = moments(out / "train" / f"{matrix}.npy")
+            for split in SPLITS:
+                scale(out / split / f"{matrix}.npy", mean, deviation)
+                progress("scale", SPLITS.index(split) + 1, len(SPLITS))
         splits = {split: _counts(out / split, built) for split in SPLITS}
         plain = _plain(settings)
         write_json(
@@ -145,34 +146,47 @@ def fingerprint(built: Built, settings: Mapping[str, Any], out: Path) -> str:
         "settings": settings,
     }
     digest.update(json.dumps(document, sort_keys=True).encode())
+    names = (*MATRICES, GROUP) if any(f.grouped for f in built.schema.fields) else tuple(MATRICES)
     for split in SPLITS:
-        for matrix in MATRICES:
-            values = np.load(out / split / f"{matrix}.npy", mmap_mode="r")
+        for matrix in names:
+            values = open_matrix(out / split / f"{matrix}.npy")
             digest.update(f"{split}/{matrix} {values.dtype.str} {values.shape}".encode())
             for start in range(0, len(values), BLOCK):
                 digest.update(np.ascontiguousarray(values[start : start + BLOCK]).data)
     return digest.hexdigest()
 
 
+def with_units(schema: Schema, out: Path) -> Schema:
+    """The schema whose regressions know mean and standard deviation of their labels on train."""
+    labels = open_matrix(out / "train" / "labels.npy")
+    tasks = []
+    for i, task in enumerate(schema.tasks):
+        if task.kind == "regression":
+            values = labels[:, i].astype(np.float64)
+            deviation = float(np.nanstd(values)) or 1.0
+            task = replace(task, mean=float(np.nanmean(values)), deviation=deviation)
+        tasks.append(task)
+    return replace(schema, tasks=tuple(tasks))
+
+
 def moments(matrix: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of each column, block by block in double precision."""
-    values = np.load(matrix, mmap_mode="r")
+    """Mean and standard deviation of each column over what is not NaN, block by block in double precision."""
+    values = open_matrix(matrix)
     blocks = [slice(start, start + BLOCK) for start in range(0, len(values), BLOCK)]
-    mean = sum(values[b].sum(axis=0, dtype=np.float64) for b in blocks) / len(values)
-    square = sum(((values[b] - mean) ** 2).sum(axis=0, dtype=np.float64) for b in blocks) / len(values)
+    width = values.shape[1]
+    count = np.maximum(1, sum(((~np.isnan(values[b])).sum(axis=0) for b in blocks), np.zeros(width)))
+    mean = sum((np.nansum(values[b], axis=0, dtype=np.float64) for b in blocks), np.zeros(width)) / count
+    square = sum((np.nansum((values[b] - mean) ** 2, axis=0) for b in blocks), np.zeros(width)) / count
     return mean, np.sqrt(square)
 
 
-def scale(raw: Path, target: Path, mean: np.ndarray, deviation: np.ndarray) -> None:
-    """Write (value - mean) / deviation; a column that is constant on train becomes zero there."""
-    from mtlbench.data.userbehavior.matrices import Matrix
-
-    values = np.load(raw, mmap_mode="r")
-    matrix = Matrix(target, values.shape, np.float32)
+def scale(matrix: Path, mean: np.ndarray, deviation: np.ndarray) -> None:
+    """Scale to (value - mean) / deviation in place; columns constant on train become 0, and so does NaN."""
+    values = np.load(matrix, mmap_mode="r+") if len(mean) else np.empty((0, 0))
     divisor = np.where(deviation > 0, deviation, 1.0)
     for start in range(0, len(values), BLOCK):
-        matrix.write(((values[start : start + BLOCK] - mean) / divisor).astype(np.float32))
-    matrix.close()
+        block = values[start : start + BLOCK]
+        block[:] = np.nan_to_num((block - mean) / divisor, nan=0.0)
 
 
 def _settings(recipe: Recipe, dataset: str, options: Mapping[str, object]) -> Any:
@@ -210,7 +224,7 @@ def _checked_name(dataset: str, name: str | None) -> str:
 
 
 def _same_as_there(
-    home: Home, name: str, dataset: str, recipe: Recipe, settings: Any, raw: Path | None, says: Reporting
+    home: Home, name: str, dataset: str, recipe: Recipe, settings: Any, raw: Sequence[Path], says: Reporting
 ) -> Prepared | None:
     """What is prepared under that name when it is what is asked for; None when nothing is.
 
@@ -228,8 +242,11 @@ def _same_as_there(
     ]
     if manifest["recipe"] != dataset:
         differences = [f"dataset {manifest['recipe']!r} (asked: {dataset!r})"]
-    elif raw is not None and not same(raw, manifest["sources"][0], says):
-        differences.append(f"source {manifest['sources'][0]['name']} (asked: {raw.name}, other bytes)")
+    elif raw and not _same_sources(raw, manifest["sources"], says):
+        had, asked_files = (
+            ", ".join(names) for names in ([s["name"] for s in manifest["sources"]], [f.name for f in raw])
+        )
+        differences.append(f"source {had} (asked: {asked_files}, other bytes)")
     if manifest["revision"] != recipe.revision:
         differences.append(f"recipe revision {manifest['revision']} (now {recipe.revision})")
     if differences:
@@ -242,16 +259,25 @@ def _same_as_there(
     return there
 
 
+def _same_sources(raw: Sequence[Path], described: Sequence[dict[str, Any]], says: Reporting) -> bool:
+    """Whether these files hold the bytes described, in whatever order."""
+    if sorted(file.name for file in raw) != sorted(source["name"] for source in described):
+        return len(raw) == len(described) == 1 and same(raw[0], described[0], says)  # only renamed
+    by_name = {source["name"]: source for source in described}
+    return all(same(file, by_name[file.name], says) for file in raw)
+
+
 def _counts(folder: Path, built: Built) -> dict[str, Any]:
-    """Rows, clusters, and positives of each binary task of one split."""
-    labels = np.load(folder / "labels.npy", mmap_mode="r")
+    """Rows, groups, clusters of one split, and for each task how many rows and positives it has."""
+    labels, cluster = open_matrix(folder / "labels.npy"), open_matrix(folder / "cluster.npy")
+    tasks = list(enumerate(built.schema.tasks))
     return {
         "rows": len(labels),
-        "clusters": len(np.unique(np.load(folder / "cluster.npy", mmap_mode="r"))),
+        "groups": len(cluster),
+        "clusters": len(np.unique(cluster)),
+        "defined": {task.name: int((~np.isnan(labels[:, at])).sum()) for at, task in tasks},
         "positives": {
-            task.name: int((labels[:, at] > 0).sum())
-            for at, task in enumerate(built.schema.tasks)
-            if task.kind == "binary"
+            task.name: int((labels[:, at] > 0).sum()) for at, task in tasks if task.kind == "binary"
         },
     }
 

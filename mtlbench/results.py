@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from mtlbench.errors import DataError
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,6 +72,7 @@ def _resolve(arm: Arm, benchmark: Benchmark, schema: Schema, fingerprint: str, s
     balancer(schema.task_names, options)  # refuses weights of tasks that are not there
     return RunSpec(
         fingerprint=fingerprint,
+        tasks=schema.task_names,
         method=arm.method,
         method_options=asdict(config),
         balancer=name,
@@ -91,7 +92,7 @@ def finished(home: Home, dataset: str, spec: RunSpec) -> Result | None:
 
 def rows_to_train(spec: RunSpec, prepared: Prepared) -> int:
     """Rows that a run goes through at the most, over all its models."""
-    models = len(prepared.schema.tasks) if lookup(METHODS, spec.method, "method").load().per_task else 1
+    models = len(spec.tasks) if lookup(METHODS, spec.method, "method").load().per_task else 1
     return models * spec.training.epochs * int(prepared.manifest["splits"]["train"]["rows"])
 
 
@@ -116,8 +117,8 @@ def execute(
 
     On a GPU their models form one stack; on a CPU, where a stack gains nothing, each model is its own.
     """
-    prepared = open_prepared(home, dataset)
     first = specs[0]
+    prepared = open_prepared(home, dataset, first.tasks)
     method: type[Method] = lookup(METHODS, first.method, "method").load()
     balancer: type[Balancer] = lookup(BALANCERS, first.balancer, "balancer").load()
     blueprint = Blueprint.of(method, fill(method.Config, first.method_options, "method options"), prepared)
@@ -129,7 +130,7 @@ def execute(
         torch.set_num_threads(1)
         stacks = [[replica] for replica in replicas]
     else:
-        kinds = {replica: tuple(t.kind for t in blueprint.tasks(replica)) for replica in replicas}
+        kinds = {r: tuple((t.kind, t.mean, t.deviation) for t in blueprint.tasks(r)) for r in replicas}
         stacks = [[r for r in replicas if kinds[r] == kind] for kind in dict.fromkeys(kinds.values())]
     trained = {}
     for stack in stacks:

@@ -1,7 +1,10 @@
 """What a prepared dataset holds: fields (inputs), tasks (outcomes), and which column is the cluster."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Collection
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
+
+from mtlbench.errors import unknown
 
 FieldKind = Literal["categorical", "numeric", "sequence"]
 TaskKind = Literal["binary", "regression"]
@@ -24,6 +27,7 @@ class Field:
         vocabulary: whose indices it holds; fields of one vocabulary share their embeddings.
         length: of a sequence, the most ids it holds; 0 otherwise.
         of: what the value describes ("user", "item", "category", "time", ...); the guards group by it.
+        grouped: equal on all rows of a group, and stored once a group.
     """
 
     name: str
@@ -31,6 +35,7 @@ class Field:
     vocabulary: str = ""
     length: int = 0
     of: str = ""
+    grouped: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,12 +47,17 @@ class Task:
         kind: binary or regression.
         given: another binary task; metrics are also reported on the rows where that one happened.
         truth: on simulated data what sharing was planted to do: "helps", "harms" or "none".
+        optional: left out of a run unless named, because it is a function of another task.
+        mean, deviation: of a regression's labels on train; networks predict in these units.
     """
 
     name: str
     kind: TaskKind = "binary"
     given: str = ""
     truth: Literal["", "helps", "harms", "none"] = ""
+    optional: bool = False
+    mean: float = 0.0
+    deviation: float = 1.0
 
     @property
     def metric(self) -> str:
@@ -62,7 +72,11 @@ class Task:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schema:
-    """Fields and tasks in column order, the cluster (whose rows belong together), and the time column."""
+    """Fields and tasks in column order, the cluster (whose rows belong together), and the time column.
+
+    Sequences and the cluster are always equal within a group of rows. Where no field is grouped, every row
+    is a group of its own.
+    """
 
     fields: tuple[Field, ...]
     tasks: tuple[Task, ...]
@@ -70,13 +84,26 @@ class Schema:
     time: str = ""
 
     def of_kind(self, kind: FieldKind) -> tuple[Field, ...]:
-        """The fields of one kind, in the column order of that kind's matrix."""
-        return tuple(f for f in self.fields if f.kind == kind)
+        """The fields of one kind in column order: the rows' own, then those stored once a group."""
+        return tuple(sorted((f for f in self.fields if f.kind == kind), key=lambda f: f.grouped))
 
     @property
     def task_names(self) -> tuple[str, ...]:
         """The tasks' names, in the column order of the label matrix."""
         return tuple(t.name for t in self.tasks)
+
+    def only(self, tasks: Collection[str] = ()) -> "Schema":
+        """The same with only these tasks, in their old order; none named means all that are not optional.
+
+        Raises:
+            UsageError: there is no such task.
+        """
+        for name in tasks:
+            if name not in self.task_names:
+                raise unknown("task", name, self.task_names)
+        chosen = [t for t in self.tasks if (t.name in tasks if tasks else not t.optional)]
+        names = {t.name for t in chosen}
+        return replace(self, tasks=tuple(t if t.given in names else replace(t, given="") for t in chosen))
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for the manifest."""

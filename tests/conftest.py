@@ -43,8 +43,11 @@ def write_prepared(home: Home, name: str = "toy", rows: int = 600, seed: int = 0
         np.save(folder / "sequence.npy", history.astype(np.int32))
         np.save(folder / "labels.npy", np.stack([click, buy, rating], axis=1).astype(np.float32))
         np.save(folder / "cluster.npy", user.astype(np.int64))
+        np.save(folder / "group_categorical.npy", np.empty((n, 0), np.int32))
+        np.save(folder / "group_numeric.npy", np.empty((n, 0), np.float32))
         splits[split] = {
             "rows": n,
+            "groups": n,
             "clusters": len(np.unique(user)),
             "positives": {"click": int(click.sum()), "buy": int(buy.sum())},
         }

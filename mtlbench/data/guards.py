@@ -15,15 +15,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtlbench.data.card import Card
-from mtlbench.data.readings import Reading, aucs, identical_tasks, readings, sampled_rows, train_rates
+from mtlbench.data.readings import (
+    Outcomes,
+    Reading,
+    SplitColumns,
+    identical_tasks,
+    readings,
+    sampled_rows,
+    thresholds,
+    train_rates,
+)
 from mtlbench.data.recipe import Built, Report
 from mtlbench.errors import DataError
 from mtlbench.load import SPLITS, SplitName
 
 EXPLAIN_ABOVE = 0.80
-ERROR_ABOVE = 0.95
 LEAST_CLUSTERS = 100
-"""A task is judged where at least so many users have a positive row: below, an AUC is mostly noise."""
+"""A task is judged where at least so many users have a positive row, and so many a negative one: below, an
+AUC is mostly noise."""
+
+BALANCE_HINT = (
+    "Negatives differ by their items where a few items make up most of a day: take more users (--users N), "
+    "or a log with more items."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +63,8 @@ def check(built: Built, out: Path, card: Card, report: Report) -> dict[str, Any]
         raise DataError(
             "The guards against leaks stopped it:\n  "
             + "\n  ".join(shown + [f"and {more} more"] * (more > 0))
-            + "\nNegatives differ by their items where a few items make up most of a day: take more users "
-            "(--users N), or a log with more items. Any other feature: if it is no leak, say why under "
-            f"[explained] in datasets/{card.name}/card.toml."
+            + ("\n" + BALANCE_HINT if card.balanced else "")
+            + f"\nIf a feature is no leak, say why under [explained] in {card.where}."
         )
     return findings.summary
 
@@ -59,7 +72,7 @@ def check(built: Built, out: Path, card: Card, report: Report) -> dict[str, Any]
 def examine(built: Built, out: Path, card: Card) -> Findings:
     """Score every reading of every field on every split."""
     schema = built.schema
-    tasks = [t.name for t in schema.tasks if t.kind == "binary"]
+    tasks = list(schema.task_names)
     findings = Findings(
         {
             "rows": {},
@@ -71,30 +84,30 @@ def examine(built: Built, out: Path, card: Card) -> Findings:
             "identical_tasks": identical_tasks(built, out),
         }
     )
-    rates = train_rates(built, out, {t: schema.task_names.index(t) for t in tasks})
+    limits = thresholds(built, out)
+    rates = train_rates(built, out, limits)
     constant = {f.name for f in schema.fields}
     for split in SPLITS:
         rows = sampled_rows(built.rows[split])
-        labels = np.load(out / split / "labels.npy", mmap_mode="r")[rows]
-        labels = labels[:, [schema.task_names.index(t) for t in tasks]] > 0
-        cluster = np.load(out / split / "cluster.npy", mmap_mode="r")[rows]
-        judged = {
-            t for t, y in zip(tasks, labels.T, strict=True) if len(np.unique(cluster[y])) >= LEAST_CLUSTERS
-        }
+        columns = SplitColumns(built, out, split, rows)
+        outcomes = Outcomes(columns.labels(), limits)
+        judged = _judged(tasks, outcomes, columns.cluster())
         findings.summary["rows"][split] = len(rows)
         findings.summary["not_judged"][split] = [t for t in tasks if t not in judged]
         table: dict[str, Any] = {}
         findings.summary["auc"][split] = table
-        for reading in readings(built, out, split, rows, rates):
+        for reading in readings(built, columns, rates if split == "validation" else None):
             if reading.what == "" and np.any(reading.values != reading.values[0]):
                 constant.discard(reading.field)
-            for task, auc in zip(tasks, aucs(reading.values, labels).tolist(), strict=True):
+            for task, auc in zip(tasks, outcomes.aucs(reading.values).tolist(), strict=True):
                 if reading.task not in ("", task):
                     continue
                 table.setdefault(reading.name, {})[task] = None if np.isnan(auc) else round(auc, 4)
                 if task in judged:
                     _judge(findings, card, reading, split, task, auc)
-        _never_seen(findings, built, card, split, rows, labels, tasks)
+        if built.novelty and card.balanced:
+            positive = outcomes.positive[:, tasks.index(card.balanced["task"])]
+            _never_seen(findings, built, split, columns, positive)
     findings.summary["constant_fields"] = sorted(constant)
     if constant:
         findings.lines.append(f"Constant fields: {', '.join(sorted(constant))}.")
@@ -102,6 +115,16 @@ def examine(built: Built, out: Path, card: Card) -> Findings:
         findings.lines.append(f"Tasks {one} and {other} are identical on every row.")
     findings.lines.extend(_explained(findings.summary["above"]))
     return findings
+
+
+def _judged(tasks: Sequence[str], outcomes: Outcomes, cluster: NDArray[np.int64]) -> set[str]:
+    """The tasks that happened, and failed to, in enough clusters."""
+    judged = set()
+    for task, defined, positive in zip(tasks, outcomes.defined.T, outcomes.positive.T, strict=True):
+        classes = (cluster[positive], cluster[defined & ~positive])
+        if min(len(np.unique(of)) for of in classes) >= LEAST_CLUSTERS:
+            judged.add(task)
+    return judged
 
 
 def _explained(above: list[dict[str, Any]]) -> list[str]:
@@ -129,8 +152,8 @@ def _judge(findings: Findings, card: Card, reading: Reading, split: SplitName, t
     if max(auc, 1 - auc) <= EXPLAIN_ABOVE:
         return
     why = next((text for pattern, text in card.explained.items() if fnmatchcase(reading.field, pattern)), "")
-    if max(auc, 1 - auc) > ERROR_ABOVE:
-        findings.errors.append(f"{where}, beyond {ERROR_ABOVE}")
+    if max(auc, 1 - auc) > card.error_above:
+        findings.errors.append(f"{where}, beyond {card.error_above:g}")
     elif not why:
         findings.errors.append(f"{where}, beyond {EXPLAIN_ABOVE} and not explained")
     findings.summary["above"].append(
@@ -139,22 +162,13 @@ def _judge(findings: Findings, card: Card, reading: Reading, split: SplitName, t
 
 
 def _never_seen(
-    findings: Findings,
-    built: Built,
-    card: Card,
-    split: SplitName,
-    rows: NDArray[np.int64],
-    labels: NDArray[np.bool_],
-    tasks: Sequence[str],
+    findings: Findings, built: Built, split: SplitName, columns: SplitColumns, positive: NDArray[np.bool_]
 ) -> None:
     """Share of rows whose item was never seen before, among positives and among negatives."""
-    if not built.novelty or not card.balanced:
-        return
-    columns = [i for i, f in enumerate(built.schema.of_kind("numeric")) if f.name in built.novelty]
-    absent = [built.absent[built.schema.of_kind("numeric")[i].name] for i in columns]
-    numeric = np.load(built.numeric[split], mmap_mode="r")[:, columns][rows]
-    unseen = (numeric == np.array(absent, numeric.dtype)).all(axis=1)
-    positive = labels[:, tasks.index(card.balanced["task"])]
+    unseen = np.ones(len(positive), bool)
+    for f, values in zip(built.schema.of_kind("numeric"), columns.numeric(), strict=True):
+        if f.name in built.novelty:
+            unseen &= values == np.float32(built.absent[f.name])
     shares = {"positives": float(unseen[positive].mean()), "negatives": float(unseen[~positive].mean())}
     findings.summary["never_seen"][split] = {k: round(v, 4) for k, v in shares.items()}
     findings.lines.append(

@@ -11,14 +11,13 @@ from numpy.typing import NDArray
 
 from mtlbench.data.hashing import splitmix64
 from mtlbench.data.recipe import Built
-from mtlbench.load import SPLITS, SplitName
+from mtlbench.load import GROUP, SPLITS, SplitName, open_matrix
 from mtlbench.schema import OUT_OF_VOCABULARY, PADDING
 
 SAMPLE = 200_000
 """About how many rows of a split are looked at, chosen by a hash of the row number."""
 SMOOTHING = 20.0
 """Rows' worth of the base rate in a train rate."""
-
 
 Rates = Mapping[str, Mapping[str, NDArray[np.float64]]]
 """Categorical field -> task -> rate of positives per index."""
@@ -40,33 +39,91 @@ class Reading:
         return f"{self.field} {self.what}".strip()
 
 
-def readings(
-    built: Built,
-    out: Path,
-    split: SplitName,
-    rows: NDArray[np.int64],
-    rates: Rates,
-) -> Iterator[Reading]:
-    """Every way to look at every field on these rows of a split."""
+class SplitColumns:
+    """One split in `out` as columns, over chosen rows or all of them, groups spread over their rows."""
+
+    def __init__(
+        self, built: Built, out: Path, split: SplitName, rows: NDArray[np.int64] | None = None
+    ) -> None:
+        self._built, self._folder = built, out / split
+        self._rows: Any = slice(None) if rows is None else rows
+        grouped = any(f.grouped for f in built.schema.fields)
+        self._groups: Any = self._open(GROUP)[self._rows] if grouped else self._rows
+
+    def _open(self, name: str) -> NDArray[Any]:
+        return open_matrix(self._folder / f"{name}.npy")
+
+    def _columns(self, name: str) -> Iterator[NDArray[Any]]:
+        for matrix, rows in ((self._open(name), self._rows), (self._open(f"group_{name}"), self._groups)):
+            for i in range(matrix.shape[1]):
+                yield matrix[:, i][rows]
+
+    def numeric(self) -> Iterator[NDArray[np.float32]]:
+        """The numeric fields, unscaled."""
+        return self._columns("numeric")
+
+    def categorical(self) -> Iterator[NDArray[np.int32]]:
+        """The categorical fields, as indices."""
+        return self._columns("categorical")
+
+    def sequence(self) -> NDArray[np.int32]:
+        """All sequences side by side."""
+        return np.asarray(self._open("sequence")[self._groups])
+
+    def labels(self) -> NDArray[np.float32]:
+        """(rows, tasks), NaN where not defined."""
+        return np.asarray(self._open("labels")[self._rows])
+
+    def cluster(self) -> NDArray[np.int64]:
+        """(rows,)"""
+        return np.asarray(self._open("cluster")[self._groups])
+
+
+class Outcomes:
+    """Labels as yes or no: did it happen; for a regression, is the value above the mean of train.
+
+    Attributes:
+        positive: (rows, tasks) False where the task is not defined.
+        defined: (rows, tasks).
+    """
+
+    def __init__(self, labels: NDArray[np.float32], thresholds: NDArray[np.float64]) -> None:
+        self.defined: NDArray[np.bool_] = ~np.isnan(labels)
+        self.positive: NDArray[np.bool_] = labels > thresholds  # a NaN is not above anything
+        codes = np.unique(self.defined, axis=1, return_inverse=True)[1].ravel()
+        self._alike = [np.flatnonzero(codes == code) for code in np.unique(codes)]
+
+    def aucs(self, values: NDArray[Any]) -> NDArray[np.float64]:
+        """AUC of one score on every task, over its own rows; NaN where all are positive or none is."""
+        scored = np.full(self.positive.shape[1], np.nan)
+        for tasks in self._alike:  # tasks that are defined on the same rows
+            rows = self.defined[:, tasks[0]]
+            if rows.all():
+                scored[tasks] = aucs(values, self.positive[:, tasks])
+            elif rows.any():
+                scored[tasks] = aucs(values[rows], self.positive[rows][:, tasks])
+        return scored
+
+
+def readings(built: Built, columns: SplitColumns, rates: Rates | None) -> Iterator[Reading]:
+    """Every way to look at every field; with `rates` of train also those."""
     schema = built.schema
-    numeric = np.load(built.numeric[split], mmap_mode="r")
-    for i, f in enumerate(schema.of_kind("numeric")):
-        values = numeric[:, i][rows]
-        yield Reading(f.name, f.of, "", values)
-        yield Reading(f.name, f.of, "absent", values == np.float32(built.absent.get(f.name, 0.0)))
-    categorical = np.load(out / split / "categorical.npy", mmap_mode="r")
-    for i, f in enumerate(schema.of_kind("categorical")):
-        values = categorical[:, i][rows]
-        yield Reading(f.name, f.of, "", values)
-        yield Reading(f.name, f.of, "absent", values == PADDING)
-        yield Reading(f.name, f.of, "out of vocabulary", values == OUT_OF_VOCABULARY)
-        if split == "validation":
+    for f, numbers in zip(schema.of_kind("numeric"), columns.numeric(), strict=True):
+        nothing = np.float32(built.absent.get(f.name, np.nan))
+        absent = np.isnan(numbers) if np.isnan(nothing) else numbers == nothing
+        yield Reading(f.name, f.of, "", numbers)
+        yield Reading(f.name, f.of, "absent", absent)
+    for f, index in zip(schema.of_kind("categorical"), columns.categorical(), strict=True):
+        yield Reading(f.name, f.of, "", index)
+        yield Reading(f.name, f.of, "absent", index == PADDING)
+        yield Reading(f.name, f.of, "out of vocabulary", index == OUT_OF_VOCABULARY)
+        if rates is not None:
             for task, rate in rates[f.name].items():
-                yield Reading(f.name, f.of, "train rate", rate[values], task)
-    sequence = np.load(out / split / "sequence.npy", mmap_mode="r")
+                yield Reading(f.name, f.of, "train rate", rate[index], task)
+    sequence = columns.sequence()
     start = 0
     for f in schema.of_kind("sequence"):
-        values = sequence[:, start : start + f.length][rows]
+        values = sequence[:, start : start + f.length]
         yield Reading(f.name, f.of, "", (values != PADDING).sum(axis=1))
         yield Reading(f.name, f.of, "out of vocabulary", (values == OUT_OF_VOCABULARY).sum(axis=1))
         start += f.length
@@ -83,7 +140,7 @@ def sampled_rows(rows: int) -> NDArray[np.int64]:
 def aucs(values: NDArray[Any], labels: NDArray[np.bool_]) -> NDArray[np.float64]:
     """AUC of one score on every column of `labels`; NaN where a column is constant.
 
-    `mtlbench.metrics.auc` for many tasks at the cost of one sort.
+    `mtlbench.metrics.auc` for many tasks at the cost of one sort; NaN scores rank highest, all alike.
     """
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     middle = np.cumsum(counts) - (counts - 1) / 2  # mean rank of the rows that share a value
@@ -95,19 +152,31 @@ def aucs(values: NDArray[Any], labels: NDArray[np.bool_]) -> NDArray[np.float64]
     return scored
 
 
-def train_rates(built: Built, out: Path, tasks: Mapping[str, int]) -> Rates:
+def thresholds(built: Built, out: Path) -> NDArray[np.float64]:
+    """(tasks,) above which a label counts as yes: 0, or the mean of a regression on train."""
+    labels = open_matrix(out / "train" / "labels.npy")
+    return np.array(
+        [
+            np.nanmean(labels[:, i], dtype=np.float64) if task.kind == "regression" else 0.0
+            for i, task in enumerate(built.schema.tasks)
+        ]
+    )
+
+
+def train_rates(built: Built, out: Path, limits: NDArray[np.float64]) -> Rates:
     """For each categorical field and task: the smoothed rate of positives per index, on train."""
-    categorical = np.load(out / "train" / "categorical.npy", mmap_mode="r")
-    labels = np.load(out / "train" / "labels.npy", mmap_mode="r")
+    columns = SplitColumns(built, out, "train")
+    labels = columns.labels()
     found: dict[str, dict[str, NDArray[np.float64]]] = {}
-    for i, f in enumerate(built.schema.of_kind("categorical")):
-        index, size = categorical[:, i], built.vocabularies[f.vocabulary]
-        rows = np.bincount(index, minlength=size)
+    for f, index in zip(built.schema.of_kind("categorical"), columns.categorical(), strict=True):
+        size = built.vocabularies[f.vocabulary]
         found[f.name] = {}
-        for task, column in tasks.items():
-            label = labels[:, column] > 0
-            positive = np.bincount(index, weights=label, minlength=size)
-            found[f.name][task] = (positive + SMOOTHING * label.mean()) / (rows + SMOOTHING)
+        for i, task in enumerate(built.schema.tasks):
+            defined, positive = ~np.isnan(labels[:, i]), labels[:, i] > limits[i]
+            rows = np.bincount(index, weights=defined, minlength=size)
+            happened = np.bincount(index, weights=positive, minlength=size)
+            base = positive.sum() / max(1, defined.sum())
+            found[f.name][task.name] = (happened + SMOOTHING * base) / (rows + SMOOTHING)
     return found
 
 
@@ -116,6 +185,6 @@ def identical_tasks(built: Built, out: Path) -> list[list[str]]:
     names = built.schema.task_names
     same = set(combinations(range(len(names)), 2))
     for split in SPLITS:
-        labels = np.load(out / split / "labels.npy", mmap_mode="r")
+        labels = open_matrix(out / split / "labels.npy")
         same = {(i, j) for i, j in same if np.array_equal(labels[:, i], labels[:, j], equal_nan=True)}
     return [[names[i], names[j]] for i, j in sorted(same)]

@@ -1,5 +1,6 @@
 """The shop: a simulated log goes through the same code as the real one. The simulator is shop.py."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from mtlbench.data.card import Card
@@ -16,20 +17,20 @@ class Shop:
     simulated = True
     revision = REVISION
 
-    def find(self, home: Home, card: Card, source: Path | None) -> Path | None:
+    def find(self, home: Home, card: Card, settings: ShopSettings, given: Sequence[Path]) -> tuple[Path, ...]:
         """Nothing lies anywhere: the log is made anew."""
-        return None
+        return ()
 
     def fetch(self, home: Home, card: Card, settings: ShopSettings, work: Path, says: Reporting) -> Raw:
         """Simulate."""
         says.report(f"Simulating a shop of {settings.users:,} users, seed {settings.seed}.")
         log = work / "simulated.csv"
-        return Raw(log, truth=simulate(settings, log))
+        return Raw((log,), truth=simulate(settings, log))
 
     def build(self, raw: Raw, settings: ShopSettings, work: Path, out: Path, says: Reporting) -> Built:
         """Prepare, all simulated users."""
         return build(
-            raw.path,
+            raw.files[0],
             users="all",
             negatives=settings.negatives,
             seed=settings.seed,

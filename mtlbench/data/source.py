@@ -38,6 +38,13 @@ def check_file(path: Path, command: str) -> None:
         raise DataError(f"{path} cannot be opened ({error.strerror}). Give the raw log: {command}") from error
 
 
+def given_files(sources: Sequence[Path], command: str) -> tuple[Path, ...]:
+    """The files that `--source` names."""
+    for path in sources:
+        check_file(path, command)
+    return tuple(sources)
+
+
 def describe(path: Path, says: Reporting) -> dict[str, Any]:
     """What the manifest says of a source: its checksum, and by what it is known again quickly."""
     status, digest, done = path.stat(), hashlib.sha256(), 0
@@ -133,8 +140,8 @@ def download(source: Source, folder: Path, dataset: str, says: Reporting) -> Pat
 
     folder.mkdir(parents=True, exist_ok=True)
     failures = []
-    for address in source.addresses:
-        says.report(f"Downloading {address} (about {source.bytes / 1e6:,.0f} MB) ...")
+    for address in source.files[0].addresses:
+        says.report(f"Downloading {address} (about {source.files[0].bytes / 1e6:,.0f} MB) ...")
         handle, name = tempfile.mkstemp(prefix=".download-", dir=folder)
         os.close(handle)
         scratch = Path(name)
@@ -146,7 +153,7 @@ def download(source: Source, folder: Path, dataset: str, says: Reporting) -> Pat
             if not zipfile.is_zipfile(scratch):
                 raise ValueError(f"not a whole zip archive, {scratch.stat().st_size:,} bytes")
             scratch.chmod(0o644)
-            target = folder / source.file
+            target = folder / source.files[0].file
             scratch.replace(target)
         except (OSError, ValueError) as error:  # requests' errors are OSErrors
             said = str(error)
@@ -160,8 +167,8 @@ def download(source: Source, folder: Path, dataset: str, says: Reporting) -> Pat
         folder.rmdir()
     tried = "\n".join(failures)
     raise DataError(
-        f"No address gave {source.file}:\n{tried}\nGet {source.file} by hand from {source.page} (free, with "
-        f"an account), then: mtlbench prepare {dataset} --source {source.file}"
+        f"No address gave {source.files[0].file}:\n{tried}\nGet {source.files[0].file} by hand from {source.page} (free, with "
+        f"an account), then: mtlbench prepare {dataset} --source {source.files[0].file}"
     )
 
 

@@ -4,6 +4,7 @@ Zhu et al., "Learning Tree-based Deep Model for Recommender Systems", KDD 2018. 
 split and why: datasets/taobao/card.toml; how rows and features are made: mtlbench/data/userbehavior/
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -39,19 +40,22 @@ class Taobao:
     simulated = False
     revision = REVISION
 
-    def find(self, home: Home, card: Card, source: Path | None) -> Path | None:
-        """`source`, else the newest UserBehavior file in the raw folder."""
-        return source or lying_in(home.raw(card.name), ("UserBehavior*.csv", "*.csv.gz", "*.zip", "*.csv"))
+    def find(
+        self, home: Home, card: Card, settings: TaobaoSettings, given: Sequence[Path]
+    ) -> tuple[Path, ...]:
+        """What is given, else the newest UserBehavior file in the raw folder."""
+        lying = lying_in(home.raw(card.name), ("UserBehavior*.csv", "*.csv.gz", "*.zip", "*.csv"))
+        return tuple(given) or ((lying,) if lying else ())
 
     def fetch(self, home: Home, card: Card, settings: TaobaoSettings, work: Path, says: Reporting) -> Raw:
         """Download the archive into the raw folder."""
         assert card.source is not None
-        return Raw(download(card.source, home.raw(card.name), card.name, says))
+        return Raw((download(card.source, home.raw(card.name), card.name, says),))
 
     def build(self, raw: Raw, settings: TaobaoSettings, work: Path, out: Path, says: Reporting) -> Built:
         """Unpack and prepare."""
         return build(
-            unpack(raw.path, work, says),
+            unpack(raw.files[0], work, says),
             users=settings.users,
             negatives=settings.negatives,
             seed=settings.seed,

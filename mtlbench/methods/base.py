@@ -109,6 +109,7 @@ class Method(nn.Module):
         super().__init__()
         self.tasks = tuple(t.name for t in tasks)
         self.kinds = {t.name: t.kind for t in tasks}
+        self.units = {t.name: (t.mean, t.deviation) for t in tasks}
 
     @classmethod
     def tables(cls, tasks: Sequence[Task]) -> int:
@@ -116,11 +117,11 @@ class Method(nn.Module):
         return 1
 
     def forward(self, inputs: Inputs) -> dict[str, Tensor]:
-        """Map a batch to one output per task, each (batch, 1): a logit, or the value of a regression."""
+        """Map a batch to one output per task, each (batch, 1): a logit, or a value in `units`."""
         raise NotImplementedError
 
     def losses(self, outputs: dict[str, Tensor], labels: Tensor) -> Tensor:
-        """Mean loss of each task over its own rows, (task,): cross-entropy, or squared error.
+        """Mean loss of each task over its own rows, (task,): cross-entropy, or squared error in `units`.
 
         `labels` is (batch, task), NaN where a task is not defined: such rows weigh nothing, and a task
         without a row in the batch has loss 0.
@@ -130,19 +131,18 @@ class Method(nn.Module):
         means = []
         for k, task in enumerate(self.tasks):
             loss = binary_cross_entropy_with_logits if self.kinds[task] == "binary" else mse_loss
-            each = loss(outputs[task][:, 0], known[:, k], reduction="none")  # (batch,)
+            mean, deviation = self.units[task]
+            each = loss(outputs[task][:, 0], (known[:, k] - mean) / deviation, reduction="none")  # (batch,)
             means.append((each * defined[:, k]).sum() / defined[:, k].sum().clamp(min=1))
         return torch.stack(means)
 
     def predictions(self, outputs: dict[str, Tensor]) -> Tensor:
         """Probabilities of the binary tasks and values of the others, (batch, task)."""
-        return torch.stack(
-            [
-                outputs[k][:, 0].sigmoid() if self.kinds[k] == "binary" else outputs[k][:, 0]
-                for k in self.tasks
-            ],
-            dim=-1,
-        )
+        columns = []
+        for task in self.tasks:
+            output, (mean, deviation) = outputs[task][:, 0], self.units[task]
+            columns.append(output.sigmoid() if self.kinds[task] == "binary" else mean + deviation * output)
+        return torch.stack(columns, dim=-1)
 
     def penalty(self, inputs: Inputs) -> Tensor:
         """What the method adds to the weighted sum of the task losses: a scalar."""

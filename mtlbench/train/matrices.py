@@ -58,26 +58,32 @@ class Matrices:
 
     layout: Layout
     categorical: Tensor
-    sequence: Tensor
     numeric: Tensor
     labels: Tensor
+    group_categorical: Tensor
+    group_numeric: Tensor
+    sequence: Tensor
+    group: Tensor | None
 
     @classmethod
     def of(cls, split: Split, layout: Layout, device: torch.device) -> "Matrices":
         """Wrap a split."""
-        names = ("categorical", "sequence", "numeric", "labels")
-        return cls(layout, *(torch.from_numpy(getattr(split, name)).to(device) for name in names))
+        names = ("categorical", "numeric", "labels", "group_categorical", "group_numeric", "sequence")
+        tensors = {name: torch.from_numpy(getattr(split, name)).to(device) for name in names}
+        group = None if split.group is None else torch.from_numpy(split.group).to(device)
+        return cls(layout=layout, group=group, **tensors)
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def batch(self, rows: Tensor | slice) -> Batch:
         """The rows at `rows`: any index tensor, or a slice."""
-        sequence = self.sequence[rows]
-        ids = torch.cat([self.categorical[rows], sequence], dim=-1)
+        groups = rows if self.group is None else self.group[rows]
+        sequence = self.sequence[groups]
+        ids = torch.cat([self.categorical[rows], self.group_categorical[groups], sequence], dim=-1)
         return Batch(
             ids=ids + self.layout.offsets,
             sequence_mask=(sequence != PADDING).float(),
-            numeric=self.numeric[rows],
+            numeric=torch.cat([self.numeric[rows], self.group_numeric[groups]], dim=-1),
             labels=self.labels[rows],
         )

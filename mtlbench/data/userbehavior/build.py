@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtlbench.data.hashing import splitmix64
+from mtlbench.data.matrix import blocks
 from mtlbench.data.recipe import Built, Reporting
 from mtlbench.data.userbehavior.exposures import (
     TASKS,
@@ -23,14 +24,14 @@ from mtlbench.data.userbehavior.exposures import (
 )
 from mtlbench.data.userbehavior.features import ABSENT, FIELDS, NOVELTY, SATURDAY, Histories, Past, features
 from mtlbench.data.userbehavior.log import DAY, DAYS, Events, Log, read_log
-from mtlbench.data.userbehavior.matrices import SplitWriter, Vocabulary, blocks
+from mtlbench.data.userbehavior.matrices import SplitWriter, Vocabulary
 from mtlbench.errors import DataError
 from mtlbench.load import SPLITS, SplitName
 from mtlbench.schema import Schema, Task
 
 REVISION = 1
-BYTES_A_ROW = 450
-"""On disk while the matrices are written: 240 of matrices, 112 of unscaled features, the rest Parquet."""
+BYTES_A_ROW = 340
+"""On disk while the matrices are written: 240 of matrices, the rest Parquet."""
 
 SPLIT_DAYS: dict[SplitName, range] = {"train": range(1, 6), "validation": range(6, 7), "test": range(7, 9)}
 """Days of the window, 25 November being 0: that one only feeds history."""
@@ -83,12 +84,13 @@ def build(
 
     vocabularies = fit_vocabularies(log, [days[day] for day in SPLIT_DAYS["train"]])
     rows = {split: sum(len(days[day]) for day in SPLIT_DAYS[split]) for split in SPLITS}
+    schema = Schema(fields=FIELDS, tasks=tasks(truth or {}), cluster="user", time="time")
     total, done = sum(rows.values()), 0
     histories = Histories(_joined(history), log.category, len(log.users))
     past = Past(log.category)
     with ExitStack() as stack:
         writers = {
-            split: stack.enter_context(SplitWriter(split, rows[split], log, vocabularies, work, out))
+            split: stack.enter_context(SplitWriter(split, schema, rows[split], log, vocabularies, work, out))
             for split in SPLITS
         }
         for day in range(DAYS):
@@ -100,11 +102,10 @@ def build(
                     says.progress("features", done, total)
             past.close(log.day(day))
     return Built(
-        schema=Schema(fields=FIELDS, tasks=tasks(truth or {}), cluster="user", time="time"),
+        schema=schema,
         vocabularies={name: vocabulary.size for name, vocabulary in vocabularies.items()},
         rows=rows,
         quirks=quirks,
-        numeric={split: writer.numeric for split, writer in writers.items()},
         absent=ABSENT,
         novelty=NOVELTY,
         notes={"malformed_lines": list(log.malformed_lines)},

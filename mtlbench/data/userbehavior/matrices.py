@@ -1,27 +1,20 @@
-"""Writing the matrices block by block: a split may be larger than memory."""
+"""Writing the matrices of a log block by block, and the same rows with raw ids as Parquet."""
 
-import contextlib
-from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
 import numpy as np
 import polars as pl
-from numpy.lib.format import dtype_to_descr, write_array_header_1_0
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
+from mtlbench.data.matrix import SplitMatrices
 from mtlbench.data.userbehavior.exposures import TASKS, Exposures
-from mtlbench.data.userbehavior.features import CATEGORICAL, LENGTH, NUMERIC, Features
+from mtlbench.data.userbehavior.features import CATEGORICAL, NUMERIC, Features
 from mtlbench.data.userbehavior.log import START, Log
-from mtlbench.load import MATRICES
-from mtlbench.schema import FIRST_ID, OUT_OF_VOCABULARY, PADDING
+from mtlbench.schema import FIRST_ID, OUT_OF_VOCABULARY, PADDING, Schema
 
-BLOCK = 100_000
-"""Rows that are in memory at a time."""
 LEAST_ROWS = 5
 """Train rows that give an id an embedding of its own."""
-
-WIDTHS = {"categorical": len(CATEGORICAL), "numeric": len(NUMERIC), "sequence": LENGTH, "labels": len(TASKS)}
 
 
 class Vocabulary:
@@ -38,48 +31,24 @@ class Vocabulary:
         return self._index[codes_plus_one]
 
 
-class Matrix:
-    """An `.npy` file that grows by blocks of rows; how many there will be is known before.
-
-    Not a memory map: writing one on a full disk kills the process instead of raising OSError.
-    """
-
-    def __init__(self, path: Path, shape: tuple[int, ...], dtype: DTypeLike) -> None:
-        self.dtype = np.dtype(dtype)
-        self._left = shape[0]
-        self._stream = path.open("wb")
-        header = {"descr": dtype_to_descr(self.dtype), "fortran_order": False, "shape": shape}
-        write_array_header_1_0(self._stream, header)
-
-    def write(self, block: NDArray[np.generic]) -> None:
-        """Append rows."""
-        self._left -= len(block)
-        self._stream.write(np.ascontiguousarray(block, dtype=self.dtype).data)
-
-    def close(self, whole: bool = True) -> None:
-        """All rows are written, or (not `whole`) something went wrong before."""
-        self._stream.close()
-        assert self._left == 0 or not whole, f"{self._left} rows missing"
-
-
 class SplitWriter:
     """The matrices of one split, and its rows with raw ids as Parquet."""
 
     def __init__(
-        self, name: str, rows: int, log: Log, vocabularies: dict[str, Vocabulary], work: Path, out: Path
+        self,
+        name: str,
+        schema: Schema,
+        rows: int,
+        log: Log,
+        vocabularies: dict[str, Vocabulary],
+        work: Path,
+        out: Path,
     ) -> None:
         self._log, self._vocabularies = log, vocabularies
         self._parts = work / f"parts-{name}"
         self._parts.mkdir()
         self._parquet = out / f"{name}.parquet"
-        self.numeric = work / f"numeric-{name}.npy"
-        folder = out / name
-        folder.mkdir()
-        self._matrices = {}
-        for kind, dtype in MATRICES.items():
-            shape = (rows, WIDTHS[kind]) if kind in WIDTHS else (rows,)
-            path = self.numeric if kind == "numeric" else folder / f"{kind}.npy"
-            self._matrices[kind] = Matrix(path, shape, dtype)
+        self._matrices = SplitMatrices(out / name, schema, rows)
 
     def write(self, rows: Exposures, features: Features) -> None:
         """Append a block."""
@@ -88,11 +57,18 @@ class SplitWriter:
             self._vocabularies[field.vocabulary](features.categorical[:, at])
             for at, field in enumerate(CATEGORICAL)
         ]
-        self._matrices["categorical"].write(np.stack(fields, axis=1))
-        self._matrices["numeric"].write(features.numeric)
-        self._matrices["sequence"].write(self._vocabularies["category"](features.sequence))
-        self._matrices["labels"].write(rows.labels)
-        self._matrices["cluster"].write(user)
+        nothing = np.empty((len(rows), 0))
+        self._matrices.write(
+            {
+                "categorical": np.stack(fields, axis=1),
+                "numeric": features.numeric,
+                "labels": rows.labels,
+                "group_categorical": nothing,
+                "group_numeric": nothing,
+                "sequence": self._vocabularies["category"](features.sequence),
+                "cluster": user,
+            }
+        )
 
         categories = np.concatenate([[-1], self._log.categories])  # -1: nothing there
         _, _, category, hour, weekday, last = features.categorical.T
@@ -117,14 +93,6 @@ class SplitWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for matrix in self._matrices.values():
-            with contextlib.suppress(OSError) if kind else contextlib.nullcontext():
-                matrix.close(whole=kind is None)
+        self._matrices.__exit__(kind, error, trace)
         if kind is None:
             pl.scan_parquet(sorted(self._parts.iterdir())).sink_parquet(self._parquet)
-
-
-def blocks(rows: int) -> Iterator[slice]:
-    """Slices of BLOCK rows."""
-    for start in range(0, rows, BLOCK):
-        yield slice(start, min(start + BLOCK, rows))

@@ -1,0 +1,172 @@
+"""Text tables read line by line: a line is a row, or it is counted as malformed. No line is lost.
+
+A CSV parser joins lines at a stray quote and fills short rows with nulls, silently. So a line is read as one
+string and split at every separator: its number of fields is exact, damage stays within its line, and a quote
+is only taken off where it encloses a whole field. A field that holds the separator in quotes is not read.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import polars as pl
+
+from mtlbench.errors import DataError
+
+MOST_MALFORMED = 0.001
+LARGEST = 1e30
+"""A number beyond it is damage; below it, float32 holds it and float64 its square."""
+EMPTY = ("", "NaN", "nan", "NULL", "null", "None")
+NO_SEPARATOR = "\x1f"
+"""The unit separator: stands in no line of these files, so that Polars hands out whole lines."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """What a field must hold.
+
+    Attributes:
+        dtype: pl.Int64 ("3" or "3.0"), pl.Float64 (finite) or pl.String; anything else there is malformed.
+        optional: the field may be empty, NaN or NULL, which become null; else that is malformed too.
+    """
+
+    dtype: type[pl.Int64 | pl.Float64 | pl.String]
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """A file, read.
+
+    Attributes:
+        frame: the well-formed rows in file order: the columns, and `line`, counted from 1.
+        rows: lines of the file, without its header.
+        malformed: how many of them are not in `frame`.
+        first_malformed: numbers of the first ten of those.
+    """
+
+    frame: pl.LazyFrame
+    rows: int
+    malformed: int
+    first_malformed: tuple[int, ...]
+
+
+def header(path: Path, separator: str = ",") -> list[str]:
+    """The fields of the first line, without byte order mark, blanks and quotes; none where there is none."""
+    with path.open(encoding="utf-8-sig", errors="replace", newline="\n") as stream:
+        first = stream.readline(100_000).strip()
+    return [name.strip().strip('"').strip() for name in first.split(separator)] if first else []
+
+
+def read_lines(
+    path: Path,
+    columns: Mapping[str, Column],
+    parquet: Path,
+    command: str,
+    *,
+    names: Sequence[str] | None = None,
+    separator: str = ",",
+) -> Lines:
+    """Read `columns` of the table at `path` into the file `parquet`.
+
+    Args:
+        path: an unpacked text file.
+        columns: what to read, found by name whatever their order.
+        parquet: where to; `frame` scans it.
+        command: that mends it, for messages.
+        names: of the fields where the file has no header line.
+        separator: between fields.
+
+    Raises:
+        DataError: a column is missing, no row, or more than 0.1 % of the rows are malformed.
+    """
+    found = list(names) if names is not None else header(path, separator)
+    missing = [name for name in columns if found.count(name) != 1]
+    if missing:
+        raise DataError(
+            f"{path.name}: its first line should name {_some(list(columns))}; once each. It has "
+            f"{_some(found)}; not once: {_some(missing)}. Give another file: {command}"
+        )
+    skipped = int(names is None)
+    lines = pl.scan_csv(
+        path,
+        has_header=False,
+        schema={"text": pl.String, "rest": pl.String},
+        separator=NO_SEPARATOR,
+        quote_char=None,
+        encoding="utf8-lossy",
+        empty_string_is_null=False,
+        missing_columns="insert",
+        extra_columns="ignore",
+        truncate_ragged_lines=True,
+        skip_lines=skipped,
+        row_index_name="line",
+        row_index_offset=1 + skipped,
+        raise_if_empty=False,
+        glob=False,
+    )
+    places = {name: f"field_{found.index(name)}" for name in columns}
+    fields = pl.col("text").str.split_exact(separator, len(found))
+    exact = pl.col(f"field_{len(found) - 1}").is_not_null() & pl.col(f"field_{len(found)}").is_null()
+    texts = {name: pl.col(place).str.strip_chars(" \r\t") for name, place in places.items()}
+    texts = {name: pl.coalesce(text.str.extract('^"([^"]*)"$'), text) for name, text in texts.items()}
+    values = {name: _value(texts[name], column) for name, column in columns.items()}
+    sound = [_sound(texts[name], values[name], column) for name, column in columns.items()]
+    (
+        lines.select("line", "rest", fields=fields)
+        .unnest("fields")
+        .select(
+            "line",
+            **values,
+            malformed=~pl.all_horizontal(exact.fill_null(False), pl.col("rest") == "", *sound),
+        )
+        .sink_parquet(parquet, compression="zstd", compression_level=1)
+    )
+    scan = pl.scan_parquet(parquet)
+    counts = scan.select(rows=pl.len(), malformed=pl.col("malformed").sum()).collect(engine="streaming")
+    rows, malformed = (int(n) for n in counts.row(0))
+    if rows == 0:
+        raise DataError(f"{path.name} holds no row. Get the file again, then: {command}")
+    bad = scan.filter("malformed").select(pl.col("line").bottom_k(10).sort()).collect(engine="streaming")
+    first = tuple(int(n) for n in bad["line"])
+    if malformed > MOST_MALFORMED * rows:
+        raise DataError(
+            f"{path.name}: {malformed:,} of {rows:,} rows are malformed (more than 0.1 %). Wanted: "
+            f"{len(found)} columns with {separator!r} between them, {_some(found)}. First malformed lines: "
+            f"{', '.join(map(str, first))}; line {first[0]}: {_shown(path, first[0])!r}. Mend the file, or "
+            f"give another: {command}"
+        )
+    return Lines(scan.filter(~pl.col("malformed")).drop("malformed"), rows, malformed, first)
+
+
+def _value(text: pl.Expr, column: Column) -> pl.Expr:
+    """The field as its type; null where it is empty or not of that type."""
+    text = pl.when(~text.is_in(EMPTY)).then(text)
+    if column.dtype == pl.String:
+        return text
+    if column.dtype == pl.Int64:
+        return pl.coalesce(
+            text.cast(pl.Int64, strict=False),
+            text.str.strip_suffix(".0").cast(pl.Int64, strict=False),  # as pandas writes ids beside NaN
+        )
+    number = text.cast(pl.Float64, strict=False)
+    return pl.when(number.abs() <= LARGEST).then(number)
+
+
+def _sound(text: pl.Expr, value: pl.Expr, column: Column) -> pl.Expr:
+    """Whether the field holds what it should."""
+    sound = value.is_not_null()
+    return (sound | text.is_in(EMPTY)).fill_null(False) if column.optional else sound
+
+
+def _some(names: Sequence[str]) -> str:
+    """The first few of many names."""
+    shown = ", ".join(names[:8]) or "nothing"
+    return f"{shown}, ... ({len(names)} in all)"[:400] if len(names) > 8 else shown[:400]
+
+
+def _shown(path: Path, line: int) -> str:
+    """The start of a line."""
+    with path.open(encoding="utf-8", errors="replace", newline="\n") as stream:
+        return next(islice(stream, line - 1, None), "").rstrip("\r\n")[:80]
