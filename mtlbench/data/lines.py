@@ -107,22 +107,25 @@ def read_lines(
         glob=False,
     )
     places = {name: f"field_{found.index(name)}" for name in columns}
-    fields = pl.col("text").str.split_exact(separator, len(found))
-    exact = pl.col(f"field_{len(found) - 1}").is_not_null() & pl.col(f"field_{len(found)}").is_null()
-    texts = {name: pl.col(place).str.strip_chars(" \r\t") for name, place in places.items()}
-    texts = {name: pl.coalesce(text.str.extract('^"([^"]*)"$'), text) for name, text in texts.items()}
-    values = {name: _value(texts[name], column) for name, column in columns.items()}
-    sound = [_sound(texts[name], values[name], column) for name, column in columns.items()]
-    (
-        lines.select("line", "rest", fields=fields)
-        .unnest("fields")
-        .select(
-            "line",
-            **values,
-            malformed=~pl.all_horizontal(exact.fill_null(False), pl.col("rest") == "", *sound),
-        )
-        .sink_parquet(parquet, compression="zstd", compression_level=1)
+    last, beyond = (pl.col(f"field_{n}") for n in (len(found) - 1, len(found)))
+    misshapen = [last.is_null(), beyond.is_not_null(), pl.col("rest") != ""]
+    # One step a line, so that each is computed once.
+    fields = lines.select("line", "rest", fields=pl.col("text").str.split_exact(separator, len(found)))
+    texts = fields.unnest("fields").select(
+        "line",
+        *(_text(pl.col(place)).alias(f"text {name}") for name, place in places.items()),
+        malformed=pl.any_horizontal(misshapen),
     )
+    values = texts.with_columns(
+        _value(pl.col(f"text {name}"), column).alias(name) for name, column in columns.items()
+    )
+    values.select(
+        "line",
+        *columns,
+        malformed=pl.any_horizontal(
+            "malformed", *(_unsound(name, column) for name, column in columns.items())
+        ),
+    ).sink_parquet(parquet, compression="zstd", compression_level=1)
     scan = pl.scan_parquet(parquet)
     counts = scan.select(rows=pl.len(), malformed=pl.col("malformed").sum()).collect(engine="streaming")
     rows, malformed = (int(n) for n in counts.row(0))
@@ -140,24 +143,26 @@ def read_lines(
     return Lines(scan.filter(~pl.col("malformed")).drop("malformed"), rows, malformed, first)
 
 
+def _text(field: pl.Expr) -> pl.Expr:
+    """The field without blanks and quotes around it; null where it is empty."""
+    text = field.str.strip_chars(' \r\t"')
+    return pl.when(~text.is_in(EMPTY)).then(text)
+
+
 def _value(text: pl.Expr, column: Column) -> pl.Expr:
     """The field as its type; null where it is empty or not of that type."""
-    text = pl.when(~text.is_in(EMPTY)).then(text)
     if column.dtype == pl.String:
         return text
     if column.dtype == pl.Int64:
-        return pl.coalesce(
-            text.cast(pl.Int64, strict=False),
-            text.str.strip_suffix(".0").cast(pl.Int64, strict=False),  # as pandas writes ids beside NaN
-        )
+        return text.str.strip_suffix(".0").cast(pl.Int64, strict=False)  # pandas writes 3.0 beside NaN
     number = text.cast(pl.Float64, strict=False)
     return pl.when(number.abs() <= LARGEST).then(number)
 
 
-def _sound(text: pl.Expr, value: pl.Expr, column: Column) -> pl.Expr:
-    """Whether the field holds what it should."""
-    sound = value.is_not_null()
-    return (sound | text.is_in(EMPTY)).fill_null(False) if column.optional else sound
+def _unsound(name: str, column: Column) -> pl.Expr:
+    """Whether the field does not hold what it should."""
+    missing = pl.col(name).is_null()
+    return missing & pl.col(f"text {name}").is_not_null() if column.optional else missing
 
 
 def _some(names: Sequence[str]) -> str:
