@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mtlbench import metrics
 from mtlbench.compare import Comparison, compare
 from mtlbench.errors import DataError, UsageError
-from mtlbench.results import Result, Scores, read_result
+from mtlbench.results import FORMAT, Result, Scores, read_result
 from mtlbench.schema import Schema, Task
 
 SCHEMA = Schema(
@@ -66,7 +66,7 @@ def save(folder: Path, method: str, seed: int, stored: Scores, **changes: Any) -
     }
     per_task = method == "single-task"
     data = {
-        "format": 1,
+        "format": FORMAT,
         "dataset": "toy",
         "fingerprint": "f",
         "run": {

@@ -118,6 +118,7 @@ def test_the_baseline_is_added_once_and_in_front() -> None:
 def spec(**changes: object) -> RunSpec:
     values: dict[str, object] = {
         "fingerprint": "f",
+        "tasks": ("view", "cart"),
         "method": "mmoe",
         "method_options": {"network": (64, 32)},
         "balancer": "equal",
@@ -134,6 +135,7 @@ def test_every_part_of_a_run_is_in_its_identity() -> None:
         {},
         {"fingerprint": "g"},
         {"method": "hard-sharing"},
+        {"tasks": ("view",)},
         {"method_options": {"network": (64, 16)}},
         {"balancer": "static"},
         {"balancer_options": {"weights": {"buy": 2.0}}},

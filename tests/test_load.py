@@ -1,13 +1,16 @@
 """Opening prepared data, and what is said when it is missing or damaged."""
 
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
-from mtlbench.errors import DataError
+from mtlbench.errors import DataError, UsageError
 from mtlbench.home import Home, write_json
-from mtlbench.load import MATRICES, SPLITS, Prepared, open_prepared, prepared_names
+from mtlbench.load import MATRICES, SPLITS, Prepared, Split, open_prepared, prepared_names
+from mtlbench.train.matrices import Layout, Matrices
 from tests.conftest import write_prepared
 
 
@@ -16,7 +19,7 @@ def test_splits_open_memory_mapped_with_their_types(toy: Prepared) -> None:
         split = toy.open_split(name)
         for matrix, dtype in MATRICES.items():
             values = getattr(split, matrix)
-            assert isinstance(values, np.memmap)
+            assert isinstance(values, np.memmap) == (values.size > 0)
             assert values.dtype == dtype
             assert len(values) == len(split)
 
@@ -24,6 +27,56 @@ def test_splits_open_memory_mapped_with_their_types(toy: Prepared) -> None:
 def test_writing_to_a_split_does_not_reach_the_disk(toy: Prepared) -> None:
     toy.open_split("train").numeric[:] = 7
     assert not (np.asarray(toy.open_split("train").numeric) == 7).any()
+
+
+def test_what_repeats_in_a_group_is_stored_once_and_read_for_every_row(toy: Prepared) -> None:
+    schema = toy.schema
+    fields = [replace(f, grouped=f.name in ("user", "age")) for f in schema.fields]
+    opened = toy.open_split("train")  # copied: the files are about to change
+    train = Split(**{name: np.array(getattr(opened, name)) for name in MATRICES})
+    layout = Layout.of(schema, toy.vocabularies, torch.device("cpu"))
+    before = Matrices.of(train, layout, torch.device("cpu")).batch(slice(0, 50))
+
+    order = np.random.default_rng(0).permutation(600)  # any index will do: each row its own group, shuffled
+    folder = toy.path / "train"
+    np.save(folder / "group.npy", np.argsort(order).astype(np.int32))
+    np.save(folder / "group_categorical.npy", train.categorical[:, :1][order])
+    np.save(folder / "categorical.npy", train.categorical[:, 1:])
+    np.save(folder / "group_numeric.npy", train.numeric[:, 1:][order])
+    np.save(folder / "numeric.npy", train.numeric[:, :1])
+    np.save(folder / "sequence.npy", train.sequence[order])
+    np.save(folder / "cluster.npy", train.cluster[order])
+    grouped = Prepared(toy.path, {**toy.manifest, "schema": replace(schema, fields=tuple(fields)).to_json()})
+
+    split = grouped.open_split("train")
+    assert split.group is not None
+    assert (split.clusters() == train.clusters()).all()
+    layout = Layout.of(grouped.schema, toy.vocabularies, torch.device("cpu"))
+    after = Matrices.of(split, layout, torch.device("cpu")).batch(slice(0, 50))
+    assert [f.name for f in grouped.schema.of_kind("categorical")] == ["item", "user"]
+    assert (after.ids[:, [1, 0, 2, 3, 4]] == before.ids).all()
+    assert (after.numeric == before.numeric).all()
+    assert (after.sequence_mask == before.sequence_mask).all()
+
+
+def test_only_the_chosen_tasks_are_read(home: Home, toy: Prepared) -> None:
+    some = open_prepared(home, "toy", ("rating", "click"))
+    assert some.schema.task_names == ("click", "rating")
+    assert np.array_equal(
+        some.open_split("test").labels, toy.open_split("test").labels[:, [0, 2]], equal_nan=True
+    )
+    assert open_prepared(home, "toy", ("buy",)).schema.tasks[0].given == ""  # `click` is not learnt
+    with pytest.raises(UsageError, match=r"Unknown task 'clik'\. Did you mean 'click'"):
+        open_prepared(home, "toy", ("clik",))
+
+
+def test_optional_tasks_are_read_when_named(home: Home, toy: Prepared) -> None:
+    schema = toy.schema
+    tasks = tuple(replace(t, optional=t.name == "rating") for t in schema.tasks)
+    write_json(toy.path / "manifest.json", {**toy.manifest, "schema": replace(schema, tasks=tasks).to_json()})
+    assert open_prepared(home, "toy").schema.task_names == ("click", "buy")
+    assert open_prepared(home, "toy").open_split("train").labels.shape == (600, 2)
+    assert open_prepared(home, "toy", ("rating",)).schema.task_names == ("rating",)
 
 
 def test_what_is_not_prepared_is_named_with_the_command(home: Home) -> None:

@@ -34,7 +34,7 @@ def home(tmp_path: Path) -> Home:
 
 def taobao(home: Home, log: Path | None, **more: Any) -> Prepared:
     options = {"users": 12} | more.pop("options", {})
-    return prepare(home, "taobao", source=log, options=options, **more)
+    return prepare(home, "taobao", source=[log] if log else (), options=options, **more)
 
 
 def everything(home: Home) -> dict[str, tuple[int, int]]:
@@ -53,7 +53,7 @@ def test_the_summary_is_the_contract(home: Home, log: Path) -> None:
     assert document["simulated"] is False
     assert list(document["splits"]) == ["train", "validation", "test"]
     for split in document["splits"].values():
-        assert set(split) == {"rows", "clusters", "positives"}
+        assert set(split) == {"rows", "groups", "clusters", "defined", "positives"}
         assert list(split["positives"]) == ["view", "cart", "fav", "buy"]
         assert all(isinstance(n, int) and n > 0 for n in split["positives"].values())
     assert all(isinstance(n, int) for n in document["quirks"].values())
@@ -187,7 +187,7 @@ def test_a_bad_option_is_wrong_use(
     home: Home, log: Path, options: Mapping[str, object], message: str
 ) -> None:
     with pytest.raises(UsageError, match=message):
-        prepare(home, "taobao", source=log, options=options)
+        prepare(home, "taobao", source=[log], options=options)
     assert not home.datasets.exists()
 
 
@@ -204,7 +204,7 @@ def test_a_name_must_be_one_of_a_folder_and_free(home: Home, log: Path, name: st
 
 def test_the_simulated_shop_reads_no_source(home: Home, log: Path) -> None:
     with pytest.raises(UsageError, match="simulated"):
-        prepare(home, "shop", source=log)
+        prepare(home, "shop", source=[log])
 
 
 BAD = {
@@ -263,7 +263,7 @@ def test_no_space_left_is_said_plainly(home: Home, log: Path, monkeypatch: pytes
     def full(*args: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("mtlbench.data.userbehavior.matrices.Matrix.write", full)
+    monkeypatch.setattr("mtlbench.data.matrix.Matrix.write", full)
     with pytest.raises(DataError, match=r"No space left for .*prepared.*MTLBENCH_HOME"):
         taobao(home, log)
     assert list(home.root.iterdir()) == []

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from mtlbench import metrics
-from mtlbench.data.card import Card
+from mtlbench.data.card import Card, card_of
 from mtlbench.data.guards import check, examine
 from mtlbench.data.readings import SAMPLE, aucs, sampled_rows
 from mtlbench.data.recipe import Built
@@ -36,7 +36,6 @@ def made(
 ) -> Built:
     """Matrices of pure noise, after `spoil` has had its way with them."""
     rng = np.random.default_rng(1)
-    numeric = {}
     for split in SPLITS:
         (folder / split).mkdir()
         view = np.arange(ROWS) % 5 == 0
@@ -47,9 +46,8 @@ def made(
             "labels": np.stack([view, view & (rng.random(ROWS) < 0.4)], axis=1).astype(np.float32),
             "cluster": np.arange(ROWS) // 5 % users,
         }
+        m |= {"group_categorical": np.empty((ROWS, 0)), "group_numeric": np.empty((ROWS, 0))}
         spoil(split, m)
-        numeric[split] = folder / f"numeric-{split}.npy"
-        np.save(numeric[split], m.pop("numeric"))
         for name, values in m.items():
             np.save(folder / split / f"{name}.npy", values)
     return Built(
@@ -57,14 +55,13 @@ def made(
         vocabularies={"item": 40},
         rows=dict.fromkeys(SPLITS, ROWS),
         quirks={},
-        numeric=numeric,
         absent={"item_pv": 0.0, "user_pv": 0.0},
         novelty=("item_pv",),
     )
 
 
 def card(**explained: str) -> Card:
-    return Card(name="taobao", source=None, explained=explained, balanced=BALANCED)
+    return card_of("taobao", {"explained": explained, "guards": {"balanced": BALANCED}}, "card.toml")
 
 
 def leak(split: str, column: int, task: int, noise: float) -> Callable[[str, Matrices], None]:
