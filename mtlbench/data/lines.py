@@ -29,10 +29,12 @@ class Column:
     Attributes:
         dtype: pl.Int64 ("3" or "3.0"), pl.Float64 (finite) or pl.String; anything else there is malformed.
         optional: the field may be empty, NaN or NULL, which become null; else that is malformed too.
+        among: the values that are possible; others are malformed. None named: all are.
     """
 
     dtype: type[pl.Int64 | pl.Float64 | pl.String]
     optional: bool = False
+    among: tuple[int, ...] | tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,13 +152,14 @@ def _text(field: pl.Expr) -> pl.Expr:
 
 
 def _value(text: pl.Expr, column: Column) -> pl.Expr:
-    """The field as its type; null where it is empty or not of that type."""
-    if column.dtype == pl.String:
-        return text
+    """The field as its type; null where it is empty or not what the column wants."""
+    value = text
     if column.dtype == pl.Int64:
-        return text.str.strip_suffix(".0").cast(pl.Int64, strict=False)  # pandas writes 3.0 beside NaN
-    number = text.cast(pl.Float64, strict=False)
-    return pl.when(number.abs() <= LARGEST).then(number)
+        value = text.str.strip_suffix(".0").cast(pl.Int64, strict=False)  # pandas writes 3.0 beside NaN
+    elif column.dtype == pl.Float64:
+        value = text.cast(pl.Float64, strict=False)
+        value = pl.when(value.abs() <= LARGEST).then(value)
+    return pl.when(value.is_in(column.among)).then(value) if column.among else value
 
 
 def _unsound(name: str, column: Column) -> pl.Expr:

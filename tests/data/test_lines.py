@@ -16,6 +16,7 @@ COLUMNS = {
     "name": Column(pl.String, optional=True),
     "size": Column(pl.Float64, optional=True),
 }
+LABELLED = {"id": Column(pl.Int64), "label": Column(pl.Int64, optional=True, among=(0, 1))}
 HEAD = "id,name,size"
 DAMAGED = ("7,a,1e31", '7,"a,b",1', "7,a,1\x1fz", "9999999999999999999999,a,1")
 FILLING = "".join(f"{n},x,1.5\n" for n in range(2000))
@@ -75,6 +76,14 @@ def test_a_damaged_line_is_counted_and_its_neighbours_stay(tmp_path: Path, line:
     assert (found.rows, found.malformed, found.first_malformed) == (2002, 1, (2002,))
     assert rows(found)[-1] == (2003, 5, "y", 2.0)
     assert len(rows(found)) == 2001
+
+
+def test_a_label_is_among_its_values_or_missing_or_malformed(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text("id,label\n" + "1,0\n" * 1000 + "2,1.0\n3,NaN\n4,2\n")
+    found = read_lines(path, LABELLED, tmp_path / "out.parquet", "mtlbench prepare x")
+    assert found.first_malformed == (1004,)
+    assert found.frame.select("id", "label").tail(2).collect().rows() == [(2, 1), (3, None)]
 
 
 def test_a_stray_quote_swallows_no_line(tmp_path: Path) -> None:
