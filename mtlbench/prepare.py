@@ -85,11 +85,12 @@ def prepare(
         built = recipe.build(found, settings, work, out, says)
         built = replace(built, schema=with_units(built.schema, out))
         guards = check(built, out, card, report)
-        for matrix in ("numeric", "group_numeric"):
+        for at, matrix in enumerate(numeric := ("numeric", "group_numeric")):
+            progress("scale", at, len(numeric))
             mean, deviation = moments(out / "train" / f"{matrix}.npy")
             for split in SPLITS:
                 scale(out / split / f"{matrix}.npy", mean, deviation)
-                progress("scale", SPLITS.index(split) + 1, len(SPLITS))
+        progress("scale", len(numeric), len(numeric))
         splits = {split: _counts(out / split, built) for split in SPLITS}
         plain = _plain(settings)
         write_json(
