@@ -1,29 +1,107 @@
 """Raw files: finding, downloading, unpacking, and knowing them again."""
 
-import contextlib
+import fnmatch
+import glob
 import gzip
 import hashlib
-import os
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from mtlbench.data.card import Source
-from mtlbench.data.recipe import Reporting
+from mtlbench.data.card import Card, RemoteFile
+from mtlbench.data.download import download
+from mtlbench.data.recipe import Raw, Reporting
+from mtlbench.data.unpack import without_packing
 from mtlbench.errors import DataError
+from mtlbench.home import Home
 
 CHUNK = 1 << 20
 GZIP, ZIP = b"\x1f\x8b", b"PK\x03\x04"
 
 
+class Published:
+    """The half of a recipe that finds and fetches what its card names; `Settings`, `build` are the other."""
+
+    simulated = False
+
+    def files(self, card: Card, settings: Any) -> tuple[RemoteFile, ...]:
+        """The raw files that these settings need."""
+        assert card.source is not None
+        return card.source.files
+
+    def wanted(self, card: Card, settings: Any) -> Sequence[Sequence[str]]:
+        """For each of `files`, the patterns of names under which it may lie in the raw folder."""
+        return [names(file.file) for file in self.files(card, settings)]
+
+    def find(self, home: Home, card: Card, settings: Any, given: Sequence[Path]) -> tuple[Path, ...]:
+        """What is given, as it is; else what lies in the raw folder, none where a needed file is missing."""
+        if given:
+            return tuple(given)
+        lying = self._lying(home.raw(card.name), card, settings)
+        missing = any(path is None and not file.optional for file, path in lying)
+        return () if missing else tuple(path for _, path in lying if path is not None)
+
+    def fetch(self, home: Home, card: Card, settings: Any, work: Path, says: Reporting) -> Raw:
+        """Download into the raw folder what does not lie there.
+
+        Raises:
+            DataError: from `download`.
+        """
+        assert card.source is not None
+        folder = home.raw(card.name)
+        missing = [file for file, path in self._lying(folder, card, settings) if path is None]
+        download(missing, card.source, folder, card.name, says)
+        return Raw(self.find(home, card, settings, ()))
+
+    def _lying(self, folder: Path, card: Card, settings: Any) -> list[tuple[RemoteFile, Path | None]]:
+        files = self.files(card, settings)
+        patterns = self.wanted(card, settings)
+        return [(file, lying_in(folder, some)) for file, some in zip(files, patterns, strict=True)]
+
+
+def names(published: str) -> tuple[str, ...]:
+    """Names that a published file may have: its own, and that of what is in it, packed or not."""
+    plain = glob.escape(without_packing(published))
+    return tuple(dict.fromkeys((glob.escape(published), plain, f"{plain}.gz", f"{plain}.zip")))
+
+
 def lying_in(folder: Path, patterns: Sequence[str]) -> Path | None:
-    """The newest file of the folder that fits a pattern."""
-    fitting = {file for pattern in patterns for file in folder.glob(pattern) if file.is_file()}
-    visible = [file for file in fitting if not file.name.startswith(".")]
-    return max(visible, key=lambda file: (file.stat().st_mtime_ns, file.name), default=None)
+    """The newest file of the folder whose name fits a pattern, upper and lower case being the same."""
+    if not folder.is_dir():
+        return None
+    fitting = [
+        file
+        for file in folder.iterdir()
+        if not file.name.startswith(".")
+        and any(fnmatch.fnmatchcase(file.name.lower(), pattern.lower()) for pattern in patterns)
+        and file.is_file()
+    ]
+    return max(fitting, key=lambda file: (file.stat().st_mtime_ns, file.name), default=None)
+
+
+def given_files(sources: Sequence[Path], command: str) -> tuple[Path, ...]:
+    """The files that `--source` names; a folder stands for all files in it, at any depth, but dot files.
+
+    Raises:
+        DataError: one cannot be opened, or a folder holds none.
+    """
+    files: list[Path] = []
+    for path in sources:
+        inside = [path]
+        if path.is_dir():
+            inside = [
+                file
+                for file in sorted(path.rglob("*"))
+                if file.is_file() and not any(p.startswith(".") for p in file.relative_to(path).parts)
+            ]
+            if not inside:
+                raise DataError(f"{path} is a folder without files. Give the raw files: {command}")
+        files += inside
+    for file in files:
+        check_file(file, command)
+    return tuple(dict.fromkeys(files))
 
 
 def check_file(path: Path, command: str) -> None:
@@ -33,16 +111,11 @@ def check_file(path: Path, command: str) -> None:
     try:
         path.open("rb").close()
     except FileNotFoundError:
-        raise DataError(f"{path}: no such file. Give the raw log, packed or not: {command}") from None
+        raise DataError(f"{path}: no such file. Give the raw file, packed or not: {command}") from None
     except OSError as error:
-        raise DataError(f"{path} cannot be opened ({error.strerror}). Give the raw log: {command}") from error
-
-
-def given_files(sources: Sequence[Path], command: str) -> tuple[Path, ...]:
-    """The files that `--source` names."""
-    for path in sources:
-        check_file(path, command)
-    return tuple(sources)
+        raise DataError(
+            f"{path} cannot be opened ({error.strerror}). Give the raw file: {command}"
+        ) from error
 
 
 def describe(path: Path, says: Reporting) -> dict[str, Any]:
@@ -126,64 +199,3 @@ def _copy(
         while chunk := stream.read(CHUNK):
             out.write(chunk)
             says.progress("unpack", packed.tell(), size)
-
-
-def download(source: Source, folder: Path, dataset: str, says: Reporting) -> Path:
-    """Fetch the archive from the first address that gives it; its place is `folder`.
-
-    Nothing is known to verify it by: a page instead of an archive, or one cut short, is rejected.
-
-    Raises:
-        DataError: no address works; says how to get the file by hand.
-    """
-    import pooch  # brings requests: only a download waits for it
-
-    folder.mkdir(parents=True, exist_ok=True)
-    failures = []
-    for address in source.files[0].addresses:
-        says.report(f"Downloading {address} (about {source.files[0].bytes / 1e6:,.0f} MB) ...")
-        handle, name = tempfile.mkstemp(prefix=".download-", dir=folder)
-        os.close(handle)
-        scratch = Path(name)
-        try:
-            fetch = pooch.HTTPDownloader(
-                progressbar=_Bar(says), timeout=30, headers={"User-Agent": "mtlbench"}
-            )
-            fetch(address, str(scratch), None)
-            if not zipfile.is_zipfile(scratch):
-                raise ValueError(f"not a whole zip archive, {scratch.stat().st_size:,} bytes")
-            scratch.chmod(0o644)
-            target = folder / source.files[0].file
-            scratch.replace(target)
-        except (OSError, ValueError) as error:  # requests' errors are OSErrors
-            said = str(error)
-            failures.append(f"  {address}: {said if len(said) < 120 else type(error).__name__}")
-        else:
-            says.report(f"Terms: {source.terms}\nCite: {source.cite}")
-            return target
-        finally:
-            scratch.unlink(missing_ok=True)
-    with contextlib.suppress(OSError):  # others' files lie there
-        folder.rmdir()
-    tried = "\n".join(failures)
-    raise DataError(
-        f"No address gave {source.files[0].file}:\n{tried}\nGet {source.files[0].file} by hand from {source.page} (free, with "
-        f"an account), then: mtlbench prepare {dataset} --source {source.files[0].file}"
-    )
-
-
-class _Bar:
-    """What pooch asks of a progress bar, passed on."""
-
-    def __init__(self, says: Reporting) -> None:
-        self.total, self._done, self._says = 0, 0, says
-
-    def update(self, size: int) -> None:
-        self._done += size
-        self._says.progress("download", self._done, self.total)
-
-    def reset(self) -> None:
-        self._done = 0
-
-    def close(self) -> None:
-        pass
