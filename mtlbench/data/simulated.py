@@ -7,6 +7,8 @@ from mtlbench.data.card import Card
 from mtlbench.data.recipe import Built, Raw, Reporting
 from mtlbench.data.shop import ShopSettings, simulate
 from mtlbench.data.userbehavior.build import REVISION, build
+from mtlbench.data.userbehavior.log import read_log
+from mtlbench.data.userbehavior.window import TAOBAO
 from mtlbench.home import Home
 
 
@@ -30,7 +32,7 @@ class Shop:
     def build(self, raw: Raw, settings: ShopSettings, work: Path, out: Path, says: Reporting) -> Built:
         """Prepare, all simulated users."""
         return build(
-            raw.files[0],
+            read_log(raw.files[0], TAOBAO, work, says),
             users="all",
             negatives=settings.negatives,
             seed=settings.seed,

@@ -15,6 +15,8 @@ from mtlbench.data.card import Card
 from mtlbench.data.recipe import Built, Raw, Reporting
 from mtlbench.data.source import download, lying_in, unpack
 from mtlbench.data.userbehavior.build import REVISION, build
+from mtlbench.data.userbehavior.log import read_log
+from mtlbench.data.userbehavior.window import TAOBAO
 from mtlbench.home import Home
 
 
@@ -55,7 +57,7 @@ class Taobao:
     def build(self, raw: Raw, settings: TaobaoSettings, work: Path, out: Path, says: Reporting) -> Built:
         """Unpack and prepare."""
         return build(
-            unpack(raw.files[0], work, says),
+            read_log(unpack(raw.files[0], work, says), TAOBAO, work, says),
             users=settings.users,
             negatives=settings.negatives,
             seed=settings.seed,

@@ -14,7 +14,6 @@ from mtlbench.data.hashing import splitmix64
 from mtlbench.data.matrix import blocks
 from mtlbench.data.recipe import Built, Reporting
 from mtlbench.data.userbehavior.exposures import (
-    TASKS,
     Exposures,
     Pool,
     TooFewItems,
@@ -22,23 +21,21 @@ from mtlbench.data.userbehavior.exposures import (
     exposures,
     positives,
 )
-from mtlbench.data.userbehavior.features import ABSENT, FIELDS, NOVELTY, SATURDAY, Histories, Past, features
-from mtlbench.data.userbehavior.log import DAY, DAYS, Events, Log, read_log
+from mtlbench.data.userbehavior.features import Histories, Past, absent, features, fields, novelty
+from mtlbench.data.userbehavior.log import Events, Log
 from mtlbench.data.userbehavior.matrices import SplitWriter, Vocabulary
+from mtlbench.data.userbehavior.window import DAY, Window
 from mtlbench.errors import DataError
-from mtlbench.load import SPLITS, SplitName
+from mtlbench.load import SPLITS
 from mtlbench.schema import Schema, Task
 
 REVISION = 1
 BYTES_A_ROW = 340
 """On disk while the matrices are written: 240 of matrices, the rest Parquet."""
 
-SPLIT_DAYS: dict[SplitName, range] = {"train": range(1, 6), "validation": range(6, 7), "test": range(7, 9)}
-"""Days of the window, 25 November being 0: that one only feeds history."""
-
 
 def build(
-    raw: Path,
+    log: Log,
     *,
     users: int | Literal["all"],
     negatives: int,
@@ -48,12 +45,18 @@ def build(
     says: Reporting,
     truth: Mapping[str, str] | None = None,
 ) -> Built:
-    """Prepare the log at `raw`; see `Recipe.build`.
+    """From a cleaned log to matrices; see `Recipe.build`.
+
+    Args:
+        users: how many to sample; "all", or more than there are, takes all.
+        negatives: sampled a positive.
+        seed: of the negatives.
+        truth: of simulated logs, what sharing was planted to do to each task.
 
     Raises:
-        DataError: the log is damaged, or too small for these settings.
+        DataError: the log is too small for these settings.
     """
-    log = read_log(raw, work, says)
+    window = log.window
     _report_reading(log, says)
     sampled = sample_users(log, users, says.command)
     says.report(f"Users: {int(sampled.sum()):,} of {len(log.users):,}, those with an event on a train day.")
@@ -61,43 +64,43 @@ def build(
     days: dict[int, Exposures] = {}
     history = []
     short = unseen_views = 0
-    for day in range(DAYS):
-        says.progress("draw", day, DAYS)
+    for day in range(window.days):
+        says.progress("draw", day, window.days)
         events = log.day(day)
         own = events.where(sampled[events.user])
         history.append(own)
-        if any(day in days_of for days_of in SPLIT_DAYS.values()):
-            touched = positives(own, len(log.items))
-            unseen_views += count_bought_without_view(own, len(log.items))
+        if any(day in days_of for days_of in window.splits.values()):
+            touched = positives(own, len(log.items), window)
+            unseen_views += count_bought_without_view(own, len(log.items), window)
             try:
                 drawn, too_few = draw(log, day, Pool(events, log.category), touched, negatives, seed)
             except TooFewItems as error:
                 raise DataError(f"{error}: {says.command}") from error
             short += len(too_few)
             days[day] = exposures(touched, drawn)
-    says.progress("draw", DAYS, DAYS)
-    check_positives(days, says.command)
+    says.progress("draw", window.days, window.days)
+    check_positives(days, window, says.command)
     check_space(sum(map(len, days.values())), work)
     quirks = dict(log.quirks)
     quirks["positives_with_too_small_category"] = short
     quirks["bought_without_page_view"] = unseen_views
 
-    vocabularies = fit_vocabularies(log, [days[day] for day in SPLIT_DAYS["train"]])
-    rows = {split: sum(len(days[day]) for day in SPLIT_DAYS[split]) for split in SPLITS}
-    schema = Schema(fields=FIELDS, tasks=tasks(truth or {}), cluster="user", time="time")
+    vocabularies = fit_vocabularies(log, [days[day] for day in window.splits["train"]])
+    rows = {split: sum(len(days[day]) for day in window.splits[split]) for split in SPLITS}
+    schema = Schema(fields=fields(window), tasks=tasks(window, truth or {}), cluster="user", time="time")
     total, done = sum(rows.values()), 0
-    histories = Histories(_joined(history), log.category, len(log.users))
-    past = Past(log.category)
+    histories = Histories(_joined(history), log.category, len(log.users), window)
+    past = Past(log.category, window)
     with ExitStack() as stack:
         writers = {
             split: stack.enter_context(SplitWriter(split, schema, rows[split], log, vocabularies, work, out))
             for split in SPLITS
         }
-        for day in range(DAYS):
-            for split in (s for s in SPLITS if day in SPLIT_DAYS[s]):
+        for day in range(window.days):
+            for split in (s for s in SPLITS if day in window.splits[s]):
                 for block in blocks(len(days[day])):
                     part = _part(days[day], block)
-                    writers[split].write(part, features(part, histories, past, log.category))
+                    writers[split].write(part, features(part, histories, past, log.category, window))
                     done += len(part)
                     says.progress("features", done, total)
             past.close(log.day(day))
@@ -106,28 +109,30 @@ def build(
         vocabularies={name: vocabulary.size for name, vocabulary in vocabularies.items()},
         rows=rows,
         quirks=quirks,
-        absent=ABSENT,
-        novelty=NOVELTY,
+        absent=absent(window),
+        novelty=novelty(window),
         notes={"malformed_lines": list(log.malformed_lines)},
     )
 
 
-def tasks(truth: Mapping[str, str]) -> tuple[Task, ...]:
-    """The tasks; cart, favourite and buy are also scored on the rows with a view."""
+def tasks(window: Window, truth: Mapping[str, str]) -> tuple[Task, ...]:
+    """The tasks; all but the first are also scored on the rows where that one happened."""
+    first = window.tasks[0]
     return tuple(
-        Task(name=name, given="" if name == "view" else "view", truth=truth.get(name, ""))  # type: ignore[arg-type]
-        for name in TASKS
+        Task(name=name, given="" if name == first else first, truth=truth.get(name, ""))  # type: ignore[arg-type]
+        for name in window.tasks
     )
 
 
 def sample_users(log: Log, users: int | Literal["all"], command: str) -> NDArray[np.bool_]:
     """Mask over user codes: the `users` smallest hashes among those with an event on a train day."""
     eligible = np.zeros(len(log.users), bool)
-    for day in SPLIT_DAYS["train"]:
+    train = log.window.splits["train"]
+    for day in train:
         eligible[log.day(day).user] = True
     if not eligible.any():
         raise DataError(
-            "No user has an event on a train day (26-30 November 2017, UTC+8), so there is nothing to train "
+            f"No user has an event on a train day, {log.window.between(train)}, so there is nothing to train "
             f"on. Take a log that covers those days: {command}"
         )
     codes = np.flatnonzero(eligible)
@@ -145,7 +150,7 @@ def fit_vocabularies(log: Log, train: list[Exposures]) -> dict[str, Vocabulary]:
     category = np.bincount(log.category, weights=item, minlength=len(log.categories)).astype(np.int64)
     time = np.concatenate([d.time for d in train])
     hour = np.bincount(time // 3600 % 24, minlength=24)
-    weekday = np.bincount((time // DAY + SATURDAY) % 7, minlength=7)
+    weekday = np.bincount((time // DAY + log.window.first.weekday()) % 7, minlength=7)
     return {
         "user": Vocabulary(user),
         "item": Vocabulary(item),
@@ -155,11 +160,13 @@ def fit_vocabularies(log: Log, train: list[Exposures]) -> dict[str, Vocabulary]:
     }
 
 
-def check_positives(days: Mapping[int, Exposures], command: str) -> None:
+def check_positives(days: Mapping[int, Exposures], window: Window, command: str) -> None:
     """Raise where a task never happens in a split: no model could be trained or judged."""
-    for split, numbers in SPLIT_DAYS.items():
-        counts = sum((days[day].labels.sum(axis=0, dtype=np.int64) for day in numbers), np.zeros(len(TASKS)))
-        missing = [task for task, count in zip(TASKS, counts, strict=True) if count == 0]
+    for split, numbers in window.splits.items():
+        counts = sum(
+            (days[day].labels.sum(axis=0, dtype=np.int64) for day in numbers), np.zeros(len(window.tasks))
+        )
+        missing = [task for task, count in zip(window.tasks, counts, strict=True) if count == 0]
         if missing:
             raise DataError(
                 f"No row of the {split} split is positive for task{'s' * (len(missing) > 1)} "
@@ -177,17 +184,18 @@ def check_space(rows: int, folder: Path) -> None:
         )
 
 
-def count_bought_without_view(events: Events, items: int) -> int:
+def count_bought_without_view(events: Events, items: int, window: Window) -> int:
     """Pairs of a day that were bought without a page view."""
+    bought = len(window.behaviours) - 1
     pair = events.user * items + events.item
-    return len(np.setdiff1d(pair[events.behaviour == 3], pair[events.behaviour == 0]))
+    return len(np.setdiff1d(pair[events.behaviour == bought], pair[events.behaviour == 0]))
 
 
 def _report_reading(log: Log, says: Reporting) -> None:
     q = log.quirks
     says.report(
-        f"Read {q['rows']:,} rows; dropped {q['rows_outside_window']:,} outside 25 November .. 3 December "
-        f"2017 (UTC+8), {q['duplicate_rows']:,} exact duplicates, {q['malformed_rows']:,} malformed; "
+        f"Read {q['rows']:,} rows; dropped {q['rows_outside_window']:,} outside {log.window}, "
+        f"{q['duplicate_rows']:,} exact duplicates, {q['malformed_rows']:,} malformed; "
         f"{q['items_in_several_categories']:,} items stand under several categories (the earliest counts)."
     )
 

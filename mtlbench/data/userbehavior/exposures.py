@@ -13,12 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtlbench.data.hashing import below, keyed
-from mtlbench.data.userbehavior.log import BEHAVIOURS, Events, Log
+from mtlbench.data.userbehavior.log import Events, Log
+from mtlbench.data.userbehavior.window import Window
 
 Ints = NDArray[np.int64]
 
-TASKS = ("view", "cart", "fav", "buy")
-"""Label columns. `view` is any behaviour, for a third of the bought pairs have no page view."""
 ROUNDS = 64
 """Rejections after which a draw is made by listing what is eligible: the same odds, only slower."""
 
@@ -33,8 +32,8 @@ class Exposures:
 
     Attributes:
         user, item: codes.
-        time: seconds since START; of the positive's first event that day.
-        labels: (rows, TASKS) 0 or 1.
+        time: seconds since the window's start; of the positive's first event that day.
+        labels: (rows, tasks) 0 or 1.
     """
 
     user: Ints
@@ -56,14 +55,14 @@ class Positives:
     labels: NDArray[np.uint8]
 
 
-def positives(events: Events, items: int) -> Positives:
+def positives(events: Events, items: int, window: Window) -> Positives:
     """The pairs of a day's events: first event's time, and which behaviours there were."""
     pair = events.user * items + events.item
     order = np.argsort(pair, kind="stable")  # events are in time order within a user, so within a pair
     _, start = np.unique(pair[order], return_index=True)
     done = np.bitwise_or.reduceat(1 << events.behaviour[order], start) if len(start) else start
-    labels = np.stack([done >> k & 1 for k in range(len(BEHAVIOURS))], axis=1).astype(np.uint8)
-    labels[:, 0] = 1  # view: any behaviour
+    labels = np.stack([done >> k & 1 for k in range(len(window.behaviours))], axis=1).astype(np.uint8)
+    labels[:, 0] = 1  # the first task is any behaviour
     first = order[start]
     return Positives(events.user[first], events.item[first], events.time[first], labels)
 
@@ -101,9 +100,10 @@ def draw(log: Log, day: int, pool: Pool, touched: Positives, negatives: int, see
     if len(left) and left.min() < negatives:
         worst = int(left.argmin())
         raise TooFewItems(
-            f"Nothing to draw negatives from: on {_date(day)} the log ({_many(len(log.users), 'user')}) has "
-            f"{_many(int(left[worst]), 'item')} that user {log.users[touched.user[worst]]} did not touch, "
-            f"for {_many(negatives, 'negative')} a positive. Take a log with more users"
+            f"Nothing to draw negatives from: on {log.window.date(day)} the log "
+            f"({_many(len(log.users), 'user')}) has {_many(int(left[worst]), 'item')} that user "
+            f"{log.users[touched.user[worst]]} did not touch, for {_many(negatives, 'negative')} a positive. "
+            "Take a log with more users"
         )
     half = negatives // 2
     short = pool.distinct[of] - own < half
@@ -136,14 +136,15 @@ def exposures(touched: Positives, drawn: Ints) -> Exposures:
     order = np.lexsort((touched.item, touched.time, touched.user))
     size = 1 + drawn.shape[1]
     item = np.concatenate([touched.item[:, None], drawn], axis=1)[order]
-    labels = np.zeros((len(order), size, len(TASKS)), np.uint8)
+    tasks = touched.labels.shape[1]
+    labels = np.zeros((len(order), size, tasks), np.uint8)
     labels[:, 0] = touched.labels[order]
     within = np.argsort(item, axis=1)  # so that a row's place in its group tells nothing
     return Exposures(
         user=np.repeat(touched.user[order], size),
         item=np.take_along_axis(item, within, axis=1).ravel(),
         time=np.repeat(touched.time[order], size),
-        labels=np.take_along_axis(labels, within[:, :, None], axis=1).reshape(-1, len(TASKS)),
+        labels=np.take_along_axis(labels, within[:, :, None], axis=1).reshape(-1, tasks),
     )
 
 
@@ -162,7 +163,3 @@ def _member(values: Ints, ascending: Ints) -> NDArray[np.bool_]:
 
 def _many(count: int, noun: str) -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
-
-
-def _date(day: int) -> str:
-    return str(np.datetime64("2017-11-25") + day)

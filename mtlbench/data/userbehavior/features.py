@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtlbench.data.userbehavior.exposures import Exposures
-from mtlbench.data.userbehavior.log import BEHAVIOURS, DAY, DAYS, Events
+from mtlbench.data.userbehavior.log import Events
+from mtlbench.data.userbehavior.window import DAY, Window
 from mtlbench.schema import Field
 
 Ints = NDArray[np.int64]
@@ -19,12 +20,6 @@ LENGTH = 20
 """Most past events in the sequence field."""
 SMOOTHING = 20.0
 """Events' worth of prior in a conversion rate."""
-NEVER = float(np.log1p(DAYS * DAY))
-"""Log seconds since an event that never was: as if it lay a whole window back."""
-SATURDAY = 5
-"""Weekday of the window's first day; Monday is 0."""
-
-_CONVERSIONS = BEHAVIOURS[1:]
 CATEGORICAL = (
     Field(name="user", kind="categorical", vocabulary="user", of="user"),
     Field(name="item", kind="categorical", vocabulary="item", of="item"),
@@ -33,34 +28,56 @@ CATEGORICAL = (
     Field(name="weekday", kind="categorical", vocabulary="weekday", of="time"),
     Field(name="last_category", kind="categorical", vocabulary="category", of="user"),
 )
-NUMERIC = (
-    *(
-        Field(name=f"{of}_{behaviour}", kind="numeric", of=of)
-        for of in ("user", "item", "category", "user_category")
-        for behaviour in BEHAVIOURS
-    ),
-    *(
-        Field(name=f"{of}_{behaviour}_rate", kind="numeric", of=of)
-        for of in ("user", "item", "category")
-        for behaviour in _CONVERSIONS
-    ),
-    Field(name="user_seconds_since", kind="numeric", of="user"),
-    Field(name="user_category_seconds_since", kind="numeric", of="user_category"),
-    Field(name="user_item_events", kind="numeric", of="user_item"),
-)
 SEQUENCE = (
     Field(name="recent_categories", kind="sequence", vocabulary="category", length=LENGTH, of="user"),
 )
-FIELDS = (*CATEGORICAL, *NUMERIC, *SEQUENCE)
-ABSENT = {f.name: NEVER if f.name.endswith("seconds_since") else 0.0 for f in NUMERIC}
-"""The value of a numeric field that says "nothing there"; rates have none, so their 0 never occurs."""
-NOVELTY = tuple(f"item_{behaviour}" for behaviour in BEHAVIOURS)
-"""All absent on a row whose item nobody touched on the days before."""
+
+
+def numeric_fields(window: Window) -> tuple[Field, ...]:
+    """Counts per behaviour, rates of those that are no page view, and what is known of the pair."""
+    counts = [
+        (of, f"{of}_{behaviour}")
+        for of in ("user", "item", "category", "user_category")
+        for behaviour in window.behaviours
+    ]
+    rates = [
+        (of, f"{of}_{behaviour}_rate")
+        for of in ("user", "item", "category")
+        for behaviour in window.behaviours[1:]
+    ]
+    others = [
+        ("user", "user_seconds_since"),
+        ("user_category", "user_category_seconds_since"),
+        ("user_item", "user_item_events"),
+    ]
+    return tuple(Field(name=name, kind="numeric", of=of) for of, name in (*counts, *rates, *others))
+
+
+def fields(window: Window) -> tuple[Field, ...]:
+    """All fields, in column order."""
+    return (*CATEGORICAL, *numeric_fields(window), *SEQUENCE)
+
+
+def never(window: Window) -> float:
+    """Log seconds since an event that never was: as if it lay a whole window back."""
+    return float(np.log1p(window.seconds))
+
+
+def absent(window: Window) -> dict[str, float]:
+    """The value of a numeric field that says "nothing there"; rates have none, so their 0 never occurs."""
+    return {
+        f.name: never(window) if f.name.endswith("seconds_since") else 0.0 for f in numeric_fields(window)
+    }
+
+
+def novelty(window: Window) -> tuple[str, ...]:
+    """Fields that are all absent on a row whose item nobody touched on the days before."""
+    return tuple(f"item_{behaviour}" for behaviour in window.behaviours)
 
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """Feature matrices of a block of rows, columns as in CATEGORICAL, NUMERIC and the sequence field.
+    """Feature matrices of a block of rows, columns as in `fields`.
 
     `categorical` and `sequence` hold codes plus one, 0 where there is nothing; `numeric` is unscaled.
     """
@@ -73,19 +90,20 @@ class Features:
 class Histories:
     """The sampled users' events, sorted in three ways so that any past is two binary searches away."""
 
-    def __init__(self, events: Events, category: Ints, users: int) -> None:
-        items, categories, span = len(category), int(category.max(initial=0)) + 1, DAYS * DAY
+    def __init__(self, events: Events, category: Ints, users: int, window: Window) -> None:
+        items, categories, span = len(category), int(category.max(initial=0)) + 1, window.seconds
         if max(1, users) * max(items, categories) * span >= 2**63:
             raise OverflowError(f"{users} users x {items} items exceed a 64-bit key")
         self._category, self._items, self._categories, self._span = category, items, categories, span
+        self._never, behaviours = never(window), len(window.behaviours)
         self._recent: Ints = category[events.item] + 1  # in (user, time) order
         self._by_user: Ints = events.user * span + events.time
-        self._user_counts = _running(events.behaviour)
+        self._user_counts = _running(events.behaviour, behaviours)
 
         pair = events.user * categories + category[events.item]
         order = np.argsort(pair, kind="stable")
         self._by_category: Ints = pair[order] * span + events.time[order]
-        self._category_counts = _running(events.behaviour[order])
+        self._category_counts = _running(events.behaviour[order], behaviours)
 
         self._by_item: Ints = np.sort((events.user * items + events.item) * span + events.time)
 
@@ -117,22 +135,22 @@ class Histories:
     def _past(self, keys: Ints, running: Ints, group: Ints, time: Ints) -> tuple[Ints, NDArray[np.float64]]:
         start, end = self._range(keys, group, time)
         last = np.append(keys, 0)[end - 1] % self._span
-        since = np.where(end > start, np.log1p(np.maximum(time - last, 0)), NEVER)
+        since = np.where(end > start, np.log1p(np.maximum(time - last, 0)), self._never)
         return running[end] - running[start], since
 
 
 class Past:
     """Counts per behaviour of every item and category over the days that are over."""
 
-    def __init__(self, category: Ints) -> None:
-        self._category = category
-        self.item = np.zeros((len(category), len(BEHAVIOURS)), np.int32)
-        self.category = np.zeros((int(category.max(initial=0)) + 1, len(BEHAVIOURS)), np.int32)
-        self.prior = np.zeros(len(BEHAVIOURS))
+    def __init__(self, category: Ints, window: Window) -> None:
+        self._category, width = category, len(window.behaviours)
+        self.item = np.zeros((len(category), width), np.int32)
+        self.category = np.zeros((int(category.max(initial=0)) + 1, width), np.int32)
+        self.prior = np.zeros(width)
 
     def close(self, day: Events) -> None:
         """A day is over; the first one fixes the priors."""
-        width = len(BEHAVIOURS)
+        width = len(self.prior)
         for table, code in ((self.item, day.item), (self.category, self._category[day.item])):
             counts = np.bincount(code * width + day.behaviour, minlength=table.size)
             table += counts.reshape(table.shape).astype(np.int32)
@@ -141,7 +159,7 @@ class Past:
             self.prior = shares / shares.sum()
 
 
-def features(rows: Exposures, histories: Histories, past: Past, category: Ints) -> Features:
+def features(rows: Exposures, histories: Histories, past: Past, category: Ints, window: Window) -> Features:
     """The features of exposures of the day after the last closed one."""
     user, item, time = rows.user, rows.item, rows.time
     of = category[item]
@@ -156,19 +174,19 @@ def features(rows: Exposures, histories: Histories, past: Past, category: Ints) 
         since_pair[:, None],
         np.log1p(histories.user_item(user, item, time))[:, None],
     )
-    hour, weekday = time // 3600 % 24, (time // DAY + SATURDAY) % 7
+    hour, weekday = time // 3600 % 24, (time // DAY + window.first.weekday()) % 7
     categorical = np.stack([user, item, of, hour, weekday, recent[:, -1] - 1], axis=1) + 1
     return Features(categorical, np.concatenate(numeric, axis=1).astype(np.float32), recent)
 
 
 def _rates(counts: NDArray[np.integer], prior: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Smoothed share of carts, favourites and buys among all events."""
+    """Smoothed share of each behaviour but page views among all events."""
     total = counts.sum(axis=1, keepdims=True)
     rates: NDArray[np.float64] = (counts + SMOOTHING * prior)[:, 1:] / (total + SMOOTHING)
     return rates
 
 
-def _running(behaviour: Ints) -> Ints:
+def _running(behaviour: Ints, behaviours: int) -> Ints:
     """(events + 1, behaviours) how many of each there are before each position."""
-    ones = behaviour[:, None] == np.arange(len(BEHAVIOURS))
-    return np.concatenate([np.zeros((1, len(BEHAVIOURS)), np.int32), np.cumsum(ones, axis=0, dtype=np.int32)])
+    ones = behaviour[:, None] == np.arange(behaviours)
+    return np.concatenate([np.zeros((1, behaviours), np.int32), np.cumsum(ones, axis=0, dtype=np.int32)])

@@ -1,11 +1,13 @@
-"""Reading the log: what is malformed, out of the window or double is counted and dropped.
+"""Reading a log: what is malformed, out of the window or double is counted and dropped.
 
 The log may be larger than memory, so Polars streams it to one Parquet file of events a day; ids become
 codes, their rank among all ids of the log.
+
+Each raw format has a parser that gives `Rows`; what follows is the same for all of them.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
@@ -14,17 +16,37 @@ import polars as pl
 from numpy.typing import NDArray
 
 from mtlbench.data.recipe import Reporting
+from mtlbench.data.userbehavior.window import DAY, Window
 from mtlbench.errors import DataError
 
-BEHAVIOURS = ("pv", "cart", "fav", "buy")
-START = 1511539200
-"""2017-11-25 00:00 in UTC+8, Unix seconds: the window's first."""
-DAY = 86_400
-DAYS = 9
 COLUMNS = "user,item,category,behaviour,unix seconds"
 MOST_MALFORMED = 0.001
 LARGEST_ID = 2**40
 """Ids lie below it, so that (second, category) fits one 64-bit key."""
+NO_CATEGORY = -1
+"""Id of the category of all items whose category nobody knows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What a parser makes of a raw log.
+
+    Attributes:
+        name: of the file, for messages.
+        frame: the well-formed rows, cheap to scan again: user, item, category (null where unknown) below
+            LARGEST_ID; behaviour, UInt8 index into the window's; time, Int64 seconds since its start.
+        rows: of the file.
+        malformed: how many of them are not in `frame`.
+        malformed_lines: numbers of the first ten of those, counted from 1.
+        quirks: what else was odd.
+    """
+
+    name: str
+    frame: pl.LazyFrame
+    rows: int
+    malformed: int = 0
+    malformed_lines: tuple[int, ...] = ()
+    quirks: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +55,8 @@ class Events:
 
     Attributes:
         user, item: codes into the log's ids.
-        behaviour: index into BEHAVIOURS.
-        time: seconds since START.
+        behaviour: index into the window's.
+        time: seconds since the window's start.
     """
 
     user: NDArray[np.int64]
@@ -61,6 +83,7 @@ class Log:
         malformed_lines: numbers of the first ten malformed lines, counted from 1.
     """
 
+    window: Window
     folder: Path
     users: NDArray[np.int64]
     items: NDArray[np.int64]
@@ -70,57 +93,70 @@ class Log:
     malformed_lines: tuple[int, ...]
 
     def day(self, day: int) -> Events:
-        """The events of one day of the window, 0 to 8."""
+        """The events of one day of the window, counted from 0."""
         columns = pl.read_parquet(self.folder / f"day-{day}.parquet").to_dict()
         return Events(**{name: column.to_numpy().astype(np.int64) for name, column in columns.items()})
 
 
-def read_log(csv: Path, work: Path, says: Reporting) -> Log:
-    """Clean the log at `csv`, leaving its events in the folder `work`.
+def read_log(csv: Path, window: Window, work: Path, says: Reporting) -> Log:
+    """Clean a log in UserBehavior's format, leaving its events in the folder `work`.
 
     Raises:
         DataError: empty, more than 0.1 % malformed, or nothing inside the window.
     """
-    rows = work / "rows.parquet"
+    parsed = work / "rows.parquet"
     says.progress("read", 0, 0)
-    _parse(csv).sink_parquet(rows, compression="zstd", compression_level=1)
-    scan = pl.scan_parquet(rows)
+    _parse(csv, window).sink_parquet(parsed, compression="zstd", compression_level=1)
+    scan = pl.scan_parquet(parsed)
     valid = pl.col("time").is_not_null()
-    inside = valid & pl.col("time").is_between(0, DAYS * DAY - 1)
-    counts = scan.select(
-        rows=pl.len(), malformed_rows=(~valid).sum(), rows_outside_window=(valid & ~inside).sum()
-    )
-    quirks = {k: int(v) for k, v in counts.collect(engine="streaming").row(0, named=True).items()}
-    lines = _check_malformed(csv, scan.filter(~valid), quirks, says.command)
-    if quirks["rows"] == quirks["malformed_rows"] + quirks["rows_outside_window"]:
-        times = scan.select(low=pl.min("time"), high=pl.max("time")).collect(engine="streaming")
-        low, high = (int(v) + START for v in times.row(0))
+    counts = scan.select(rows=pl.len(), malformed=(~valid).sum()).collect(engine="streaming")
+    rows, malformed = (int(n) for n in counts.row(0))
+    lines = _check_malformed(csv, scan.filter(~valid), rows, malformed, says.command)
+    log = clean(Rows(csv.name, scan.filter(valid).drop("line"), rows, malformed, lines), window, work, says)
+    parsed.unlink()
+    return log
+
+
+def clean(rows: Rows, window: Window, work: Path, says: Reporting) -> Log:
+    """Drop what is out of the window or double; leave the events in the folder `work`.
+
+    Raises:
+        DataError: nothing inside the window.
+    """
+    inside = pl.col("time").is_between(0, window.seconds - 1)
+    times = rows.frame.select(outside=(~inside).sum(), low=pl.min("time"), high=pl.max("time"))
+    outside, low, high = times.collect(engine="streaming").row(0)
+    well_formed = rows.rows - rows.malformed
+    if outside == well_formed:
         raise DataError(
-            f"{csv.name}: no row lies within 2017-11-25 .. 2017-12-03 (UTC+8), Unix seconds {START} .. "
-            f"{START + DAYS * DAY - 1}; its times are {low} .. {high}. The fifth column must be Unix "
-            f"seconds of those days. Give another log: {says.command}"
+            f"{rows.name}: no row lies within {window}, Unix seconds {window.start} .. "
+            f"{window.start + window.seconds - 1}; its times are "
+            + (f"{low + window.start} .. {high + window.start}" if well_formed else "none")
+            + f". Its times must be of those days. Give another log: {says.command}"
         )
 
-    events = scan.filter(inside).drop("line")
+    events = rows.frame.filter(inside)
     first = (pl.col("time") * LARGEST_ID + pl.col("category")).min() % LARGEST_ID
     several = pl.col("category").min() != pl.col("category").max()
     items = (
-        events.group_by("item").agg(category=first, several=several).sort("item").collect(engine="streaming")
+        events.group_by("item")
+        .agg(category=first.fill_null(NO_CATEGORY), several=several)
+        .sort("item")
+        .collect(engine="streaming")
     )
-    quirks["items_in_several_categories"] = int(items["several"].sum())
     users = events.select(pl.col("user").unique()).collect(engine="streaming")["user"].sort()
     categories = items["category"].unique().sort()
     codes = {
         "user": pl.DataFrame({"user": users}).with_row_index("user_code"),
         "item": items.select("item").with_row_index("item_code"),
     }
-    says.progress("sort", 0, DAYS)
+    says.progress("sort", 0, window.days)
     kept = 0
-    for day in range(DAYS):
+    for day in range(window.days):
         today = events.filter(pl.col("time").is_between(day * DAY, (day + 1) * DAY - 1)).unique()
         for name, frame in codes.items():
             today = today.join(frame.lazy(), on=name)
-        clean = (
+        sorted_day = (
             today.select(
                 pl.col("user_code").alias("user"), pl.col("item_code").alias("item"), "behaviour", "time"
             )
@@ -128,26 +164,30 @@ def read_log(csv: Path, work: Path, says: Reporting) -> Log:
             .sort("user", "time", "item", "behaviour")
             .collect(engine="streaming")
         )
-        clean.write_parquet(work / f"day-{day}.parquet")
-        kept += len(clean)
-        says.progress("sort", day + 1, DAYS)
-    rows.unlink()
-    quirks["duplicate_rows"] = (
-        quirks["rows"] - quirks["malformed_rows"] - quirks["rows_outside_window"] - kept
-    )
+        sorted_day.write_parquet(work / f"day-{day}.parquet")
+        kept += len(sorted_day)
+        says.progress("sort", day + 1, window.days)
     return Log(
+        window=window,
         folder=work,
         users=users.to_numpy(),
         items=items["item"].to_numpy(),
         categories=categories.to_numpy(),
         category=np.searchsorted(categories.to_numpy(), items["category"].to_numpy()),
-        quirks=quirks,
-        malformed_lines=lines,
+        quirks={
+            "rows": rows.rows,
+            "malformed_rows": rows.malformed,
+            "rows_outside_window": int(outside),
+            "items_in_several_categories": int(items["several"].sum()),
+            "duplicate_rows": well_formed - int(outside) - kept,
+            **rows.quirks,
+        },
+        malformed_lines=rows.malformed_lines,
     )
 
 
-def _parse(csv: Path) -> pl.LazyFrame:
-    """One row a line; `time` (seconds since START) is null where the line is malformed."""
+def _parse(csv: Path, window: Window) -> pl.LazyFrame:
+    """One row a line; `time` (seconds since the window's start) is null where the line is malformed."""
     ids = ("user", "item", "category")
     lines = pl.scan_csv(
         csv,
@@ -165,35 +205,36 @@ def _parse(csv: Path) -> pl.LazyFrame:
         glob=False,
     )
     code = pl.lit(None, dtype=pl.UInt8)
-    for index, name in enumerate(BEHAVIOURS):
+    for index, name in enumerate(window.behaviours):
         code = pl.when(pl.col("behaviour") == name).then(pl.lit(index, dtype=pl.UInt8)).otherwise(code)
     well_formed = pl.all_horizontal(
         *(pl.col(c).is_between(0, LARGEST_ID - 1).fill_null(False) for c in ids),
-        pl.col("behaviour").is_in(BEHAVIOURS).fill_null(False),
+        pl.col("behaviour").is_in(window.behaviours).fill_null(False),
         pl.col("time").is_not_null(),
         pl.col("rest").is_null(),
     )
-    return lines.select("line", *ids, behaviour=code, time=pl.when(well_formed).then(pl.col("time") - START))
+    time = pl.when(well_formed).then(pl.col("time") - window.start)
+    return lines.select("line", *ids, behaviour=code, time=time)
 
 
 def _check_malformed(
-    csv: Path, malformed: pl.LazyFrame, quirks: Mapping[str, int], command: str
+    csv: Path, malformed: pl.LazyFrame, rows: int, count: int, command: str
 ) -> tuple[int, ...]:
     """Line numbers of the first ten malformed rows, or an error where they are too many."""
-    if quirks["rows"] == 0:
+    if rows == 0:
         raise DataError(
             f"{csv.name} is empty; it should hold rows of {COLUMNS}. Get the file again, then: {command}"
         )
-    if not quirks["malformed_rows"]:
+    if not count:
         return ()
     found = malformed.select(pl.col("line").bottom_k(10).sort()).collect(engine="streaming")["line"]
     lines = tuple(int(n) for n in found)
-    if quirks["malformed_rows"] > MOST_MALFORMED * quirks["rows"]:
+    if count > MOST_MALFORMED * rows:
         with csv.open(encoding="utf-8", errors="replace") as stream:
             text = next(islice(stream, lines[0] - 1, None), "").rstrip("\r\n")
         columns = text.count(",") + 1
         raise DataError(
-            f"{csv.name}: {quirks['malformed_rows']:,} of {quirks['rows']:,} rows are malformed (more than "
+            f"{csv.name}: {count:,} of {rows:,} rows are malformed (more than "
             f"0.1 %). Wanted: 5 columns, {COLUMNS}, no header. First malformed lines: "
             f"{', '.join(map(str, lines))}; line {lines[0]} has {columns} column{'s' * (columns != 1)}: "
             f"{text[:80]!r}. Mend the file, or give another: {command}"

@@ -8,9 +8,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from mtlbench.data.matrix import SplitMatrices
-from mtlbench.data.userbehavior.exposures import TASKS, Exposures
-from mtlbench.data.userbehavior.features import CATEGORICAL, NUMERIC, Features
-from mtlbench.data.userbehavior.log import START, Log
+from mtlbench.data.userbehavior.exposures import Exposures
+from mtlbench.data.userbehavior.features import CATEGORICAL, Features, numeric_fields
+from mtlbench.data.userbehavior.log import Log
 from mtlbench.schema import FIRST_ID, OUT_OF_VOCABULARY, PADDING, Schema
 
 LEAST_ROWS = 5
@@ -52,7 +52,7 @@ class SplitWriter:
 
     def write(self, rows: Exposures, features: Features) -> None:
         """Append a block."""
-        user = self._log.users[rows.user]
+        window, user = self._log.window, self._log.users[rows.user]
         fields = [
             self._vocabularies[field.vocabulary](features.categorical[:, at])
             for at, field in enumerate(CATEGORICAL)
@@ -75,14 +75,14 @@ class SplitWriter:
         columns = {
             "user": user,
             "item": self._log.items[rows.item],
-            "time": rows.time + START,
-            **{task: rows.labels[:, at] for at, task in enumerate(TASKS)},
+            "time": rows.time + window.start,
+            **{task: rows.labels[:, at] for at, task in enumerate(window.tasks)},
             "category": categories[category],
             "hour": (hour - 1).astype(np.uint8),
             "weekday": (weekday - 1).astype(np.uint8),
             "last_category": categories[last],
             "recent_categories": categories[features.sequence],
-            **{field.name: features.numeric[:, at] for at, field in enumerate(NUMERIC)},
+            **{field.name: features.numeric[:, at] for at, field in enumerate(numeric_fields(window))},
         }
         part = len(list(self._parts.iterdir()))
         pl.DataFrame(columns).write_parquet(self._parts / f"{part:06}.parquet")

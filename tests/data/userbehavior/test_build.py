@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from mtlbench.data.hashing import splitmix64
 from mtlbench.data.userbehavior.build import build, sample_users
-from mtlbench.data.userbehavior.features import NEVER, NUMERIC
+from mtlbench.data.userbehavior.features import never, numeric_fields
+from mtlbench.data.userbehavior.log import read_log
+from mtlbench.data.userbehavior.window import TAOBAO
 from mtlbench.errors import DataError
 from mtlbench.home import Home
 from mtlbench.load import Prepared
@@ -27,7 +29,7 @@ ROWS += [(ROWS[n][0], 9000 + n, 1001, "pv", at(1 + n % 5, n % 24)) for n in rang
 def prepared(folder: Path, rows: list[Row], **options: object) -> Prepared:
     folder.mkdir(parents=True, exist_ok=True)
     log = write_log(folder / "log.csv", rows)
-    return prepare(Home(folder), "taobao", source=log, options={"users": 12, **options})
+    return prepare(Home(folder), "taobao", source=[log], options={"users": 12, **options})
 
 
 def contents(data: Prepared, *splits: str) -> dict[str, bytes]:
@@ -144,7 +146,9 @@ def test_prepared_rows_know_the_past_and_nothing_later(base: Prepared) -> None:
             expected = np.log1p(sum(r[1] == row["item"] for r in mine))
             assert row["user_item_events"] == pytest.approx(expected)
             last = max((r[4] for r in mine), default=None)
-            assert row["user_seconds_since"] == pytest.approx(NEVER if last is None else np.log1p(t0 - last))
+            assert row["user_seconds_since"] == pytest.approx(
+                never(TAOBAO) if last is None else np.log1p(t0 - last)
+            )
 
 
 def test_users_with_the_smallest_hashes_are_sampled(tmp_path: Path) -> None:
@@ -186,7 +190,7 @@ def test_last_category_and_the_sequence_share_the_categories_indices(base: Prepa
 
 
 def test_numeric_fields_are_scaled_by_train(base: Prepared) -> None:
-    names = [f.name for f in NUMERIC]
+    names = [f.name for f in numeric_fields(TAOBAO)]
     train = pl.read_parquet(base.path / "train.parquet").select(names).to_numpy().astype(np.float64)
     deviation = np.where(train.std(axis=0) > 0, train.std(axis=0), 1)
     for split in ("train", "validation", "test"):
@@ -206,7 +210,7 @@ def test_rows_of_the_matrices_are_rows_of_the_parquet_files(base: Prepared) -> N
 def test_small_blocks_give_the_same_matrices(
     base: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mtlbench.data.userbehavior.matrices.BLOCK", 97)
+    monkeypatch.setattr("mtlbench.data.matrix.BLOCK", 97)
     assert prepared(tmp_path, ROWS).fingerprint == base.fingerprint
 
 
@@ -244,7 +248,7 @@ def test_a_full_disk_is_noticed_before_the_long_work(tmp_path: Path, monkeypatch
     (tmp_path / "work").mkdir()
     with pytest.raises(OSError, match="rows need about"):
         build(
-            write_log(tmp_path / "log.csv", ROWS),
+            read_log(write_log(tmp_path / "log.csv", ROWS), TAOBAO, tmp_path / "work", SAYS),
             users="all",
             negatives=4,
             seed=0,

@@ -6,6 +6,7 @@ import pytest
 
 from mtlbench.data.userbehavior import exposures as module
 from mtlbench.data.userbehavior.exposures import Exposures, Pool, TooFewItems, draw, exposures, positives
+from mtlbench.data.userbehavior.window import TAOBAO
 from tests.data.logs import Row, at, random_rows, read
 
 Groups = dict[tuple[int, int], list[int]]
@@ -17,7 +18,7 @@ def drawn_on(
     """(user, positive item) -> its negatives in slot order, raw ids; how many categories were too small."""
     log = read(folder, rows)
     events = log.day(day)
-    touched = positives(events, len(log.items))
+    touched = positives(events, len(log.items), TAOBAO)
     drawn, short = draw(log, day, Pool(events, log.category), touched, negatives, seed)
     keys = zip(log.users[touched.user].tolist(), log.items[touched.item].tolist(), strict=True)
     return dict(zip(keys, log.items[drawn].tolist(), strict=True)), len(short)
@@ -33,7 +34,7 @@ def test_a_positive_is_a_pair_of_a_day_at_its_first_event(tmp_path: Path) -> Non
         (1, 10, 5, "fav", at(2, 8)),  # another day
     ]
     log = read(tmp_path, rows)
-    found = positives(log.day(1), len(log.items))
+    found = positives(log.day(1), len(log.items), TAOBAO)
     assert [
         (log.users[u], log.items[i], t, *row)
         for u, i, t, row in zip(found.user, found.item, found.time, found.labels.tolist(), strict=True)
@@ -127,7 +128,7 @@ def test_one_user_alone_leaves_nothing_to_draw_from(tmp_path: Path) -> None:
 
 def test_groups_lie_together_and_a_rows_place_tells_nothing(tmp_path: Path) -> None:
     log = read(tmp_path, random_rows(5))
-    touched = positives(log.day(3), len(log.items))
+    touched = positives(log.day(3), len(log.items), TAOBAO)
     drawn, _ = draw(log, 3, Pool(log.day(3), log.category), touched, 4, 0)
     rows: Exposures = exposures(touched, drawn)
     groups = len(touched.user)

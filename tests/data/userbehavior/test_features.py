@@ -10,16 +10,18 @@ from mtlbench.data.userbehavior.exposures import Exposures
 from mtlbench.data.userbehavior.features import (
     CATEGORICAL,
     LENGTH,
-    NEVER,
-    NUMERIC,
     Histories,
     Past,
     features,
+    never,
+    numeric_fields,
 )
-from mtlbench.data.userbehavior.log import DAY, DAYS, Events, Log
+from mtlbench.data.userbehavior.log import Events, Log
+from mtlbench.data.userbehavior.window import DAY, TAOBAO
 from tests.data.logs import Row, at, random_rows, read
 
 Seen = dict[str, float]
+NEVER = never(TAOBAO)
 
 
 def look(
@@ -27,13 +29,13 @@ def look(
 ) -> list[tuple[Seen, dict[str, int], list[int]]]:
     """For each (user, item, time): numeric fields; categorical ones and the sequence as raw ids or 0."""
     log = read(folder, rows)
-    days = [log.day(d) for d in range(DAYS)]
+    days = [log.day(d) for d in range(TAOBAO.days)]
     columns = {name: np.concatenate([getattr(d, name) for d in days]) for name in Events.__slots__}
     everything = Events(**columns).where(np.argsort(columns["user"], kind="stable"))
-    histories = Histories(everything, log.category, len(log.users))
+    histories = Histories(everything, log.category, len(log.users), TAOBAO)
     found = []
     for user, item, time in wanted:
-        past = Past(log.category)
+        past = Past(log.category, TAOBAO)
         for day in range(time // DAY):
             past.close(days[day])
         row = Exposures(
@@ -42,13 +44,13 @@ def look(
             time=np.array([time]),
             labels=np.zeros((1, 4), np.uint8),
         )
-        f = features(row, histories, past, log.category)
+        f = features(row, histories, past, log.category, TAOBAO)
         found.append((_named(f.numeric[0]), _raw(log, f.categorical[0]), _categories(log, f.sequence[0])))
     return found
 
 
 def _named(values: np.ndarray) -> Seen:
-    return dict(zip((f.name for f in NUMERIC), values.tolist(), strict=True))
+    return dict(zip((f.name for f in numeric_fields(TAOBAO)), values.tolist(), strict=True))
 
 
 def _raw(log: Log, codes: np.ndarray) -> dict[str, int]:
@@ -188,4 +190,4 @@ def test_day_one_alone_sets_the_priors(tmp_path: Path) -> None:
 def test_keys_that_would_overflow_are_refused() -> None:
     nothing = np.zeros(0, np.int64)
     with pytest.raises(OverflowError):
-        Histories(Events(nothing, nothing, nothing, nothing), np.zeros(2**22, np.int64), 2**22)
+        Histories(Events(nothing, nothing, nothing, nothing), np.zeros(2**22, np.int64), 2**22, TAOBAO)

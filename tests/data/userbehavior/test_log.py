@@ -2,21 +2,22 @@ from pathlib import Path
 
 import pytest
 
-from mtlbench.data.userbehavior.log import DAY, DAYS, START, read_log
+from mtlbench.data.userbehavior.log import read_log
+from mtlbench.data.userbehavior.window import TAOBAO
 from mtlbench.errors import DataError
 from tests.data.logs import SAYS, at, random_rows, read, write_log
 
 
 def test_the_window_is_nine_whole_days_of_china_time(tmp_path: Path) -> None:
     """Its first and its last second count; one second before and one after do not."""
-    inside = [(1, 10, 5, "pv", 0), (2, 11, 5, "pv", DAYS * DAY - 1)]
-    outside = [(1, 10, 5, "pv", -1), (2, 11, 5, "pv", DAYS * DAY), (3, 12, 5, "pv", -(10**9))]
+    inside = [(1, 10, 5, "pv", 0), (2, 11, 5, "pv", TAOBAO.seconds - 1)]
+    outside = [(1, 10, 5, "pv", -1), (2, 11, 5, "pv", TAOBAO.seconds), (3, 12, 5, "pv", -(10**9))]
     log = read(tmp_path, inside + outside)
-    assert START == 1511539200
+    assert TAOBAO.start == 1511539200
     assert log.quirks["rows"] == 5
     assert log.quirks["rows_outside_window"] == 3
     assert log.users.tolist() == [1, 2]
-    assert [len(log.day(d)) for d in range(DAYS)] == [1, 0, 0, 0, 0, 0, 0, 0, 1]
+    assert [len(log.day(d)) for d in range(TAOBAO.days)] == [1, 0, 0, 0, 0, 0, 0, 0, 1]
 
 
 def test_exact_duplicates_are_dropped_and_counted(tmp_path: Path) -> None:
@@ -74,7 +75,7 @@ def test_a_malformed_line_is_dropped_and_its_number_kept(tmp_path: Path, line: s
     text = (tmp_path / "log.csv").read_text().splitlines()
     text.insert(6, line)
     (tmp_path / "log.csv").write_text("\n".join(text) + "\n")
-    log = read_log(tmp_path / "log.csv", tmp_path, SAYS)
+    log = read_log(tmp_path / "log.csv", TAOBAO, tmp_path, SAYS)
     assert log.quirks["malformed_rows"] == 1
     assert log.malformed_lines == (7,)
     assert len(log.day(1)) == 1199
@@ -101,7 +102,7 @@ def test_an_empty_log_is_an_error(tmp_path: Path) -> None:
 
 
 def test_a_log_of_other_days_is_an_error_that_says_which(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=f"its times are {START - 500} .. {START - 100}"):
+    with pytest.raises(DataError, match=f"its times are {TAOBAO.start - 500} .. {TAOBAO.start - 100}"):
         read(tmp_path, [(1, 2, 3, "pv", -100), (1, 2, 3, "pv", -500)])
 
 
@@ -109,13 +110,13 @@ def test_windows_line_ends_and_a_byte_order_mark_are_read(tmp_path: Path) -> Non
     path = tmp_path / "log.csv"
     write_log(path, random_rows(events=50))
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
-    assert read_log(path, tmp_path, SAYS).quirks["malformed_rows"] == 0
+    assert read_log(path, TAOBAO, tmp_path, SAYS).quirks["malformed_rows"] == 0
 
 
 def test_the_order_of_the_lines_does_not_matter(tmp_path: Path) -> None:
     rows = random_rows(events=300)
     one, other = read(tmp_path / "one", rows), read(tmp_path / "other", rows[::-1])
     assert one.quirks == other.quirks
-    for day in range(DAYS):
+    for day in range(TAOBAO.days):
         for column in ("user", "item", "behaviour", "time"):
             assert (getattr(one.day(day), column) == getattr(other.day(day), column)).all()
