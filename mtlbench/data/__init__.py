@@ -14,4 +14,34 @@ DATASETS = {
         family="e-commerce log",
         paper="https://doi.org/10.1145/3219819.3219826",
     ),
+    "census-income": Entry(
+        "mtlbench.data.census_income:RECIPE",
+        "Census-Income (KDD): income, marital status, education; the MMoE paper's data",
+        family="survey",
+        paper="https://doi.org/10.1145/3219819.3220007",
+    ),
+    "aliexpress-nl": Entry(
+        "mtlbench.data.aliexpress:NL",
+        "AliExpress search in the Netherlands: click, purchase",
+        family="e-commerce impressions",
+        paper="https://doi.org/10.1145/3340531.3412713",
+    ),
+    "aliexpress-es": Entry(
+        "mtlbench.data.aliexpress:ES",
+        "AliExpress search in Spain: click, purchase",
+        family="e-commerce impressions",
+        paper="https://doi.org/10.1145/3340531.3412713",
+    ),
+    "aliexpress-fr": Entry(
+        "mtlbench.data.aliexpress:FR",
+        "AliExpress search in France: click, purchase",
+        family="e-commerce impressions",
+        paper="https://doi.org/10.1145/3340531.3412713",
+    ),
+    "aliexpress-us": Entry(
+        "mtlbench.data.aliexpress:US",
+        "AliExpress search in the United States: click, purchase",
+        family="e-commerce impressions",
+        paper="https://doi.org/10.1145/3340531.3412713",
+    ),
 }
