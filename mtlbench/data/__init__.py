@@ -44,4 +44,16 @@ DATASETS = {
         family="e-commerce impressions",
         paper="https://doi.org/10.1145/3340531.3412713",
     ),
+    "amazon": Entry(
+        "mtlbench.data.amazon.recipe:RECIPE",
+        "Amazon reviews: rating, liked, helpful, verified",
+        family="e-commerce reviews",
+        paper="https://doi.org/10.18653/v1/D19-1018",
+    ),
+    "amazon-categories": Entry(
+        "mtlbench.data.amazon.recipe:CATEGORIES_RECIPE",
+        "Amazon reviews: liked, a task a category",
+        family="e-commerce reviews",
+        paper="https://doi.org/10.18653/v1/D19-1018",
+    ),
 }

@@ -1,0 +1,208 @@
+"""From review files to the matrices of train, validation and test."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import polars as pl
+
+from mtlbench.data.amazon.clean import Clean, clean
+from mtlbench.data.amazon.features import DAY, LENGTH, calendar, fields, past
+from mtlbench.data.amazon.metadata import items_of, read_metadata
+from mtlbench.data.amazon.records import GZIP, Records
+from mtlbench.data.amazon.reviews import Kind, category_of, kind_of, read_reviews
+from mtlbench.data.matrix import BLOCK
+from mtlbench.data.recipe import Reporting
+from mtlbench.data.splits import cut_dates
+from mtlbench.data.unpack import unpack
+from mtlbench.errors import DataError
+from mtlbench.load import SplitName
+from mtlbench.schema import Field
+
+OFFICIAL = (1628643414042, 1658002729837)
+"""Where validation and test open in the split of 2023, milliseconds (its timestamp_split.py)."""
+READ_AFTER = 180 * DAY
+"""A review is read for so long before its votes say whether it helped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reviews:
+    """Reviews with features and labels, ready to be split.
+
+    Attributes:
+        rows: by (time, user, item), a column for each field and for rating, liked, helpful, verified.
+        cuts: the times at which validation and test open.
+        fields: what the files could fill.
+        categories: names, ascending.
+        votes, verified: whether the files hold them.
+        quirks: counts.
+        malformed: file -> the first ten malformed lines.
+    """
+
+    rows: pl.LazyFrame
+    cuts: tuple[int, int]
+    fields: tuple[Field, ...]
+    categories: tuple[str, ...]
+    votes: bool
+    verified: bool
+    quirks: dict[str, int]
+    malformed: dict[str, list[int]]
+
+    def splits(self) -> dict[SplitName, pl.LazyFrame]:
+        """The rows of each split."""
+        first, second = self.cuts
+        time = pl.col("time")
+        return {
+            "train": self.rows.filter(time < first),
+            "validation": self.rows.filter((time >= first) & (time < second)),
+            "test": self.rows.filter(time >= second),
+        }
+
+
+def read(
+    files: Sequence[Path],
+    categories: Sequence[str],
+    split: Literal["dates", "official"],
+    work: Path,
+    says: Reporting,
+) -> Reviews:
+    """Read, clean and describe the reviews in `files`.
+
+    Args:
+        files: reviews, ratings and metadata of one release, packed or not.
+        categories: take those alone; none named means all.
+        split: by quantiles of the dates, or where the release of 2023 cuts.
+        work: scratch folder.
+        says: progress and lines for people.
+
+    Raises:
+        DataError: no reviews, releases mixed, damage, or nothing left.
+    """
+    kinds = _kinds(files, categories, work, says)
+    reviews, metadata = _read_all(kinds, work, says)
+    version = next(kind.version for kind in kinds.values() if kind.form != "metadata")
+    if split == "official" and version != "2023":
+        raise DataError(
+            f"The official split is of the release of 2023; these files are of {version}. Leave the setting "
+            f"out: {says.command}"
+        )
+    cleaned = clean([(category_of(file), found) for file, found in reviews.items()], work, says.command)
+    items, quirks = items_of(list(metadata.values())) if metadata else (None, {})
+    texts = any(kind.form == "reviews" for kind in kinds.values())
+    verified = texts and version != "2014"
+    chosen = fields(texts=texts, verified=verified, metadata=items is not None)
+    rows = _described(cleaned, items, work, says)
+    if items is not None:
+        quirks["items_without_metadata"] = len(set(cleaned.items) - set(items["item"]))
+    scan = pl.scan_parquet(cleaned.file)
+    return Reviews(
+        rows=rows,
+        cuts=OFFICIAL if split == "official" else cut_dates(scan, "time"),
+        fields=chosen,
+        categories=cleaned.categories,
+        votes=texts,
+        verified=verified,
+        quirks=cleaned.quirks | quirks,
+        malformed={
+            file.name: list(records.first_malformed)
+            for file, records in (reviews | metadata).items()
+            if records.malformed
+        },
+    )
+
+
+def _kinds(files: Sequence[Path], categories: Sequence[str], work: Path, says: Reporting) -> dict[Path, Kind]:
+    """What each file holds, in an order that does not depend on theirs.
+
+    Raises:
+        DataError: no reviews, or releases mixed.
+    """
+    found = {
+        file: kind_of(file, says)
+        for path in files
+        for file in ([path] if _gzipped(path) else unpack(path, work, says))
+        if not categories or category_of(file) in categories
+    }
+    ordered = dict(sorted(found.items(), key=lambda entry: (category_of(entry[0]), entry[0].name)))
+    of_reviews = {file: kind for file, kind in ordered.items() if kind.form != "metadata"}
+    missing = set(categories) - set(map(category_of, of_reviews))
+    if missing or not of_reviews:
+        given = ", ".join(sorted(file.name for file in files))
+        what = f"of {', '.join(sorted(missing))} " if missing else ""
+        raise DataError(f"No reviews {what}among {given}. Give a file of reviews or ratings: {says.command}")
+    if len({kind.version for kind in ordered.values()}) > 1:
+        named = "; ".join(f"{file.name} is of {kind.version}" for file, kind in ordered.items())
+        raise DataError(
+            f"Releases are mixed, whose ids, times and votes differ: {named}. Give one: {says.command}"
+        )
+    return ordered
+
+
+def _read_all(
+    kinds: Mapping[Path, Kind], work: Path, says: Reporting
+) -> tuple[dict[Path, Records], dict[Path, Records]]:
+    """The files of reviews, and those of metadata."""
+    reviews, metadata = {}, {}
+    for i, (file, kind) in enumerate(kinds.items()):
+        parts = work / f"read-{i}"
+        if kind.form == "metadata":
+            records = metadata[file] = read_metadata(file, kind.version, parts, says)
+        else:
+            records = reviews[file] = read_reviews(file, kind, parts, says)
+        says.report(f"Read {file.name}: {kind.form} of {kind.version}, {records.rows:,} lines.")
+    return reviews, metadata
+
+
+def _described(cleaned: Clean, items: pl.DataFrame | None, work: Path, says: Reporting) -> pl.LazyFrame:
+    """Every review with all features and labels, written in blocks."""
+    scan = pl.scan_parquet(cleaned.file)
+    events = scan.select("user", "item", "time", "rating", "verified").collect()
+    user, item, time = (events[name].to_numpy() for name in ("user", "item", "time"))
+    verified = events["verified"].cast(pl.Float32).fill_null(np.nan).to_numpy()
+    numeric, users = past(user, item, time, events["rating"].to_numpy(), verified)
+    known = pl.DataFrame({"item": cleaned.items})
+    if items is not None:
+        known = known.join(items, on="item", how="left", maintain_order="left")
+        known = known.with_columns(pl.col("price").log1p())
+    newest = int(time[-1])
+    parts = work / "described"
+    parts.mkdir()
+    for start in range(0, len(time), BLOCK):
+        block = slice(start, min(start + BLOCK, len(time)))
+        recent = users.recent(block, LENGTH)
+        items_before = cleaned.items.gather(pl.Series(item[recent.ravel()]))
+        listed = items_before.set(pl.Series(recent.ravel() < 0), None).reshape(recent.shape)
+        frame = scan.slice(start, block.stop - start).collect()
+        codes = frame["item"]
+        frame.drop("row").with_columns(
+            user=cleaned.users.gather(frame["user"]),
+            category=pl.Series(cleaned.categories).gather(frame["category"]),
+            recent_items=listed.arr.to_list().list.drop_nulls(),
+            **{name: pl.Series(column[block]) for name, column in numeric.items()},
+            **{column.name: column.gather(codes) for column in known},
+            **calendar(),
+            **_labels(newest),
+        ).write_parquet(parts / f"{start:012}.parquet", compression="zstd", compression_level=1)
+        says.progress("features", block.stop, len(time))
+    return pl.scan_parquet(parts / "*.parquet")
+
+
+def _labels(newest: int) -> dict[str, pl.Expr]:
+    """The tasks; null where a task is not defined.
+
+    Votes are those of the day of the dump, which the newest review stands for.
+    """
+    read = pl.col("time") <= newest - READ_AFTER
+    return {
+        "liked": (pl.col("rating") == 5).cast(pl.Int8),
+        "helpful": pl.when(read).then((pl.col("votes") >= 1).cast(pl.Int8)),
+        "verified": pl.col("verified").cast(pl.Int8),
+    }
+
+
+def _gzipped(path: Path) -> bool:
+    """Whether to read the file as it is: reviews are read out of gzip without unpacking them first."""
+    with path.open("rb") as stream:
+        return stream.read(2) == GZIP

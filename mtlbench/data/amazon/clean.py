@@ -1,0 +1,104 @@
+"""From what the files hold to one review a (user, item), in the order of time."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from mtlbench.data.amazon.records import Records
+from mtlbench.errors import DataError
+
+
+@dataclass(frozen=True, slots=True)
+class Clean:
+    """Cleaned reviews.
+
+    Attributes:
+        file: Parquet, a row a review by (time, user, item): user and item are codes, `category` an index into
+            `categories`; other columns as read.
+        users, items: the ids, ascending; a code is a position here.
+        categories: their names, ascending.
+        quirks: name -> count of what was odd. Rows are those of the file and those counted as dropped.
+    """
+
+    file: Path
+    users: pl.Series
+    items: pl.Series
+    categories: tuple[str, ...]
+    quirks: dict[str, int]
+
+
+def clean(reviews: Sequence[tuple[str, Records]], work: Path, command: str) -> Clean:
+    """Drop what is incomplete, impossible, double, or not a user's first review of an item; count each.
+
+    Args:
+        reviews: (category, records), in an order that does not depend on how the files were given: of equal
+            reviews the first counts.
+        work: scratch folder.
+        command: for messages.
+
+    Raises:
+        DataError: nothing is left.
+    """
+    categories = tuple(sorted({category for category, _ in reviews}))
+    rows = pl.concat(
+        [
+            records.frame.with_columns(
+                category=pl.lit(categories.index(category), dtype=pl.Int32),
+                row=pl.lit(i << 40, dtype=pl.Int64) + pl.col("line"),
+            )
+            for i, (category, records) in enumerate(reviews)
+        ],
+        how="vertical_relaxed",
+    )
+    whole = pl.all_horizontal(pl.col(name).is_not_null() for name in ("user", "item", "time", "rating"))
+    possible = pl.col("rating").is_between(1, 5)
+    counts = (
+        rows.select(
+            reviews_without_user_item_time_or_rating=(~whole).sum(),
+            impossible_ratings=(whole & ~possible).sum(),
+            unreadable_votes=(
+                whole & possible & pl.col("text_chars").is_not_null() & pl.col("votes").is_null()
+            ).sum(),
+        )
+        .collect(engine="streaming")
+        .row(0, named=True)
+    )
+    sound = rows.filter(whole & possible)
+    users, items = (
+        sound.select(pl.col(name).unique()).collect(engine="streaming")[name].sort()
+        for name in ("user", "item")
+    )
+    keys = sound.select("user", "item", "time", "row")
+    for name, ids in (("user", users), ("item", items)):
+        codes = pl.DataFrame({name: ids, "code": pl.Series(range(len(ids)), dtype=pl.Int64)})
+        keys = keys.join(codes.lazy(), on=name).drop(name).rename({"code": name})
+    keys_read = keys.collect(engine="streaming").sort("user", "item", "time", "row")
+    pair = (pl.col("user") == pl.col("user").shift()) & (pl.col("item") == pl.col("item").shift())
+    marked = keys_read.select(
+        "row",
+        "user",
+        "item",
+        again=pair.fill_null(False),
+        double=(pair & (pl.col("time") == pl.col("time").shift())).fill_null(False),
+    )
+    kept = marked.filter(~pl.col("again")).select("row", "user", "item")
+    quirks = {
+        "rows": sum(records.rows for _, records in reviews),
+        "malformed_rows": sum(records.malformed for _, records in reviews),
+        **{name: int(n) for name, n in counts.items()},
+        "duplicate_reviews": int(marked["double"].sum()),
+        "later_reviews_of_a_pair": int((marked["again"] & ~marked["double"]).sum()),
+        "reviews": len(kept),
+    }
+    if not len(kept):
+        raise DataError(
+            f"No review is left of {quirks['rows']:,} rows: all lack a user, item, time or rating, or the "
+            f"rating is none of 1 to 5. Give other files: {command}"
+        )
+    file = work / "clean.parquet"
+    sound.drop("user", "item", "line").join(kept.lazy(), on="row").sort("time", "user", "item").sink_parquet(
+        file, compression="zstd", compression_level=1
+    )
+    return Clean(file, users, items, categories, quirks)

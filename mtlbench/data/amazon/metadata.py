@@ -1,0 +1,86 @@
+"""What is known of the items: price, brand and place among the categories."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import polars as pl
+
+from mtlbench.data.amazon.records import Records, read_records
+from mtlbench.data.recipe import Reporting
+
+METADATA_COLUMNS: dict[str, dict[str, pl.DataType | type[pl.DataType]]] = {
+    "2014": {
+        "asin": pl.String,
+        "price": pl.String,
+        "brand": pl.String,
+        "categories": pl.List(pl.List(pl.String)),
+    },
+    "2018": {"asin": pl.String, "price": pl.String, "brand": pl.String, "category": pl.List(pl.String)},
+    "2023": {
+        "parent_asin": pl.String,
+        "price": pl.String,
+        "store": pl.String,
+        "categories": pl.List(pl.String),
+    },
+}
+"""What is read, by version. The means and numbers of ratings in 2023 are of the dump's day: never."""
+_PRICE = r"^(?:from\s+)?\$?\s*([0-9][0-9,]*(?:\.[0-9]+)?)(?:\s*-\s*\$?\s*[0-9][0-9,]*(?:\.[0-9]+)?)?$"
+"""A price, or the lower end of a range of prices."""
+
+
+def read_metadata(path: Path, version: str, parts: Path, says: Reporting) -> Records:
+    """The items of a file.
+
+    Returns:
+        Records with item, brand and subcategory (strings), price (dollars), and `strange_price`: whether the
+        price is a text that holds none, such as CSS.
+
+    Raises:
+        DataError: damaged packing, no line, or more than 0.1 % of the lines are malformed.
+    """
+    columns = METADATA_COLUMNS[version]
+    item, _, brand, categories = columns
+    listed = pl.col(categories)
+    path_of = listed.list.get(0, null_on_oob=True) if version == "2014" else listed
+    price = pl.col("price").str.strip_chars()
+    amount = price.str.extract(_PRICE).str.replace_all(",", "").cast(pl.Float64, strict=False)
+
+    def shape(chunk: pl.DataFrame) -> pl.DataFrame:
+        return chunk.select(
+            "line",
+            item=pl.col(item).str.strip_chars(),
+            price=amount,
+            strange_price=price.is_not_null() & ~price.is_in(["", "None"]) & amount.is_null(),
+            brand=_named(pl.col(brand)),
+            subcategory=_named(path_of.list.get(1, null_on_oob=True)),
+        )
+
+    return read_records(path, columns, shape, parts, says, literals=version == "2014")
+
+
+def items_of(files: Sequence[Records]) -> tuple[pl.DataFrame, dict[str, int]]:
+    """One row an item, and what was odd.
+
+    Where several lines describe an item, the first counts, in the order of the files.
+
+    Returns:
+        item, price, brand, subcategory; and quirks.
+    """
+    frames = [records.frame.with_columns(file=pl.lit(i)) for i, records in enumerate(files)]
+    lines = pl.concat(frames).collect(engine="streaming").sort("file", "line")
+    named = lines.filter(pl.col("item").is_not_null() & (pl.col("item") != ""))
+    items = named.unique("item", keep="first", maintain_order=True)
+    quirks = {
+        "metadata_lines": sum(records.rows for records in files),
+        "malformed_metadata_lines": sum(records.malformed for records in files),
+        "metadata_without_item": len(lines) - len(named),
+        "repeated_metadata": len(named) - len(items),
+        "strange_prices": int(items["strange_price"].sum()),
+    }
+    return items.select("item", "price", "brand", "subcategory"), quirks
+
+
+def _named(text: pl.Expr) -> pl.Expr:
+    """The text, null where it is blank."""
+    stripped = text.str.strip_chars()
+    return pl.when(stripped != "").then(stripped)

@@ -1,0 +1,202 @@
+"""JSON lines read in chunks: a line is a record, or it is counted as malformed. No line is lost.
+
+Polars' NDJSON scan gives up at the first line that is no JSON, `ignore_errors` or not. So lines are read
+here, and a chunk that it refuses is halved until the malformed lines stand alone.
+"""
+
+import ast
+import contextlib
+import gzip
+import io
+import json
+import warnings
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import polars as pl
+
+from mtlbench.data.lines import MOST_MALFORMED
+from mtlbench.data.recipe import Reporting
+from mtlbench.errors import DataError
+
+CHUNK = 1 << 24
+"""Bytes of lines that are parsed at a time."""
+GZIP = b"\x1f\x8b"
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """A file, read.
+
+    Attributes:
+        frame: the well-formed records in file order, shaped, and `line`, counted from 1.
+        rows: lines of the file that are not blank.
+        malformed: how many of them are not in `frame`.
+        first_malformed: numbers of the first ten of those.
+    """
+
+    frame: pl.LazyFrame
+    rows: int
+    malformed: int
+    first_malformed: tuple[int, ...]
+
+
+def read_records(
+    path: Path,
+    columns: Mapping[str, pl.DataType | type[pl.DataType]],
+    shape: Callable[[pl.DataFrame], pl.DataFrame],
+    parts: Path,
+    says: Reporting,
+    *,
+    literals: bool = False,
+) -> Records:
+    """Read some keys of the records at `path`, shaped, into Parquet files in the new folder `parts`.
+
+    Args:
+        path: JSON lines, gzipped or not.
+        columns: key -> type; a key that is not there, or a value of another type, is null.
+        shape: takes the records of a chunk, as many as lines, and `line`; gives the rows that are wanted.
+        parts: where to.
+        says: progress, and the command that mends the file.
+        literals: lines may be Python literals instead, as in the metadata of 2014.
+
+    Raises:
+        DataError: damaged packing, no line, or more than 0.1 % of the lines are malformed.
+    """
+    parts.mkdir(parents=True)
+    rows, bad = 0, _Bad()
+    for number, (start, lines) in enumerate(_chunks(path, says)):
+        kept = [(n, line) for n, line in enumerate(lines, start) if line.strip()]
+        rows += len(kept)
+        if literals:
+            kept = [(n, found) for n, line in kept if (found := bad.unless(n, line, _as_json(line, columns)))]
+        frames = list(_parsed(kept, columns, bad))
+        chunk = pl.concat(frames) if frames else pl.DataFrame(schema={"line": pl.Int64, **columns})
+        shape(chunk).write_parquet(parts / f"{number:06}.parquet", compression="zstd", compression_level=1)
+    if rows == 0:
+        raise DataError(f"{path.name} is empty. Get the file again, then: {says.command}")
+    if bad.count > MOST_MALFORMED * rows:
+        raise DataError(
+            f"{path.name}: {bad.count:,} of {rows:,} lines are malformed (more than 0.1 %). Wanted: one JSON "
+            f"object a line. First malformed lines: {', '.join(map(str, bad.first))}; line {bad.first[0]}: "
+            f"{bad.text!r}. Mend the file, or get it again, then: {says.command}"
+        )
+    return Records(pl.scan_parquet(parts / "*.parquet"), rows, bad.count, tuple(bad.first))
+
+
+def first_lines(path: Path, says: Reporting, most: int = 100) -> list[bytes]:
+    """The first lines that are not blank, of at most the file's first CHUNK bytes.
+
+    Raises:
+        DataError: damaged packing.
+    """
+    with _opened(path, says) as (stream, _):
+        lines = stream.read(CHUNK).removeprefix(BYTE_ORDER_MARK).splitlines()
+    return [line for line in lines if line.strip()][:most]
+
+
+def as_object(line: bytes) -> dict[str, Any] | None:
+    """A line as JSON, else as a Python literal; None where it is neither, or no object."""
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        found = _literal(line)
+    return found if isinstance(found, dict) else None
+
+
+class _Bad:
+    """Malformed lines: how many, the numbers of the first ten, the start of the first."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.first: list[int] = []
+        self.text = ""
+
+    def unless(self, number: int, line: bytes, found: bytes | None) -> bytes | None:
+        """`found`; where that is None, the line is noted."""
+        if found is None:
+            self.add(number, line)
+        return found
+
+    def add(self, number: int, line: bytes) -> None:
+        """Note a line; their order is of no matter."""
+        self.count += 1
+        if not self.first or number < self.first[0]:
+            self.text = line[:80].decode(errors="replace").strip()
+        self.first = sorted([*self.first, number])[:10]
+
+
+def _parsed(
+    lines: list[tuple[int, bytes]],
+    columns: Mapping[str, pl.DataType | type[pl.DataType]],
+    bad: _Bad,
+) -> Iterator[pl.DataFrame]:
+    """The records of numbered lines, the malformed ones noted."""
+    if not lines:
+        return
+    with contextlib.suppress(pl.exceptions.PolarsError):
+        frame = pl.read_ndjson(io.BytesIO(b"\n".join(line for _, line in lines)), schema=columns)
+        if len(frame) == len(lines):
+            yield frame.with_columns(line=pl.Series([n for n, _ in lines], dtype=pl.Int64))
+            return
+    if len(lines) == 1:
+        bad.add(*lines[0])
+        return
+    middle = len(lines) // 2
+    yield from _parsed(lines[:middle], columns, bad)
+    yield from _parsed(lines[middle:], columns, bad)
+
+
+def _as_json(line: bytes, keys: Mapping[str, object]) -> bytes | None:
+    """A line that is JSON or a Python literal as JSON, cut down to `keys`; None where it is neither."""
+    found = as_object(line)
+    if found is None:
+        return None
+    try:
+        return json.dumps({key: found.get(key) for key in keys}, allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError):  # bytes, sets, numbers without end
+        return None
+
+
+def _literal(line: bytes) -> object:
+    """A Python literal; nothing is ever run. None where it is none."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # "\\d" in a text is an odd escape
+        try:
+            return ast.literal_eval(line.decode().strip())
+        except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+            return None
+
+
+def _chunks(path: Path, says: Reporting) -> Iterator[tuple[int, list[bytes]]]:
+    """Lists of lines, each with the number of its first."""
+    number, size = 1, path.stat().st_size
+    with _opened(path, says) as (stream, packed):
+        while lines := stream.readlines(CHUNK):
+            if number == 1:
+                lines[0] = lines[0].removeprefix(BYTE_ORDER_MARK)
+            yield number, lines
+            number += len(lines)
+            says.progress("read", packed.tell(), size)
+
+
+@contextlib.contextmanager
+def _opened(path: Path, says: Reporting) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
+    """What is in the file, and the file itself."""
+    try:
+        with path.open("rb") as packed:
+            head = packed.read(2)
+            packed.seek(0)
+            if head == GZIP:
+                with gzip.open(packed) as stream:
+                    yield stream, packed  # type: ignore[misc]
+            else:
+                yield packed, packed
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(
+            f"{path} is cut short or damaged ({error}). Get the file again, then: {says.command}"
+        ) from error
