@@ -1,0 +1,57 @@
+"""The recipes that read text tables on real samples, found through $MTLBENCH_SAMPLES."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from mtlbench.home import Home
+from mtlbench.load import SPLITS
+from mtlbench.prepare import prepare
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def samples() -> Path:
+    folder = os.environ.get("MTLBENCH_SAMPLES")
+    if not folder:
+        pytest.skip("$MTLBENCH_SAMPLES does not say where the samples are")
+    return Path(folder)
+
+
+def test_aliexpress_is_read_as_torch_rechub_ships_it(samples: Path, home: Home) -> None:
+    """100 and 20 rows with 60 + 10 clicks and 2 + 2 purchases, as the sample's page says."""
+    data = prepare(
+        home, "aliexpress-nl", source=[samples / "aliexpress"], options={"validation": 0.5, "seed": 0}
+    )
+    quirks, splits = data.manifest["quirks"], data.manifest["splits"]
+    assert (quirks["train_rows"], quirks["test_rows"]) == (100, 20)
+    assert not any(
+        count for name, count in quirks.items() if not name.endswith("_rows") or "malformed" in name
+    )
+    assert splits["test"]["positives"] == {"ctr": 10, "ctcvr": 2}
+    learnt = [splits[split]["positives"] for split in ("train", "validation")]
+    assert sum(p["ctr"] for p in learnt) == 60
+    assert sum(p["ctcvr"] for p in learnt) == 2
+
+
+def test_census_income_is_the_official_test_file(samples: Path, home: Home) -> None:
+    """Rows, positives and duplicates as the card says."""
+    source = samples / "census_income" / "census-income.test.gz"
+    data = prepare(home, "census-income", source=[source], options={"split": "hashed"})
+    quirks, splits = data.manifest["quirks"], data.manifest["splits"]
+    assert quirks == {"file_1_rows": 99_762, "file_1_malformed_rows": 0, "file_1_duplicate_rows": 883}
+    positives = [sum(splits[s]["positives"][task] for s in SPLITS) for task in data.schema.task_names]
+    assert positives == [6_186, 43_143, 19_456]
+    above = {entry["field"].split()[0] for entry in data.manifest["guards"]["above"] if entry["explained"]}
+    assert above == {
+        "age",
+        "detailed_industry",
+        "detailed_occupation",
+        "family_detailed",
+        "household_summary",
+        "major_occupation",
+        "parents_under_18",
+        "tax_filer",
+    }
