@@ -89,9 +89,12 @@ def _complete_balancer(incomplete: str) -> list[str]:
 @app.command()
 def prepare(
     dataset: Annotated[
-        str,
+        str | None,
         typer.Argument(help="Which one; see `mtlbench list datasets`.", autocompletion=_complete_dataset),
-    ],
+    ] = None,
+    card: Annotated[
+        Path | None, typer.Option(help="Your own table instead: the card that describes it.", dir_okay=False)
+    ] = None,
     source: Annotated[
         list[Path] | None,
         typer.Option(help="A raw file that you have, packed or not, or a folder of them; repeatable."),
@@ -101,6 +104,10 @@ def prepare(
     seed: Annotated[
         int | None, typer.Option(help="Of the drawing of negatives (and of a simulator).")
     ] = None,
+    categories: Annotated[
+        str | None, typer.Option(help="Which categories of a set that has several, with commas between.")
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="How to split, where a set offers several ways.")] = None,
     knobs: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KNOB=VALUE", help="Another setting of this dataset; repeatable."),
@@ -114,20 +121,38 @@ def prepare(
     """Bring a dataset from its raw file to training matrices, once."""
     from mtlbench import render
     from mtlbench.prepare import prepare as prepare_dataset
-    from mtlbench.prepare import summary
+    from mtlbench.prepare import prepare_own, summary
 
-    flags = {"users": users, "negatives": negatives, "seed": seed}
+    flags = {
+        "users": users,
+        "negatives": negatives,
+        "seed": seed,
+        "categories": categories,
+        "split": split,
+    }
     options = {key: value for key, value in flags.items() if value is not None} | _assignments(knobs)
+    if (dataset is None) == (card is None):
+        raise UsageError(
+            "Prepare what? Name a dataset (mtlbench list datasets), for example: mtlbench prepare shop; or "
+            "give the card of your own table: mtlbench prepare --card my-shop.toml"
+        )
+    if card is not None and (source or options):
+        raise UsageError(f"With --card, {card} says all: leave out --source and the dataset's settings.")
+    home = Home.find()
     with render.stages() as progress:
-        prepared = prepare_dataset(
-            Home.find(),
-            dataset,
-            source=source or (),
-            options=options,
-            force=force,
-            name=name,
-            report=render.say,
-            progress=progress,
+        prepared = (
+            prepare_own(home, card, force=force, name=name, report=render.say, progress=progress)
+            if card is not None
+            else prepare_dataset(
+                home,
+                dataset or "",
+                source=source or (),
+                options=options,
+                force=force,
+                name=name,
+                report=render.say,
+                progress=progress,
+            )
         )
     if as_json:
         _print_json(summary(prepared))

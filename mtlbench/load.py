@@ -132,7 +132,7 @@ class Prepared:
     def _damaged(self, what: str) -> DataError:
         return DataError(
             f"Prepared dataset {self.name!r} is damaged: {what}. "
-            f"Prepare it again: mtlbench prepare {self.manifest['recipe']} --force"
+            f"Prepare it again: {self.manifest['command']} --force"
         )
 
 

@@ -12,7 +12,7 @@ import re
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from mtlbench import __version__
 from mtlbench.data import DATASETS
-from mtlbench.data.card import read_card
+from mtlbench.data.card import Card, read_card
 from mtlbench.data.guards import check
 from mtlbench.data.recipe import Built, Progress, Raw, Recipe, Reporting
 from mtlbench.data.source import describe, given_files, same
@@ -66,25 +66,77 @@ def prepare(
         DataError: the raw data are missing, damaged or too small; nothing is left behind.
     """
     recipe: Recipe = lookup(DATASETS, dataset, "dataset").load()
-    settings = _settings(recipe, dataset, options or {})
-    name = _checked_name(dataset, name)
-    command = f"mtlbench prepare {dataset} " + ("--users N" if recipe.simulated else "--source FILE")
-    says = Reporting(command, report, progress)
+    command = f"mtlbench prepare {dataset}"
+    again = f"{command} " + ("--users N" if recipe.simulated else "--source FILE")
     if source and recipe.simulated:
         raise UsageError(f"Dataset {dataset!r} is simulated: it reads no --source. Leave it out.")
-    card = read_card(dataset)
-    raw = recipe.find(home, card, settings, given_files(source, command))
-    if not force and (there := _same_as_there(home, name, dataset, recipe, settings, raw, says)):
+    job = Job(
+        name=_checked_name(dataset, name),
+        of=dataset,
+        recipe=recipe,
+        settings=_settings(recipe, dataset, options or {}),
+        card=read_card(dataset),
+        command=command,
+    )
+    return _prepare(home, job, given_files(source, again), force, Reporting(again, report, progress))
+
+
+def prepare_own(
+    home: Home,
+    path: Path,
+    *,
+    force: bool = False,
+    name: str | None = None,
+    report: Callable[[str], None] = lambda line: None,
+    progress: Progress = lambda stage, done, total: None,
+) -> Prepared:
+    """Prepare the user's own table that the card at `path` describes; the rest as in `prepare`.
+
+    Raises:
+        UsageError: the card says what makes no sense.
+        DataError: the files are missing, damaged or too small; nothing is left behind.
+    """
+    from mtlbench.data.own.recipe import OwnTable
+
+    recipe = OwnTable(path)
+    command = f"mtlbench prepare --card {path}"
+    job = Job(
+        name=_checked_name("", name or recipe.own.name),
+        of="card",
+        recipe=recipe,
+        settings=recipe.own,
+        card=recipe.card,
+        command=command,
+    )
+    return _prepare(home, job, (), force, Reporting(command, report, progress))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What to prepare: under which name, by which recipe, with which settings; `command` does it again."""
+
+    name: str
+    of: str
+    recipe: Recipe
+    settings: Any
+    card: Card
+    command: str
+
+
+def _prepare(home: Home, job: Job, given: Sequence[Path], force: bool, says: Reporting) -> Prepared:
+    recipe, settings, progress = job.recipe, job.settings, says.progress
+    raw = recipe.find(home, job.card, settings, given)
+    if not force and (there := _same_as_there(home, job, raw, says)):
         return there
 
     started = time.monotonic()
-    target = home.prepared(name)
+    target = home.prepared(job.name)
     with _nothing_left(target.parent) as work, atomic_folder(target) as out, _plain_words(target):
-        found = Raw(raw) if raw else recipe.fetch(home, card, settings, work, says)
+        found = Raw(raw) if raw else recipe.fetch(home, job.card, settings, work, says)
         sources = [describe(file, says) for file in found.files]
         built = recipe.build(found, settings, work, out, says)
         built = replace(built, schema=with_units(built.schema, out))
-        guards = check(built, out, card, report)
+        guards = check(built, out, job.card, says.report)
         for at, matrix in enumerate(numeric := ("numeric", "group_numeric")):
             progress("scale", at, len(numeric))
             mean, deviation = moments(out / "train" / f"{matrix}.npy")
@@ -97,8 +149,9 @@ def prepare(
             out / "manifest.json",
             {
                 "format": FORMAT,
-                "dataset": name,
-                "recipe": dataset,
+                "dataset": job.name,
+                "recipe": job.of,
+                "command": job.command,
                 "fingerprint": fingerprint(built, plain, out),
                 "simulated": recipe.simulated,
                 "schema": built.schema.to_json(),
@@ -115,8 +168,8 @@ def prepare(
                 "seconds": round(time.monotonic() - started, 1),
             },
         )
-    prepared = open_prepared(home, name)
-    report(
+    prepared = open_prepared(home, job.name)
+    says.report(
         f"Prepared {home.relative(target)}: "
         + ", ".join(f"{split} {splits[split]['rows']:,} rows" for split in SPLITS)
         + f", in {prepared.manifest['seconds']:.0f} s."
@@ -214,42 +267,41 @@ def _plain(settings: Any) -> dict[str, Any]:
 def _checked_name(dataset: str, name: str | None) -> str:
     if name is None or name == dataset:
         return dataset
+    instead = f"For example: --as {dataset or 'my-shop'}-2"
     if not _NAME.fullmatch(name):
         raise UsageError(
-            f"--as {name!r} is no name for a dataset: letters, digits, '_', '-' and '.', at most 64, "
-            f"not starting with a sign. For example: --as {dataset}-2"
+            f"{name!r} is no name for a dataset: letters, digits, '_', '-' and '.', at most 64, not starting "
+            f"with a sign. {instead}"
         )
     if name in DATASETS:
-        raise UsageError(f"--as {name!r} is the name of another dataset. For example: --as {dataset}-2")
+        raise UsageError(f"{name!r} is the name of another dataset. {instead}")
     return name
 
 
-def _same_as_there(
-    home: Home, name: str, dataset: str, recipe: Recipe, settings: Any, raw: Sequence[Path], says: Reporting
-) -> Prepared | None:
+def _same_as_there(home: Home, job: Job, raw: Sequence[Path], says: Reporting) -> Prepared | None:
     """What is prepared under that name when it is what is asked for; None when nothing is.
 
     Raises:
         UsageError: something else is.
     """
-    if not (home.prepared(name) / "manifest.json").exists():
+    if not (home.prepared(job.name) / "manifest.json").exists():
         return None
-    there = open_prepared(home, name)
-    manifest, asked = there.manifest, _plain(settings)
+    there = open_prepared(home, job.name)
+    manifest, asked = there.manifest, _plain(job.settings)
     differences = [
         f"{key} {manifest['settings'].get(key)!r} (asked: {value!r})"
         for key, value in asked.items()
         if manifest["settings"].get(key) != value
     ]
-    if manifest["recipe"] != dataset:
-        differences = [f"dataset {manifest['recipe']!r} (asked: {dataset!r})"]
+    if manifest["recipe"] != job.of:
+        differences = [f"dataset {manifest['recipe']!r} (asked: {job.of!r})"]
     elif raw and not _same_sources(raw, manifest["sources"], says):
         had, asked_files = (
             ", ".join(names) for names in ([s["name"] for s in manifest["sources"]], [f.name for f in raw])
         )
         differences.append(f"source {had} (asked: {asked_files}, other bytes)")
-    if manifest["revision"] != recipe.revision:
-        differences.append(f"recipe revision {manifest['revision']} (now {recipe.revision})")
+    if manifest["revision"] != job.recipe.revision:
+        differences.append(f"recipe revision {manifest['revision']} (now {job.recipe.revision})")
     if differences:
         raise UsageError(
             f"{home.relative(there.path)} was prepared with {'; '.join(differences)}. "

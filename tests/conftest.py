@@ -55,6 +55,7 @@ def write_prepared(home: Home, name: str = "toy", rows: int = 600, seed: int = 0
         "format": FORMAT,
         "dataset": name,
         "recipe": name,
+        "command": f"mtlbench prepare {name}",
         "fingerprint": f"{name}-{rows}-{seed}",
         "simulated": True,
         "schema": schema.to_json(),

@@ -1,0 +1,1 @@
+"""A user's own table as a dataset: one card, no Python."""

@@ -1,0 +1,186 @@
+"""The card of a user's own table, read and checked.
+
+# Impressions of our search in April: which were clicked, which were bought.
+name = "my-shop"
+files = "exports/april-*.parquet"    # CSV, Parquet or NDJSON; or { train = "a.csv", test = "b.csv" }
+cluster = "user_id"                  # whose rows belong together
+time = "shown_at"                    # split by time, 80/10/10
+
+[fields]
+user_id = "categorical"
+item_id = "categorical"
+price = { kind = "numeric", log = true }
+history = { kind = "sequence", vocabulary = "item_id", length = 20 }
+
+[tasks]
+click = {}                                          # column `click`, 0 or 1
+purchase = { label = "bought", where = "click" }    # defined on clicked rows only
+liked = { label = "stars", at_least = 4 }
+"""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, ConfigDict, TypeAdapter, ValidationError
+from pydantic import Field as Setting
+
+from mtlbench.errors import UsageError, unknown
+from mtlbench.load import SPLITS
+from mtlbench.schema import Field, FieldKind, Schema, Task, TaskKind
+
+SEPARATORS = " ,;|"
+"""Any of these stands between the ids of a sequence that is written as text."""
+_STRICT = ConfigDict(extra="forbid")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnField:
+    """An input column.
+
+    Attributes:
+        kind: categorical (ids, as numbers or texts), numeric, or sequence (a list of past ids, the most
+            recent last; in a CSV a text with blanks, commas, semicolons or bars between them).
+        vocabulary: fields of one vocabulary share embeddings; by default each has its own.
+        length: most ids of a sequence that count.
+        log: take log(1 + x) of a numeric field, which must not be negative.
+        of: what it describes (user, item, ...).
+    """
+
+    __pydantic_config__ = _STRICT
+    kind: FieldKind
+    vocabulary: str = ""
+    length: Annotated[int, Setting(ge=1, le=1000)] = 20
+    log: bool = False
+    of: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnTask:
+    """A column to predict.
+
+    Attributes:
+        label: the column; by default that of the task's name.
+        kind: binary (0 and 1, or false and true) or regression (a number).
+        where: another column; the task is defined where that one is 1 or true.
+        at_least: a binary task from a number: 1 where it is that much or more.
+    """
+
+    __pydantic_config__ = _STRICT
+    label: str = ""
+    kind: TaskKind = "binary"
+    where: str = ""
+    at_least: float | None = None
+
+
+def _field(value: object) -> object:
+    return {"kind": value} if isinstance(value, str) else value
+
+
+def _files(value: object) -> object:
+    return {"": [value]} if isinstance(value, str) else {"": value} if isinstance(value, list) else value
+
+
+def _listed(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+Patterns = Annotated[tuple[str, ...], BeforeValidator(_listed)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnCard:
+    """What a card says; see the module's docstring.
+
+    Attributes:
+        name: of the dataset; by default that of the card's file.
+        files: patterns, relative to the card; by split where the table is split already.
+        cluster: the column that says whose rows belong together.
+        time: numbers or dates; validation and test are the last tenths of the rows.
+        split: a column that holds train, validation or test.
+        fields, tasks: the columns.
+        least_rows: an id with fewer train rows has no embedding of its own.
+        explained: field (or pattern) -> why it may say so much about a task on its own.
+        error_above: AUC of a field alone, of 0.5 to 1, that stops it even if explained.
+    """
+
+    __pydantic_config__ = _STRICT
+    name: str = ""
+    files: Annotated[dict[str, Patterns], BeforeValidator(_files)]
+    cluster: str
+    time: str = ""
+    split: str = ""
+    fields: dict[str, Annotated[OwnField, BeforeValidator(_field)]]
+    tasks: dict[str, OwnTask]
+    least_rows: Annotated[int, Setting(ge=1)] = 5
+    explained: dict[str, str] = field(default_factory=dict)
+    error_above: Annotated[float, Setting(ge=0.5, le=1)] = 0.95
+
+    def __post_init__(self) -> None:
+        if not self.fields or not self.tasks:
+            raise ValueError("[fields] and [tasks] name at least one column each")
+        if set(self.files) != {""} and not {"train", "test"} <= set(self.files) <= set(SPLITS):
+            raise ValueError('files is one pattern, a list, or { train = "...", test = "..." }')
+        if (set(self.files) != {""}) + bool(self.time) + bool(self.split) > 1:
+            raise ValueError("split by files, by `time` or by `split`: give one of them")
+        for name, task in self.tasks.items():
+            if task.at_least is not None and task.kind != "binary":
+                raise ValueError(f"tasks.{name}: at_least makes a binary task")
+            for column in {name, task.label or name} & set(self.fields):
+                raise ValueError(f"{column!r} is task {name!r} or its label, so it cannot be a field")
+        if self.cluster in self.fields and self.fields[self.cluster].kind != "categorical":
+            raise ValueError(f"cluster = {self.cluster!r}; as a field it must be categorical")
+
+    @property
+    def schema(self) -> Schema:
+        """Fields and tasks as the rest of the program knows them."""
+        return Schema(
+            fields=tuple(
+                Field(
+                    name=name,
+                    kind=f.kind,
+                    vocabulary="" if f.kind == "numeric" else f.vocabulary or name,
+                    length=f.length if f.kind == "sequence" else 0,
+                    of=f.of,
+                )
+                for name, f in self.fields.items()
+            ),
+            tasks=tuple(Task(name=name, kind=task.kind) for name, task in self.tasks.items()),
+            cluster=self.cluster,
+            time=self.time,
+        )
+
+
+def read_own_card(path: Path) -> OwnCard:
+    """Read and check the card at `path`.
+
+    Raises:
+        UsageError: it is not there, is no TOML, or says what makes no sense.
+    """
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise UsageError(
+            f"Card {path} cannot be read ({error.strerror}). An example stands in the README."
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"Card {path} is no TOML file: {error}.") from error
+    return own_card(values, path)
+
+
+def own_card(values: Mapping[str, Any], path: Path) -> OwnCard:
+    """The card that reads as `values`; `path` is for messages and for the default name."""
+    try:
+        return TypeAdapter(OwnCard).validate_python({"name": path.stem, **values})
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = [str(part) for part in first["loc"]]
+        if first["type"] in ("unexpected_keyword_argument", "extra_forbidden") and place:
+            kinds: dict[str, type[OwnField | OwnTask]] = {"fields": OwnField, "tasks": OwnTask}
+            of = kinds[place[0]] if len(place) > 1 else OwnCard
+            raise unknown(f"key in {path}:", ".".join(place), [f.name for f in fields(of)]) from error
+        where = f"{'.'.join(place)}: " if place else ""
+        message = first["msg"].removeprefix("Value error, ")
+        raise UsageError(f"{path}: {where}{message}. An example stands in the README.") from error

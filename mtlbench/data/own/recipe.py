@@ -1,0 +1,168 @@
+"""The recipe of a user's own table: what the card says, done."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import polars as pl
+
+from mtlbench.data.card import Card, card_of
+from mtlbench.data.own.card import OwnCard, OwnField, read_own_card
+from mtlbench.data.own.table import check_readable, field_column, label_column, scan, time_column
+from mtlbench.data.recipe import Built, Raw, Reporting
+from mtlbench.data.splits import cut_dates, hashed
+from mtlbench.data.table import write_table
+from mtlbench.errors import DataError
+from mtlbench.home import Home
+from mtlbench.load import SPLITS, SplitName
+
+SHARES = (0.8, 0.1)
+"""Of train and validation; test has the rest."""
+PART = "part of the card's files"
+"""Column that says which entry of `files` a row is from."""
+TIME = "time of the row"
+
+
+class OwnTable:
+    """The recipe of the card at `path`; its settings are the card itself."""
+
+    Settings = OwnCard
+    simulated = False
+    revision = 1
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.own = path, read_own_card(path)
+
+    @property
+    def card(self) -> Card:
+        """What the guards need of it."""
+        text = {"explained": self.own.explained, "guards": {"error_above": self.own.error_above}}
+        return card_of(self.own.name, text, str(self.path))
+
+    def find(self, home: Home, card: Card, settings: OwnCard, given: Sequence[Path]) -> tuple[Path, ...]:
+        """The files that the card's patterns match."""
+        return tuple(file for part in parts(settings, self.path).values() for file in part)
+
+    def fetch(self, home: Home, card: Card, settings: OwnCard, work: Path, says: Reporting) -> Raw:
+        """Never: `find` has found the files, or has said which are missing."""
+        raise AssertionError(settings.files)
+
+    def build(self, raw: Raw, settings: OwnCard, work: Path, out: Path, says: Reporting) -> Built:
+        """Read, split, write."""
+        try:
+            return _build(settings, parts(settings, self.path), work, out, says)
+        except pl.exceptions.PolarsError as error:
+            first = str(error).strip().splitlines()[0]
+            raise DataError(
+                f"The files of {self.path} cannot be read: {first}. Mend the file, then: {says.command}"
+            ) from error
+
+
+def parts(card: OwnCard, path: Path) -> dict[str, tuple[Path, ...]]:
+    """The files of each entry of `files`, in the order of their names.
+
+    Raises:
+        DataError: a pattern matches none.
+    """
+    found = {}
+    for part, patterns in card.files.items():
+        files: list[Path] = []
+        for pattern in patterns:
+            base = Path(Path(pattern).anchor) if Path(pattern).is_absolute() else path.resolve().parent
+            relative = Path(pattern).relative_to(base) if Path(pattern).is_absolute() else Path(pattern)
+            matching = sorted(file for file in base.glob(str(relative)) if file.is_file())
+            if not matching:
+                raise DataError(
+                    f"{path}: files = {pattern!r} matches no file in {base}. Patterns are "
+                    "relative to the card."
+                )
+            files += [file for file in matching if file not in files]
+        found[part] = tuple(files)
+    return found
+
+
+def _build(
+    card: OwnCard, files: dict[str, tuple[Path, ...]], work: Path, out: Path, says: Reporting
+) -> Built:
+    columns = _columns(card)
+    raw = work / "rows.parquet"
+    says.progress("read", 0, 0)
+    parted = [
+        scan(some, columns, says.command).with_columns(pl.lit(part).alias(PART))
+        for part, some in files.items()
+    ]
+    pl.concat(parted).sink_parquet(raw, compression="zstd", compression_level=1)
+    text = pl.scan_parquet(raw)
+    quirks = {"rows": int(text.select(pl.len()).collect().item())}
+    where = ", ".join(file.name for some in files.values() for file in some)
+    quirks |= check_readable(text, card, where, says.command)
+
+    lists = {name for name, dtype in text.collect_schema().items() if dtype == pl.List(pl.String)}
+    wanted = [field_column(name, f, name in lists) for name, f in card.fields.items()]
+    wanted += [label_column(name, task) for name, task in card.tasks.items()]
+    if card.cluster not in card.fields:
+        wanted.append(field_column(card.cluster, OwnField(kind="categorical"), False))
+    if card.time:
+        wanted.append(time_column(card.time).alias(TIME))
+    if card.split:
+        wanted.append(pl.col(card.split).str.strip_chars().str.to_lowercase().alias(PART))
+    table = text.select(*wanted, *([] if card.split else [PART]))
+
+    drops = {
+        "rows_without_label": pl.all_horizontal(pl.col(name).is_null() for name in card.tasks),
+        "rows_without_cluster": pl.col(card.cluster).is_null(),
+    }
+    if card.time:
+        drops["rows_without_time"] = pl.col(TIME).is_null()
+    if card.split:
+        drops["rows_in_no_split"] = ~pl.col(PART).is_in(SPLITS).fill_null(False)
+    kept = pl.lit(True)
+    for name, drop in drops.items():  # each row is counted for one reason, the first
+        quirks[name] = int(table.filter(kept & drop).select(pl.len()).collect(engine="streaming").item())
+        kept = kept & ~drop
+    rows = table.filter(kept)
+    says.report(_reading(quirks, where))
+    return write_table(
+        _splits(card, rows),
+        card.schema,
+        work=work,
+        out=out,
+        says=says,
+        least_rows=card.least_rows,
+        quirks=quirks,
+    )
+
+
+def _columns(card: OwnCard) -> list[str]:
+    """The columns that are read, each once."""
+    names = [*card.fields, card.cluster, card.time, card.split]
+    for name, task in card.tasks.items():
+        names += [task.label or name, task.where]
+    return list(dict.fromkeys(name for name in names if name))
+
+
+def _splits(card: OwnCard, rows: pl.LazyFrame) -> dict[SplitName, pl.LazyFrame]:
+    """By the column or files of the card, by time, or by a hash of the cluster."""
+    part = pl.col(PART)
+    if card.time:
+        first, second = cut_dates(rows, TIME, SHARES)
+        is_train, is_test = pl.col(TIME) < first, pl.col(TIME) >= second
+        is_validation = ~is_train & ~is_test
+    elif card.split or "train" in card.files:
+        is_train, is_validation, is_test = (part == split for split in SPLITS)
+        if not card.split and "validation" not in card.files:  # cut from train, whole clusters
+            held_out = hashed(card.cluster, SHARES[1])
+            is_train, is_validation = is_train & ~held_out, is_train & held_out
+    else:
+        is_train = hashed(card.cluster, SHARES[0])
+        is_validation = ~is_train & hashed(card.cluster, SHARES[1] / (1 - SHARES[0]), salt=1)
+        is_test = ~is_train & ~is_validation
+    chosen = dict(zip(SPLITS, (is_train, is_validation, is_test), strict=True))
+    return {split: rows.filter(mask).drop(PART, TIME, strict=False) for split, mask in chosen.items()}
+
+
+def _reading(quirks: dict[str, int], where: str) -> str:
+    """One line about what was read."""
+    dropped = [
+        f"{count:,} {name.replace('_', ' ')}" for name, count in quirks.items() if name != "rows" and count
+    ]
+    return f"Read {quirks['rows']:,} rows of {where}" + (f"; {', '.join(dropped)}." if dropped else ".")
