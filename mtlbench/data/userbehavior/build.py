@@ -57,10 +57,7 @@ def build(
         DataError: the log is too small for these settings.
     """
     window = log.window
-    _report_reading(log, says)
-    sampled = sample_users(log, users, says.command)
-    says.report(f"Users: {int(sampled.sum()):,} of {len(log.users):,}, those with an event on a train day.")
-
+    sampled = sample_users(log, users, says)
     days: dict[int, Exposures] = {}
     history = []
     short = unseen_views = 0
@@ -79,17 +76,39 @@ def build(
             short += len(too_few)
             days[day] = exposures(touched, drawn)
     says.progress("draw", window.days, window.days)
+    quirks = {"positives_with_too_small_category": short, "bought_without_page_view": unseen_views}
+    return write(log, days, joined(history), tasks(window, truth or {}), quirks, work, out, says)
+
+
+def write(
+    log: Log,
+    days: Mapping[int, Exposures],
+    history: Events,
+    tasks: tuple[Task, ...],
+    quirks: Mapping[str, int],
+    work: Path,
+    out: Path,
+    says: Reporting,
+) -> Built:
+    """Write exposures and their features.
+
+    Args:
+        days: the exposures of every day of every split, their labels in the order of `tasks`.
+        history: all events of the users sampled, from `joined`.
+        tasks: named as the window's.
+        quirks: counted while the exposures were made.
+
+    Raises:
+        DataError: a task never happens in some split.
+    """
+    window = log.window
     check_positives(days, window, says.command)
     check_space(sum(map(len, days.values())), work)
-    quirks = dict(log.quirks)
-    quirks["positives_with_too_small_category"] = short
-    quirks["bought_without_page_view"] = unseen_views
-
     vocabularies = fit_vocabularies(log, [days[day] for day in window.splits["train"]])
     rows = {split: sum(len(days[day]) for day in window.splits[split]) for split in SPLITS}
-    schema = Schema(fields=fields(window), tasks=tasks(window, truth or {}), cluster="user", time="time")
+    schema = Schema(fields=fields(window), tasks=tasks, cluster="user", time="time")
     total, done = sum(rows.values()), 0
-    histories = Histories(_joined(history), log.category, len(log.users), window)
+    histories = Histories(history, log.category, len(log.users), window)
     past = Past(log.category, window)
     with ExitStack() as stack:
         writers = {
@@ -108,7 +127,7 @@ def build(
         schema=schema,
         vocabularies={name: vocabulary.size for name, vocabulary in vocabularies.items()},
         rows=rows,
-        quirks=quirks,
+        quirks={**log.quirks, **quirks},
         absent=absent(window),
         novelty=novelty(window),
         notes={"malformed_lines": list(log.malformed_lines)},
@@ -124,8 +143,9 @@ def tasks(window: Window, truth: Mapping[str, str]) -> tuple[Task, ...]:
     )
 
 
-def sample_users(log: Log, users: int | Literal["all"], command: str) -> NDArray[np.bool_]:
+def sample_users(log: Log, users: int | Literal["all"], says: Reporting) -> NDArray[np.bool_]:
     """Mask over user codes: the `users` smallest hashes among those with an event on a train day."""
+    _report_reading(log, says)
     eligible = np.zeros(len(log.users), bool)
     train = log.window.splits["train"]
     for day in train:
@@ -133,13 +153,14 @@ def sample_users(log: Log, users: int | Literal["all"], command: str) -> NDArray
     if not eligible.any():
         raise DataError(
             f"No user has an event on a train day, {log.window.between(train)}, so there is nothing to train "
-            f"on. Take a log that covers those days: {command}"
+            f"on. Take a log that covers those days: {says.command}"
         )
     codes = np.flatnonzero(eligible)
     if users != "all":
         codes = codes[np.argsort(splitmix64(log.users[codes]), kind="stable")[:users]]
     mask = np.zeros(len(log.users), bool)
     mask[codes] = True
+    says.report(f"Users: {len(codes):,} of {len(log.users):,}, those with an event on a train day.")
     return mask
 
 
@@ -200,7 +221,7 @@ def _report_reading(log: Log, says: Reporting) -> None:
     )
 
 
-def _joined(days: list[Events]) -> Events:
+def joined(days: list[Events]) -> Events:
     """The days' events in (user, time, item, behaviour) order."""
     columns = {name: np.concatenate([getattr(d, name) for d in days]) for name in Events.__slots__}
     return Events(**columns).where(np.argsort(columns["user"], kind="stable"))

@@ -158,9 +158,9 @@ def test_users_with_the_smallest_hashes_are_sampled(tmp_path: Path) -> None:
     log = read(tmp_path, rows)
     ids = np.arange(1, 50)
     smallest = sorted(ids[np.argsort(splitmix64(ids))][:10].tolist())
-    assert log.users[sample_users(log, 10, "")].tolist() == smallest
-    assert log.users[sample_users(log, "all", "")].tolist() == ids.tolist()
-    assert log.users[sample_users(log, 1000, "")].tolist() == ids.tolist()
+    assert log.users[sample_users(log, 10, SAYS)].tolist() == smallest
+    assert log.users[sample_users(log, "all", SAYS)].tolist() == ids.tolist()
+    assert log.users[sample_users(log, 1000, SAYS)].tolist() == ids.tolist()
 
 
 def test_vocabularies_hold_ids_with_five_train_rows(base: Prepared) -> None:
