@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
+from mtlbench.data.archive import without_packing
 from mtlbench.data.card import Card, RemoteFile
 from mtlbench.data.download import download
 from mtlbench.data.recipe import Raw, Reporting
-from mtlbench.data.unpack import without_packing
 from mtlbench.errors import DataError
 from mtlbench.home import Home
 

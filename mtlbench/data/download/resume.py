@@ -1,35 +1,33 @@
 """One file over HTTP that goes on after any break: a downloader in pooch's sense.
 
-`pooch.retrieve(..., downloader=Resuming(part, ...))` works. `download.py` calls `fetch` instead: while pooch
-checks a whole file it has it under a temporary name, which is lost when the process is killed meanwhile. Here
-the part stays under one name, with a note beside it that says of which edition of which address it is.
+`pooch.retrieve(..., downloader=Resuming(part, ...))` works. The package calls `fetch` instead: while pooch
+checks a whole file it has it under a temporary name, which is lost when the process is killed meanwhile.
 """
 
 import itertools
-import json
 import os
-import re
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from mtlbench.data.archive import GZIP, ZIP, is_page
+from mtlbench.data.download.part import Edition, Part, first_byte
 from mtlbench.data.recipe import Reporting
-from mtlbench.data.unpack import GZIP, ZIP, is_page
 from mtlbench.errors import DataError
-from mtlbench.home import write_json
 
 if TYPE_CHECKING:
     import requests
 
 CHUNK = 1 << 16
 """Bytes read at a time; a break loses at most so many."""
+CONNECT_SECONDS = 10.0
+BUSY = (408, 425, 429)
+"""Answers below 500 that may be better the next time."""
 PAGE = "sends a web page instead of the file (it may ask to log in)"
-_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 
 
 class Refused(Exception):
@@ -37,7 +35,7 @@ class Refused(Exception):
 
 
 class _Again(Exception):
-    """It did not work this time; `wait` is for how long the server asks, in seconds."""
+    """It did not work this time; `wait` is for how many seconds the server asks."""
 
     def __init__(self, reason: str, wait: float = 0) -> None:
         super().__init__(reason)
@@ -63,51 +61,6 @@ class Patience:
     first_wait_seconds: float = 1
     longest_wait_seconds: float = 120
     sleep: Callable[[float], None] = time.sleep
-
-
-@dataclass(frozen=True, slots=True)
-class _Edition:
-    """Of what a part is the beginning; 0 and empty where the server does not say."""
-
-    address: str
-    total: int
-    etag: str
-    modified: str
-
-    @property
-    def validator(self) -> str:
-        """For If-Range, which takes no weak ETag."""
-        return self.modified if self.etag.startswith("W/") else self.etag or self.modified
-
-
-class Part:
-    """The beginning of a file on disk, and the note about it."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._note = path.with_name(path.name + ".json")
-
-    @property
-    def size(self) -> int:
-        """Bytes there."""
-        return self.path.stat().st_size if self.path.exists() else 0
-
-    def edition(self) -> _Edition | None:
-        """Of what it is the beginning; None where it is of nothing known."""
-        try:
-            return _Edition(**json.loads(self._note.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
-            return None
-
-    def begin(self, edition: _Edition) -> None:
-        """Forget what was there, and be the beginning of this from now on."""
-        self.drop()
-        write_json(self._note, asdict(edition))
-
-    def drop(self) -> None:
-        """Forget what was there."""
-        self.path.unlink(missing_ok=True)
-        self._note.unlink(missing_ok=True)
 
 
 class Resuming:
@@ -147,17 +100,17 @@ class Resuming:
             Refused: the address does not give it.
             DataError: no space left.
         """
-        best, failures, self._answered = self._part.size, 0, False
+        patience, self._answered = self._patience, False
+        most, failures = self._part.size, 0
         while (trouble := self._try(url)) is not None:
-            if self._part.size > best:
-                best, failures = self._part.size, 0
+            if self._part.size > most:
+                most, failures = self._part.size, 0
             failures += 1
-            patience = self._patience
             if failures >= (patience.tries if self._answered else patience.tries_unanswered):
-                raise Refused(f"{trouble} ({failures} times; {self._part.size:,} bytes are kept)")
-            wait = max(trouble.wait, patience.first_wait_seconds * 2 ** (failures - 1))
+                raise Refused(f"{trouble} ({failures} times in a row; {self._part.size:,} bytes are kept)")
             if trouble.wait > patience.longest_wait_seconds:
                 raise Refused(f"{trouble}, and asks to wait for {trouble.wait:,.0f} s")
+            wait = max(trouble.wait, patience.first_wait_seconds * 2 ** (failures - 1))
             wait = min(wait, patience.longest_wait_seconds)
             self._says.report(f"{url}: {trouble}; again in {wait:.0f} s.")
             patience.sleep(wait)
@@ -182,38 +135,45 @@ class Resuming:
     def _ask(self, url: str) -> None:
         import requests
 
-        edition, start = self._part.edition(), self._part.size
-        if edition is None or edition.address != url or not (edition.validator or edition.total):
-            edition, start = None, 0
-        if edition is not None and start and start == edition.total:
+        before, start = self._part.edition(), self._part.size
+        if before is None or before.address != url or not (before.validator or before.total):
+            before, start = None, 0
+        elif start and start == before.total:
             return  # whole already: the process was killed before it could be checked
         headers = {"User-Agent": "mtlbench", "Accept-Encoding": "identity"}
-        if edition is not None and start:
+        if before is not None and start:
             headers["Range"] = f"bytes={start}-"
-            if edition.validator:
-                headers["If-Range"] = edition.validator
-        timeout = (min(10.0, self._patience.stall_seconds), self._patience.stall_seconds)
+            if before.validator:
+                headers["If-Range"] = before.validator
+        timeout = (min(CONNECT_SECONDS, self._patience.stall_seconds), self._patience.stall_seconds)
         with requests.get(url, headers=headers, stream=True, timeout=timeout) as answer:
             self._answered = True
-            _check_status(answer)
-            now = _edition(url, answer)
-            if answer.status_code == requests.codes.partial and edition is not None:
-                if _first_byte(answer) != start or _differ(edition, now):
-                    self._part.drop()
-                    raise _Again("holds another file than before")
-            elif answer.status_code == requests.codes.requested_range_not_satisfiable and start:
-                self._part.drop()
-                raise _Again("holds less than it sent before")
-            elif answer.status_code == requests.codes.ok:
-                start = 0
-            else:
-                raise Refused(f"answers {answer.status_code}")
-            if now.total:
-                self._accept(now.total)
-            self._check_room(now.total - start)
-            self._write(answer, now, start)
-        if self._part.size < now.total:
-            raise _Again(f"broke off at {self._part.size:,} of {now.total:,} bytes")
+            edition = Edition.of(url, answer)
+            start = self._start(answer, before, edition, start)
+            if edition.total:
+                self._accept(edition.total)
+            self._check_room(edition.total - start)
+            self._write(answer, edition, start)
+        if self._part.size < edition.total:
+            raise _Again(f"broke off at {self._part.size:,} of {edition.total:,} bytes")
+
+    def _start(self, answer: "requests.Response", before: Edition | None, now: Edition, start: int) -> int:
+        """From which byte on the answer brings the file, `start` having been asked for."""
+        status = answer.status_code
+        if status in BUSY or status >= 500:
+            wait = _retry_after(answer.headers.get("Retry-After", ""))
+            raise _Again(f"answers {status} {answer.reason}", wait)
+        if status == 200:
+            return 0
+        if status == 206 and before is not None and start:
+            if first_byte(answer) == start and not before.differs(now):
+                return start
+            self._part.drop()
+            raise _Again("holds another file than before")
+        if status == 416 and start:
+            self._part.drop()
+            raise _Again("holds less than it sent before")
+        raise Refused(f"answers {status} {answer.reason}")
 
     def _check_room(self, to_come: int) -> None:
         free = shutil.disk_usage(self._part.path.parent).free
@@ -223,7 +183,7 @@ class Resuming:
                 f"{free / 1e9:,.2f} GB free. Free some, or set MTLBENCH_HOME to a folder on a larger disk."
             )
 
-    def _write(self, answer: "requests.Response", edition: _Edition, start: int) -> None:
+    def _write(self, answer: "requests.Response", edition: Edition, start: int) -> None:
         """Append what comes to the part, or begin it anew; bytes as they come, never decoded."""
         chunks = answer.raw.stream(CHUNK, decode_content=False)
         if start == 0:
@@ -242,14 +202,6 @@ class Resuming:
             os.fsync(out.fileno())
 
 
-def _check_status(answer: "requests.Response") -> None:
-    status = answer.status_code
-    if status in (408, 425, 429) or status >= 500:
-        raise _Again(f"answers {status} {answer.reason}", _retry_after(answer.headers.get("Retry-After", "")))
-    if 400 <= status != 416:
-        raise Refused(f"answers {status} {answer.reason}")
-
-
 def _retry_after(value: str) -> float:
     """Seconds that a server asks to wait; it gives them, or a date."""
     if value.strip().isdecimal():
@@ -259,31 +211,6 @@ def _retry_after(value: str) -> float:
     except ValueError:
         return 0
     return max(0.0, (date - datetime.now(UTC)).total_seconds()) if date.tzinfo else 0
-
-
-def _edition(url: str, answer: "requests.Response") -> _Edition:
-    headers = answer.headers
-    found = _RANGE.fullmatch(headers.get("Content-Range", ""))
-    length = headers.get("Content-Length", "")
-    total = (found[3] if found else "") if answer.status_code == 206 else length
-    return _Edition(
-        url, int(total) if total.isdecimal() else 0, headers.get("ETag", ""), headers.get("Last-Modified", "")
-    )
-
-
-def _first_byte(answer: "requests.Response") -> int:
-    found = _RANGE.fullmatch(answer.headers.get("Content-Range", ""))
-    return int(found[1]) if found else -1
-
-
-def _differ(one: _Edition, other: _Edition) -> bool:
-    """Whether two answers are about different bytes, as far as both say."""
-    pairs: tuple[tuple[Any, Any], ...] = (
-        (one.total, other.total),
-        (one.etag, other.etag),
-        (one.modified, other.modified),
-    )
-    return any(a and b and a != b for a, b in pairs)
 
 
 def _plain(error: Exception, patience: Patience) -> str:

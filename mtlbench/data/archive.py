@@ -1,0 +1,198 @@
+"""What is in a .gz, .zip, .tar or .tar.gz, told by content and not by name, with nothing taken on trust."""
+
+import contextlib
+import gzip
+import lzma
+import os
+import stat
+import struct
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Generator, Iterator
+from functools import partial
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import IO, NamedTuple, cast
+
+from mtlbench.errors import DataError
+
+CHUNK = 1 << 20
+BLOCK = 512
+"""Bytes of a tar header; any packing is told by as many."""
+GZIP, ZIP = b"\x1f\x8b", b"PK\x03\x04"
+UNREAD = {
+    b"7z\xbc\xaf": "7z",
+    b"Rar!": "rar",
+    b"BZh": "bzip2",
+    b"\xfd7zXZ": "xz",
+    b"\x28\xb5\x2f\xfd": "zstd",
+}
+SUFFIXES = (".tar.gz", ".tgz", ".tar", ".gz", ".zip")
+MOST_MEMBERS = 10_000
+LONGEST_NAME, DEEPEST = 200, 20
+"""Bytes of a name, and folders: within what every file system takes."""
+
+
+class Unsafe(Exception):
+    """No archive of data holds such a thing; the message says what."""
+
+
+class Member(NamedTuple):
+    """One file of an archive.
+
+    Attributes:
+        name: within the archive.
+        size: as stated there; 0 where it is not.
+        open: to read it.
+        alone: it is what a .gz holds, and is named after that.
+    """
+
+    name: str
+    size: int
+    open: Callable[[], IO[bytes]]
+    alone: bool = False
+
+
+def members(path: Path, packed: IO[bytes], command: str) -> Iterator[Member] | None:
+    """The files of an archive, each to be read before the next; None where `path` is not packed.
+
+    Dot files and what Finder adds (`__MACOSX`) are passed over. Names have forward slashes and stay within
+    the folder. Read it to its end, within `plain_words`: some damage shows only there.
+
+    Args:
+        path: of the archive.
+        packed: the same, open.
+        command: that mends it, for messages.
+
+    Raises:
+        DataError: it is empty, a web page, or packed in a way that is not read here.
+    """
+    head = packed.read(BLOCK)
+    packed.seek(0)
+    again = f"Get the file again, then: {command}"
+    if not head:
+        raise DataError(f"{path} is cut short or damaged (it is empty). {again}")
+    if is_page(head):
+        raise DataError(f"{path} is a web page, not data (a download that asked to log in?). {again}")
+    for magic, packing in UNREAD.items():
+        if head.startswith(magic):
+            raise DataError(
+                f"{path} is packed as {packing}, which is not read here. Unpack it by hand, then: {command}"
+            )
+    if head.startswith(GZIP):
+        return _of_gzip(path, packed)
+    if head.startswith(ZIP) or path.suffix.lower() == ".zip" or zipfile.is_zipfile(packed):
+        return _safe(_of_zip(packed))
+    if _is_tar(head):
+        return _safe(_of_plain_tar(packed))
+    return None
+
+
+def is_page(head: bytes) -> bool:
+    """Whether a file that starts so is a web page."""
+    return head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"<")
+
+
+def without_packing(name: str) -> str:
+    """A file name without the suffix that says how it is packed."""
+    for suffix in SUFFIXES:
+        if name.lower().endswith(suffix):
+            return name[: -len(suffix)]
+    return name
+
+
+@contextlib.contextmanager
+def plain_words(path: Path, command: str) -> Iterator[None]:
+    """Turn what the unpackers raise over `path` into a DataError."""
+    again = f"Get the file again, then: {command}"
+    try:
+        yield
+    except Unsafe as error:
+        raise DataError(f"{path} is not unpacked: {error}. {again}") from error
+    except (RuntimeError, NotImplementedError) as error:  # a password, or a packing that Python lacks
+        raise DataError(
+            f"{path} cannot be unpacked here ({error}). Unpack it by hand, then: {command}"
+        ) from error
+    except (
+        *(EOFError, zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError),
+        *(ValueError, OverflowError, struct.error),  # of a directory that makes no sense
+    ) as error:
+        raise DataError(f"{path} is cut short or damaged ({error}). {again}") from error
+    except OSError as error:
+        if error.errno is not None:  # the disk's, not gzip's
+            raise
+        raise DataError(f"{path} is cut short or damaged ({error}). {again}") from error
+
+
+def _safe(found: Iterator[Member]) -> Iterator[Member]:
+    """The members worth reading, under names that lead nowhere else."""
+    for count, member in enumerate(found):
+        if count == MOST_MEMBERS:
+            raise Unsafe(f"more than {MOST_MEMBERS:,} files are in it")
+        name = PurePosixPath(member.name.replace("\\", "/"))
+        if (
+            not name.parts
+            or name.is_absolute()
+            or ".." in name.parts
+            or PureWindowsPath(member.name).drive
+            or "\0" in member.name
+            or len(name.parts) > DEEPEST
+            or any(len(os.fsencode(part)) > LONGEST_NAME for part in name.parts)
+        ):
+            raise Unsafe(f"{member.name[:80]!r} leads out of the folder, or is no name for a file")
+        if not any(part.startswith(".") or part == "__MACOSX" for part in name.parts):
+            yield member._replace(name=str(name))
+
+
+def _of_gzip(path: Path, packed: IO[bytes]) -> Iterator[Member]:
+    with gzip.GzipFile(fileobj=packed) as unpacked:
+        stream = cast(IO[bytes], unpacked)
+        head = stream.read(BLOCK)
+        stream.seek(0)
+        if not _is_tar(head):
+            yield Member(without_packing(path.name) or "file", 0, lambda: stream, alone=True)
+            return
+        yield from _safe(_of_tar(stream))
+        while stream.read(CHUNK):  # to its end, where the checksum is
+            pass
+
+
+def _of_zip(packed: IO[bytes]) -> Iterator[Member]:
+    with zipfile.ZipFile(packed) as archive:
+        for info in archive.infolist():
+            if stat.S_ISLNK(info.external_attr >> 16):
+                raise Unsafe(f"{info.filename[:80]!r} is a link")
+            if not info.is_dir():
+                yield Member(info.filename, info.file_size, partial(archive.open, info))
+
+
+def _of_tar(stream: IO[bytes]) -> Generator[Member, None, int]:
+    """The files of a tar; returns where it ends."""
+    with tarfile.open(fileobj=stream, mode="r|") as archive:
+        for info in archive:
+            if info.isreg():
+                yield Member(info.name, info.size, partial(_extract, archive, info))
+            elif not info.isdir():
+                raise Unsafe(f"{info.name[:80]!r} is a link or a device")
+        return archive.offset
+
+
+def _extract(archive: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
+    stream = archive.extractfile(info)
+    assert stream is not None  # a regular file
+    return stream
+
+
+def _of_plain_tar(packed: IO[bytes]) -> Iterator[Member]:
+    end = yield from _of_tar(packed)
+    packed.seek(end)
+    if packed.read(BLOCK) != bytes(BLOCK):  # tarfile takes a damaged header for the end
+        raise tarfile.ReadError("it has no end")
+
+
+def _is_tar(head: bytes) -> bool:
+    try:
+        tarfile.TarInfo.frombuf(head, "utf-8", "surrogateescape")
+    except tarfile.TarError:
+        return False
+    return True

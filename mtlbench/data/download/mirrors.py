@@ -1,0 +1,160 @@
+"""The addresses of a dataset's files, tried one after the other, and the record of what came from them."""
+
+import importlib
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from mtlbench.data.archive import without_packing
+from mtlbench.data.card import RemoteFile, Source
+from mtlbench.data.download.expected import Expected
+from mtlbench.data.download.part import Part
+from mtlbench.data.download.resume import Patience, Refused, Resuming
+from mtlbench.data.recipe import Reporting
+from mtlbench.errors import DataError
+from mtlbench.home import write_json
+
+
+@dataclass(frozen=True, slots=True)
+class Mirrors:
+    """Brings files into `folder`; what is still coming lies in `scratch`."""
+
+    folder: Path
+    scratch: Path
+    source: Source
+    says: Reporting
+    patience: Patience
+
+    def get(self, file: RemoteFile) -> list[str]:
+        """Bring the file; where no mirror gives it, why, a line for each."""
+        failures = []
+        for address in sorted(file.addresses, key=lambda a: not self._has_begun(file, a)):
+            try:
+                self._download(file, address)
+            except Refused as refused:
+                failures.append(f"  {address}: {refused}")
+            else:
+                return []
+        if file.kaggle:
+            try:
+                self._from_kaggle(file)
+            except Refused as refused:
+                failures.append(f"  Kaggle, {file.kaggle}: {refused}")
+            else:
+                return []
+        return failures or ["  no address is known"]
+
+    def begun(self, files: Sequence[RemoteFile]) -> int:
+        """Bytes of these files that are there from earlier tries."""
+        return sum(self._part(file.file).size for file in files)
+
+    def say_terms(self) -> None:
+        """Print terms and citation, once in the life of a home."""
+        recorded, text = self._recorded(), f"Terms: {self.source.terms}\nCite: {self.source.cite}"
+        if recorded["terms"] != text:
+            self.says.report(text)
+            write_json(self._record, {**recorded, "terms": text})
+
+    @property
+    def _record(self) -> Path:
+        return self.folder.parent / "downloads.json"
+
+    def _recorded(self) -> dict[str, Any]:
+        try:
+            found: dict[str, Any] = json.loads(self._record.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return {"terms": "", "files": {}}
+        except ValueError as error:
+            raise DataError(f"{self._record} is damaged ({error}). Delete it and try again.") from error
+        return found
+
+    def _part(self, name: str) -> Part:
+        return Part(self.scratch / f"{name}.part")
+
+    def _has_begun(self, file: RemoteFile, address: str) -> bool:
+        part = self._part(_name_at(file, address))
+        edition = part.edition()
+        return edition is not None and edition.address == address and part.size > 0
+
+    def _download(self, file: RemoteFile, address: str) -> None:
+        name = _name_at(file, address)
+        expected, part = self._expected(file, name), self._part(name)
+        begun = f", going on at {part.size:,} bytes" if self._has_begun(file, address) else ""
+        about = f" (about {file.bytes / 1e6:,.0f} MB)" if file.bytes and name == file.file else ""
+        self.says.report(f"Downloading {address}{about}{begun}")
+        Resuming(part, self.says, expected.accept, self.patience).fetch(address)
+        self._keep(part.path, expected, address)
+        part.drop()
+
+    def _from_kaggle(self, file: RemoteFile) -> None:
+        try:
+            kagglehub: Any = importlib.import_module("kagglehub")
+        except ImportError:
+            raise Refused("needs kagglehub: pip install 'mtlbench[kaggle]'") from None
+        owner, dataset, *inside = file.kaggle.split("/", 2)
+        self.says.report(f"Downloading {file.kaggle} from Kaggle")
+        try:
+            found = Path(kagglehub.dataset_download(f"{owner}/{dataset}", *inside))
+        except Exception as error:  # of many kinds, some of them plain Exceptions
+            said = str(error).strip().splitlines() or [""]
+            raise Refused(f"{type(error).__name__}: {said[0][:200]}") from error
+        lying = [path for path in sorted(found.rglob("*")) if path.is_file()] if found.is_dir() else [found]
+        fitting = [path for path in lying if path.name in (file.file, without_packing(file.file))] or lying[
+            : len(lying) == 1
+        ]
+        if not fitting:
+            names = ", ".join(path.name for path in lying[:10]) or "nothing"
+            raise Refused(f"holds no {file.file}, but {names}")
+        expected = self._expected(file, _name_at(file, fitting[0].name))
+        arrived = self.scratch / expected.name
+        arrived.unlink(missing_ok=True)
+        try:
+            os.link(fitting[0], arrived)  # Kaggle's own cache keeps its file
+        except OSError:
+            shutil.copyfile(fitting[0], arrived)
+        self._keep(arrived, expected, f"kaggle:{file.kaggle}")
+
+    def _expected(self, file: RemoteFile, name: str) -> Expected:
+        """What is known of the file that is kept as `name`; the card speaks of the published one only."""
+        published, recorded = name == file.file, self._recorded()["files"].get(name)
+        if recorded:
+            source = f"{self._record} from the first download; to accept another, delete that entry"
+            return Expected(name, source, bytes=recorded["bytes"], sha256=recorded["sha256"])
+        return Expected(
+            name,
+            "the card",
+            bytes=file.bytes if published and file.exact else 0,
+            sha256=file.sha256.lower() if published else "",
+            md5=file.md5.lower() if published else "",
+            rows=file.rows,
+        )
+
+    def _keep(self, arrived: Path, expected: Expected, address: str) -> None:
+        """Check what arrived, record it, and put it into its place."""
+        try:
+            sha256 = expected.check(arrived, self.says)
+        except Refused:
+            arrived.unlink()
+            raise
+        recorded = self._recorded()
+        recorded["files"][expected.name] = {
+            "address": address,
+            "bytes": arrived.stat().st_size,
+            "sha256": sha256,
+            "downloaded_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+        write_json(self._record, recorded)
+        arrived.replace(self.folder / expected.name)
+
+
+def _name_at(file: RemoteFile, address: str) -> str:
+    """What a file from this address is kept as: some mirrors have unpacked what others pack."""
+    plain = without_packing(file.file)
+    suffix = Path(plain).suffix
+    return plain if suffix and urlsplit(address).path.endswith(suffix) else file.file
