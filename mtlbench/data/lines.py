@@ -5,7 +5,7 @@ string and split at every separator: its number of fields is exact, damage stays
 is only taken off where it encloses a whole field. A field that holds the separator in quotes is not read.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -69,6 +69,7 @@ def read_lines(
     *,
     names: Sequence[str] | None = None,
     separator: str = ",",
+    then: Callable[[pl.LazyFrame], pl.LazyFrame] = lambda rows: rows,
 ) -> Lines:
     """Read `columns` of the table at `path` into the file `parquet`.
 
@@ -79,6 +80,8 @@ def read_lines(
         command: that mends it, for messages.
         names: of the fields where the file has no header line.
         separator: between fields.
+        then: applied to the rows (`columns`, `line`, and `malformed`, which it may extend) before they are
+            written; it keeps every row and their order.
 
     Raises:
         DataError: a column is missing, no row, or more than 0.1 % of the rows are malformed.
@@ -121,13 +124,14 @@ def read_lines(
     values = texts.with_columns(
         _value(pl.col(f"text {name}"), column).alias(name) for name, column in columns.items()
     )
-    values.select(
+    checked = values.select(
         "line",
         *columns,
         malformed=pl.any_horizontal(
             "malformed", *(_unsound(name, column) for name, column in columns.items())
         ),
-    ).sink_parquet(parquet, compression="zstd", compression_level=1)
+    )
+    then(checked).sink_parquet(parquet, compression="zstd", compression_level=1)
     scan = pl.scan_parquet(parquet)
     counts = scan.select(rows=pl.len(), malformed=pl.col("malformed").sum()).collect(engine="streaming")
     rows, malformed = (int(n) for n in counts.row(0))
