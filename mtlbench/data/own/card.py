@@ -180,7 +180,9 @@ def own_card(values: Mapping[str, Any], path: Path) -> OwnCard:
         if first["type"] in ("unexpected_keyword_argument", "extra_forbidden") and place:
             kinds: dict[str, type[OwnField | OwnTask]] = {"fields": OwnField, "tasks": OwnTask}
             of = kinds[place[0]] if len(place) > 1 else OwnCard
-            raise unknown(f"key in {path}:", ".".join(place), [f.name for f in fields(of)]) from error
+            raise unknown(
+                f"key in {path}: {'.'.join(place[:-1])}".rstrip(), place[-1], [f.name for f in fields(of)]
+            ) from error
         where = f"{'.'.join(place)}: " if place else ""
         message = first["msg"].removeprefix("Value error, ")
         raise UsageError(f"{path}: {where}{message}. An example stands in the README.") from error

@@ -83,7 +83,8 @@ def parts(card: OwnCard, path: Path) -> dict[str, tuple[Path, ...]]:
 def _build(
     card: OwnCard, files: dict[str, tuple[Path, ...]], work: Path, out: Path, says: Reporting
 ) -> Built:
-    columns = _columns(card)
+    sequences = {name for name, f in card.fields.items() if f.kind == "sequence"}
+    columns = {name: name in sequences for name in _columns(card)}
     raw = work / "rows.parquet"
     says.progress("read", 0, 0)
     parted = [
@@ -96,11 +97,10 @@ def _build(
     where = ", ".join(file.name for some in files.values() for file in some)
     quirks |= check_readable(text, card, where, says.command)
 
-    lists = {name for name, dtype in text.collect_schema().items() if dtype == pl.List(pl.String)}
-    wanted = [field_column(name, f, name in lists) for name, f in card.fields.items()]
+    wanted = [field_column(name, f) for name, f in card.fields.items()]
     wanted += [label_column(name, task) for name, task in card.tasks.items()]
     if card.cluster not in card.fields:
-        wanted.append(field_column(card.cluster, OwnField(kind="categorical"), False))
+        wanted.append(field_column(card.cluster, OwnField(kind="categorical")))
     if card.time:
         wanted.append(time_column(card.time).alias(TIME))
     if card.split:

@@ -1,6 +1,6 @@
 """Reading a user's files into one table: ids as texts, numbers as numbers, what cannot be read counted."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -16,8 +16,13 @@ SUFFIXES = {"csv": (".csv", ".csv.gz", ".tsv", ".tsv.gz"), "parquet": (".parquet
 SUFFIXES["ndjson"] = (".ndjson", ".jsonl", ".ndjson.gz", ".jsonl.gz", ".json", ".json.gz")
 
 
-def scan(files: Sequence[Path], columns: Sequence[str], command: str) -> pl.LazyFrame:
-    """The columns of all files, one after another; scalars as texts, so that files may differ in types.
+def scan(files: Sequence[Path], columns: Mapping[str, bool], command: str) -> pl.LazyFrame:
+    """The columns of all files, one after another, as texts, so that files may differ in types.
+
+    Args:
+        files: CSV, Parquet, NDJSON, told by their names.
+        columns: what to read; True for those that are a list a row.
+        command: for messages.
 
     Raises:
         DataError: an unknown format, or a column is missing.
@@ -25,7 +30,7 @@ def scan(files: Sequence[Path], columns: Sequence[str], command: str) -> pl.Lazy
     return pl.concat([_scan_one(file, columns, command) for file in files])
 
 
-def _scan_one(file: Path, columns: Sequence[str], command: str) -> pl.LazyFrame:
+def _scan_one(file: Path, columns: Mapping[str, bool], command: str) -> pl.LazyFrame:
     form = next((form for form, ends in SUFFIXES.items() if file.name.lower().endswith(ends)), "")
     if not form:
         known = ", ".join(suffix for ends in SUFFIXES.values() for suffix in ends)
@@ -38,7 +43,8 @@ def _scan_one(file: Path, columns: Sequence[str], command: str) -> pl.LazyFrame:
     elif form == "parquet":
         frame = pl.scan_parquet(file, glob=False)
     else:
-        frame = pl.scan_ndjson(file, schema=dict.fromkeys(columns, pl.String))
+        lists = {name: pl.List(pl.String) if many else pl.String for name, many in columns.items()}
+        frame = pl.scan_ndjson(file, schema=lists)
     schema = frame.collect_schema()
     missing = [name for name in columns if name not in schema]
     if missing:
@@ -46,16 +52,19 @@ def _scan_one(file: Path, columns: Sequence[str], command: str) -> pl.LazyFrame:
             f"{file.name} has no column {', '.join(map(repr, missing))}; it has {', '.join(schema.names())}. "
             f"Mend the card or the file, then: {command}"
         )
-    return frame.select(_plain(name, schema[name]) for name in columns)
+    return frame.select(_plain(name, schema[name], many) for name, many in columns.items())
 
 
-def _plain(name: str, dtype: pl.DataType) -> pl.Expr:
+def _plain(name: str, dtype: pl.DataType, many: bool) -> pl.Expr:
     """A column as text, or as a list of texts."""
     column = pl.col(name)
     if isinstance(dtype, pl.List | pl.Array):
-        inner = pl.element()
-        return column.cast(pl.List(dtype.inner)).list.eval(_as_text(inner, dtype.inner))
-    return _as_text(column, dtype)
+        return column.cast(pl.List(dtype.inner)).list.eval(_as_text(pl.element(), dtype.inner))
+    text = _as_text(column, dtype)
+    if not many:
+        return text
+    ids = text.str.replace_all(f"[{SEPARATORS}\\[\\]]+", " ").str.strip_chars().str.split(" ")
+    return ids.list.eval(pl.element().filter(pl.element() != ""))
 
 
 def _as_text(value: pl.Expr, dtype: object) -> pl.Expr:
@@ -77,17 +86,14 @@ def _known(name: str) -> pl.Expr:
     return pl.when(~text.str.to_lowercase().is_in(EMPTY)).then(text)
 
 
-def field_column(name: str, field: OwnField, is_list: bool) -> pl.Expr:
+def field_column(name: str, field: OwnField) -> pl.Expr:
     """A field as `write_table` wants it."""
     if field.kind == "numeric":
         value = _known(name).cast(pl.Float64, strict=False)
         return (value.log1p() if field.log else value).alias(name)
     if field.kind == "categorical":
         return _known(name).alias(name)
-    if is_list:
-        return pl.col(name).list.drop_nulls()
-    ids = pl.col(name).str.replace_all(f"[{SEPARATORS}\\[\\]]+", " ").str.strip_chars().str.split(" ")
-    return ids.list.eval(pl.element().filter(pl.element() != "")).alias(name)
+    return pl.col(name).list.drop_nulls()
 
 
 def label_column(name: str, task: OwnTask) -> pl.Expr:
@@ -120,7 +126,7 @@ def check_readable(table: pl.LazyFrame, card: OwnCard, where: str, command: str)
     Raises:
         DataError: more than 0.1 % of a column's values are.
     """
-    wanted = {name: field_column(name, f, False) for name, f in card.fields.items() if f.kind == "numeric"}
+    wanted = {name: field_column(name, f) for name, f in card.fields.items() if f.kind == "numeric"}
     for name, task in card.tasks.items():
         wanted[task.label or name] = _number(task.label or name)
         if task.where:
@@ -136,11 +142,12 @@ def check_readable(table: pl.LazyFrame, card: OwnCard, where: str, command: str)
     seen = table.select(looks).collect(engine="streaming").row(0, named=True)
     quirks: dict[str, int] = {}
     for name, found in seen.items():
-        if found["strange"]:
-            quirks[f"unreadable_{name}"] = found["strange"]
-        if found["strange"] > MOST_UNREADABLE * found["given"]:
+        given, strange, example = found["given"], found["strange"], found["example"]
+        if strange:
+            quirks[f"unreadable_{name}"] = strange
+        if strange > MOST_UNREADABLE * given:
             raise DataError(
-                f"{where}: {found['strange']:,} of {found['given']:,} values of column {name!r} are no number "
-                f"or date, such as {found['example']!r}. Mend the column, or the card: {command}"
+                f"{where}: {strange:,} of {given:,} values of column {name!r} are no number or date, such as "
+                f"{example!r}. Mend the column, or the card: {command}"
             )
     return quirks

@@ -1,0 +1,339 @@
+"""A user's own table: one card, no Python."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from mtlbench.data.own.card import read_own_card
+from mtlbench.data.own.table import label_column, time_column
+from mtlbench.errors import DataError, UsageError
+from mtlbench.home import Home
+from mtlbench.load import SPLITS, Prepared
+from mtlbench.prepare import prepare_own, summary
+from mtlbench.schema import FIRST_ID, PADDING
+
+CARD = """\
+files = "shop-*.csv"
+cluster = "user"
+time = "at"
+least_rows = 2
+
+[fields]
+user = "categorical"
+item = "categorical"
+price = { kind = "numeric", log = true, of = "item" }
+past = { kind = "sequence", vocabulary = "item", length = 3 }
+
+[tasks]
+click = {}
+purchase = { label = "bought", where = "click" }
+liked = { label = "stars", at_least = 4 }
+stars_given = { label = "stars", kind = "regression" }
+"""
+Prepare = Callable[..., Prepared]
+
+
+def rows(count: int = 2000, seed: int = 0) -> pl.DataFrame:
+    """Impressions with labels that no single column gives away."""
+    rng = np.random.default_rng(seed)
+    click = rng.random(count) < 0.4
+    return pl.DataFrame(
+        {
+            "user": rng.integers(0, 200, count),
+            "item": rng.integers(0, 50, count),
+            "price": rng.exponential(10, count).round(2),
+            "past": [rng.integers(0, 50, rng.integers(0, 5)).tolist() for _ in range(count)],
+            "at": np.arange(count) + 1_700_000_000,
+            "click": click.astype(int),
+            "bought": click & (rng.random(count) < 0.3),
+            "stars": np.where(click, rng.integers(1, 6, count).astype(float), np.nan),
+            "note": ['a "quoted"\nnote, with commas'] * count,
+        }
+    )
+
+
+def as_csv(frame: pl.DataFrame) -> pl.DataFrame:
+    return frame.with_columns(pl.col("past").list.eval(pl.element().cast(pl.String)).list.join(" "))
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Prepare:
+    """Write a card and files, and prepare them."""
+
+    def prepared(card: str = CARD, **frames: pl.DataFrame) -> Prepared:
+        for name, frame in (frames or {"shop-1": rows()}).items():
+            as_csv(frame).write_csv(tmp_path / f"{name}.csv")
+        (tmp_path / "my-shop.toml").write_text(card)
+        return prepare_own(Home(tmp_path / "home"), tmp_path / "my-shop.toml", force=True)
+
+    return prepared
+
+
+def matrices(prepared: Prepared) -> dict[str, bytes]:
+    return {
+        str(file.relative_to(prepared.path)): file.read_bytes()
+        for file in sorted(prepared.path.rglob("*.npy"))
+    }
+
+
+def test_a_card_makes_a_dataset(make: Prepare) -> None:
+    prepared, frame = make(), rows()
+    assert prepared.name == "my-shop"
+    assert [prepared.manifest["splits"][split]["rows"] for split in SPLITS] == [1600, 200, 200]
+    assert prepared.schema.task_names == ("click", "purchase", "liked", "stars_given")
+    train = frame.head(1600)
+    labels = prepared.open_split("train").labels
+    assert (labels[:, 0] == train["click"].to_numpy()).all()
+    clicked = train["click"].to_numpy() == 1
+    assert np.isnan(labels[~clicked, 1:]).all()
+    assert (labels[clicked, 1] == train["bought"].to_numpy()[clicked]).all()
+    assert (labels[clicked, 2] == (train["stars"].to_numpy()[clicked] >= 4)).all()
+    assert (labels[clicked, 3] == train["stars"].to_numpy()[clicked]).all()
+    stars = prepared.schema.tasks[3]
+    assert np.isclose(stars.mean, np.nanmean(labels[:, 3]))
+    assert np.isclose(stars.deviation, np.nanstd(labels[:, 3]))
+    price = np.log1p(frame["price"].to_numpy())
+    scaled = (price[1800:] - price[:1600].mean()) / price[:1600].std()
+    assert np.allclose(prepared.open_split("test").numeric[:, 0], scaled, atol=1e-4)
+    assert summary(prepared)["cluster"] == "user"
+
+
+def test_items_of_a_field_and_of_a_sequence_share_their_vocabulary(make: Prepare) -> None:
+    prepared, frame = make(), rows()
+    split = prepared.open_split("train")
+    index = dict(zip(frame["item"].head(1600).to_list(), split.categorical[:, 1].tolist(), strict=True))
+    assert set(prepared.vocabularies) == {"user", "item"}
+    assert prepared.vocabularies["item"] == FIRST_ID + 50
+    for past, coded in zip(frame["past"].head(300).to_list(), split.sequence.tolist(), strict=False):
+        assert coded == [PADDING] * (3 - len(past[-3:])) + [index[item] for item in past[-3:]]
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "ndjson", "csv.gz", "tsv"])
+def test_every_format_gives_the_same_matrices(make: Prepare, tmp_path: Path, suffix: str) -> None:
+    expected = matrices(make())
+    file = tmp_path / f"rows.{suffix}"
+    frame = rows()
+    if suffix == "parquet":
+        frame.write_parquet(file)
+    elif suffix == "ndjson":
+        frame.write_ndjson(file)
+    elif suffix == "csv.gz":
+        as_csv(frame).write_csv(file, compression="gzip")
+    else:
+        as_csv(frame).write_csv(file, separator="\t")
+    assert matrices(make(CARD.replace("shop-*.csv", file.name))) == expected
+
+
+def test_files_may_differ_in_types_and_follow_by_name(make: Prepare, tmp_path: Path) -> None:
+    """Ids are numbers in one file, texts in another, floats in a third."""
+    expected = matrices(make())
+    frame = rows()
+    frame.slice(1500).cast({"item": pl.Float64}).write_parquet(tmp_path / "p-3.parquet")
+    frame.slice(700, 800).cast({"item": pl.String, "click": pl.Boolean}).write_parquet(
+        tmp_path / "p-2.parquet"
+    )
+    frame.head(700).write_ndjson(tmp_path / "p-1.jsonl")
+    assert matrices(make(CARD.replace('"shop-*.csv"', '["p-*.jsonl", "p-*.parquet"]'))) == expected
+
+
+def test_byte_order_mark_and_windows_line_ends_change_nothing(make: Prepare, tmp_path: Path) -> None:
+    expected = matrices(make())
+    text = as_csv(rows().drop("note")).write_csv()
+    (tmp_path / "shop-1.csv").unlink()
+    (tmp_path / "odd.csv").write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())
+    assert matrices(make(CARD.replace("shop-*.csv", "odd.csv"))) == expected
+
+
+def test_what_is_dropped_is_counted(make: Prepare) -> None:
+    odd = rows(20).with_columns(
+        user=pl.Series([None, *range(19)]),
+        at=pl.Series([1, None, *range(18)]),
+        click=pl.Series([1, 1, None, *[0] * 17]),
+        stars=pl.lit(None),
+    )
+    prepared = make(**{"shop-1": rows(), "shop-2": odd})
+    quirks = prepared.manifest["quirks"]
+    assert quirks == {
+        "rows": 2020,
+        "rows_without_label": 1,
+        "rows_without_cluster": 1,
+        "rows_without_time": 1,
+    }
+    kept = sum(split["rows"] for split in prepared.manifest["splits"].values())
+    assert quirks["rows"] == kept + sum(count for name, count in quirks.items() if name != "rows")
+
+
+def test_a_price_that_is_no_number_is_missing_if_rare_and_an_error_if_not(make: Prepare) -> None:
+    def spoilt(count: int) -> pl.DataFrame:
+        price = rows(4000)["price"].cast(pl.String).to_list()
+        return rows(4000).with_columns(price=pl.Series(["font-size: 12px"] * count + price[count:]))
+
+    prepared = make(**{"shop-1": spoilt(3)})
+    assert prepared.manifest["quirks"]["unreadable_price"] == 3
+    assert prepared.open_split("train").numeric[:3, 0].tolist() == [0, 0, 0]  # the mean of train
+    with pytest.raises(DataError, match=r"5 of 4,000 values of column 'price' .* such as 'font-size: 12px'"):
+        make(**{"shop-1": spoilt(5)})
+
+
+def test_a_column_may_say_the_split(make: Prepare) -> None:
+    part = ["train"] * 1500 + [" Validation"] * 250 + ["test"] * 249 + ["later"]
+    card = CARD.replace('time = "at"', 'split = "part"')
+    prepared = make(card, **{"shop-1": rows().with_columns(part=pl.Series(part))})
+    assert [prepared.manifest["splits"][split]["rows"] for split in SPLITS] == [1500, 250, 249]
+    assert prepared.manifest["quirks"]["rows_in_no_split"] == 1
+
+
+def test_files_may_say_the_split_and_validation_is_cut_by_cluster(make: Prepare, tmp_path: Path) -> None:
+    files = 'files = { train = "shop-train.csv", test = "shop-test.csv" }'
+    card = CARD.replace('files = "shop-*.csv"', files).replace('time = "at"', "")
+    prepared = make(card, **{"shop-train": rows(), "shop-test": rows(300, seed=1)})
+    frames = {split: pl.read_parquet(prepared.path / f"{split}.parquet") for split in SPLITS}
+    assert len(frames["test"]) == 300
+    assert len(frames["train"]) + len(frames["validation"]) == 2000
+    assert set(frames["train"]["user"]) & set(frames["validation"]["user"]) == set()
+
+
+def test_without_time_or_split_the_clusters_are_dealt_out(make: Prepare) -> None:
+    prepared = make(CARD.replace('time = "at"', ""), **{"shop-1": rows(4000)})
+    users = {split: set(pl.read_parquet(prepared.path / f"{split}.parquet")["user"]) for split in SPLITS}
+    assert len(users["train"] | users["validation"] | users["test"]) == 200
+    assert sum(map(len, users.values())) == 200
+    assert 140 < len(users["train"]) < 180
+
+
+def test_later_rows_change_nothing_of_train_and_validation(make: Prepare) -> None:
+    before = matrices(make())
+    frame = rows()
+    changed = frame.tail(200).with_columns(
+        user=pl.lit(9999), price=pl.lit(1.0), past=pl.lit([1, 2]), bought=pl.col("bought").reverse()
+    )
+    after = matrices(make(**{"shop-1": pl.concat([frame.head(1800), changed.cast(frame.schema)])}))
+    assert {k: v for k, v in before.items() if "test" not in k} == {
+        k: v for k, v in after.items() if "test" not in k
+    }
+    assert before != after
+
+
+def test_a_field_that_gives_a_task_away_stops_it_unless_explained(make: Prepare) -> None:
+    noise = np.random.default_rng(5).normal(size=4000)
+    leaky = rows(4000).with_columns(price=(pl.col("click") + 0.5 * pl.Series(noise)).exp())
+    with pytest.raises(
+        DataError, match=r"price alone has AUC 0\.9.* on click .* beyond 0\.8 and not explained"
+    ):
+        make(**{"shop-1": leaky})
+    make(CARD + '[explained]\nprice = "A discount is shown to those who clicked."\n', **{"shop-1": leaky})
+    with pytest.raises(DataError, match=r"beyond 0\.85"):
+        make("error_above = 0.85\n" + CARD + '[explained]\nprice = "Because."\n', **{"shop-1": leaky})
+
+
+def test_the_same_again_is_nothing_and_another_card_needs_force(make: Prepare, tmp_path: Path) -> None:
+    home, card = Home(tmp_path / "home"), tmp_path / "my-shop.toml"
+    first = make()
+    said: list[str] = []
+    assert prepare_own(home, card, report=said.append).fingerprint == first.fingerprint
+    assert said == []
+    card.write_text(CARD.replace("least_rows = 2", "least_rows = 3"))
+    with pytest.raises(UsageError, match=r"was prepared with least_rows 2 \(asked: 3\)"):
+        prepare_own(home, card)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ('cluster = "user"', "", "cluster: Field required"),
+        ("log = true", "logg = true", "Unknown key in .*fields.price 'logg'. Did you mean 'log'"),
+        ('time = "at"', 'tiem = "at"', "Unknown key in .*'tiem'. Did you mean 'time'"),
+        ('"categorical"', '"categoric"', "fields.user"),
+        ("length = 3", "length = 0", "greater than or equal to 1"),
+        ("[tasks]\nclick = {}", "[tasks]\nprice = {}", "'price' is task 'price' or its label"),
+        ('time = "at"', 'time = "at"\nsplit = "part"', "give one of them"),
+        ('"shop-*.csv"', '{ train = "a.csv" }', "files is one pattern"),
+        ('"shop-*.csv"', "3", "files"),
+        ("at_least = 4", 'at_least = 4, kind = "regression"', "at_least makes a binary task"),
+        ('cluster = "user"', 'cluster = "price"', "must be categorical"),
+        ('cluster = "user"', 'cluster = "user', "is no TOML file"),
+        ('time = "at"', 'name = "taobao"', "is the name of another dataset"),
+        ('time = "at"', 'name = "a b"', "is no name for a dataset"),
+    ],
+)
+def test_a_card_that_makes_no_sense_is_explained(make: Prepare, old: str, new: str, says: str) -> None:
+    assert old in CARD
+    with pytest.raises(UsageError, match=says):
+        make(CARD.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("shop-*.csv", "nothing-*.csv", "matches no file in"),
+        ('"at"', '"when"', "shop-1.csv has no column 'when'; it has user, item, price"),
+        ('label = "bought"', 'label = "note"', "column 'note' are no number or date"),
+        ("click = {}", 'click = { label = "item" }', "is task 'click' or its label"),
+        ("shop-*.csv", "my-shop.toml", "what format is it"),
+    ],
+)
+def test_a_card_that_does_not_fit_is_explained(make: Prepare, old: str, new: str, says: str) -> None:
+    with pytest.raises((DataError, UsageError), match=says) as error:
+        make(CARD.replace(old, new))
+    assert "Traceback" not in str(error.value)
+
+
+def test_a_card_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"none\.toml cannot be read"):
+        read_own_card(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize(
+    ("texts", "numbers"),
+    [
+        (["1", "0", "", None, "nan", "NULL"], [1, 0, None, None, None, None]),
+        (["True", " false ", "yes", "N", "1.0"], [1, 0, 1, 0, 1]),
+    ],
+)
+def test_labels_are_read_as_people_write_them(texts: list[Any], numbers: list[Any]) -> None:
+    from mtlbench.data.own.card import OwnTask
+
+    frame = pl.DataFrame({"y": texts})
+    assert frame.select(label_column("y", OwnTask())).to_series().to_list() == numbers
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ["2024-01-02 03:04:05", "2024-01-02 03:04:06"],
+        ["2024-01-02T03:04:05Z", "2024-01-02T03:04:06Z"],
+        ["2024-01-02", "2024-01-03"],
+        ["2024-01-02T10:00:00+08:00", "2024-01-02T03:00:00+00:00"],
+        ["9", "10.5"],
+    ],
+)
+def test_times_are_compared_as_times(texts: list[str]) -> None:
+    earlier, later = pl.DataFrame({"at": texts}).select(time_column("at")).to_series()
+    assert earlier < later
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(position=st.integers(0, 20_000), byte=st.binary(min_size=1, max_size=3))
+def test_damage_is_an_error_or_is_counted(tmp_path: Path, position: int, byte: bytes) -> None:
+    """Bytes of a CSV replaced at random: every row is prepared or counted, or an error says what is wrong."""
+    text = as_csv(rows(400).drop("note")).write_csv().encode()
+    position = min(position, len(text) - len(byte))
+    (tmp_path / "shop-1.csv").write_bytes(text[:position] + byte + text[position + len(byte) :])
+    (tmp_path / "card.toml").write_text(CARD)
+    try:
+        prepared = prepare_own(Home(tmp_path / "home"), tmp_path / "card.toml", force=True)
+    except (DataError, UsageError) as error:
+        said = str(error)
+        assert "card.toml" in said
+    else:
+        quirks = prepared.manifest["quirks"]
+        dropped = sum(count for name, count in quirks.items() if name.startswith("rows_"))
+        assert quirks["rows"] == sum(s["rows"] for s in prepared.manifest["splits"].values()) + dropped
+        assert json.dumps(quirks)
