@@ -8,6 +8,12 @@ DATASETS = {
         "simulated shop log with known truth; needs no download",
         family="simulated",
     ),
+    "mmoe-synthetic": Entry(
+        "mtlbench.data.mmoe_synthetic:RECIPE",
+        "two simulated regressions of a chosen relation; needs no download",
+        family="simulated",
+        paper="https://doi.org/10.1145/3219819.3220007",
+    ),
     "taobao": Entry(
         "mtlbench.data.taobao:RECIPE",
         "Taobao UserBehavior: view, cart, favourite, buy over nine days",
