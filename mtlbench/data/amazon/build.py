@@ -23,6 +23,8 @@ from mtlbench.schema import Field
 
 OFFICIAL = (1628643414042, 1658002729837)
 """Where validation and test open in the split of 2023, milliseconds (its timestamp_split.py)."""
+NOTES = (".md", ".pdf")
+"""What lies beside the data in a folder; all other files must be known."""
 READ_AFTER = 180 * DAY
 """A review is read for so long before its votes say whether it helped."""
 
@@ -119,12 +121,14 @@ def _kinds(files: Sequence[Path], categories: Sequence[str], work: Path, says: R
     Raises:
         DataError: no reviews, or releases mixed.
     """
-    found = {
-        file: kind_of(file, says)
-        for path in files
-        for file in ([path] if _gzipped(path) else unpack(path, work, says))
-        if not categories or category_of(file) in categories
-    }
+    found = {}
+    for path in files:
+        if path.suffix.lower() in NOTES:
+            says.report(f"Passed over {path.name}.")
+            continue
+        for file in [path] if _gzipped(path) else unpack(path, work, says):
+            if not categories or category_of(file) in categories:
+                found[file] = kind_of(file, says)
     ordered = dict(sorted(found.items(), key=lambda entry: (category_of(entry[0]), entry[0].name)))
     of_reviews = {file: kind for file, kind in ordered.items() if kind.form != "metadata"}
     missing = set(categories) - set(map(category_of, of_reviews))

@@ -7,6 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from mtlbench.data.amazon.records import Records
+from mtlbench.data.amazon.reviews import REVIEW_FORM
 from mtlbench.errors import DataError
 
 
@@ -101,4 +102,15 @@ def clean(reviews: Sequence[tuple[str, Records]], work: Path, command: str) -> C
     sound.drop("user", "item", "line").join(kept.lazy(), on="row").sort("time", "user", "item").sink_parquet(
         file, compression="zstd", compression_level=1
     )
+    quirks["copies_under_other_items"] = _copies(pl.scan_parquet(file))
     return Clean(file, users, items, categories, quirks)
+
+
+def _copies(reviews: pl.LazyFrame) -> int:
+    """Reviews that their user wrote for another item too: same moment, rating and form of text.
+
+    The shop shows one review under all variants of a product, and the releases repeat it under each.
+    """
+    written = reviews.filter(pl.col("text_chars") > 0)
+    counts = written.group_by("user", "time", "rating", *REVIEW_FORM).agg(copies=pl.len() - 1)
+    return int(counts.select(pl.col("copies").sum()).collect(engine="streaming").item())

@@ -57,5 +57,5 @@ class History:
             order.
         """
         at = self._end[events, None] + np.arange(-length, 0)
-        positions: Ints = np.where(at >= self._start[events, None], self._order[at], -1)
+        positions: Ints = np.where(at >= self._start[events, None], self._order[np.maximum(at, 0)], -1)
         return positions

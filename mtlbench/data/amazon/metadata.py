@@ -8,24 +8,17 @@ import polars as pl
 from mtlbench.data.amazon.records import Records, read_records
 from mtlbench.data.recipe import Reporting
 
-METADATA_COLUMNS: dict[str, dict[str, pl.DataType | type[pl.DataType]]] = {
-    "2014": {
-        "asin": pl.String,
-        "price": pl.String,
-        "brand": pl.String,
-        "categories": pl.List(pl.List(pl.String)),
-    },
-    "2018": {"asin": pl.String, "price": pl.String, "brand": pl.String, "category": pl.List(pl.String)},
-    "2023": {
-        "parent_asin": pl.String,
-        "price": pl.String,
-        "store": pl.String,
-        "categories": pl.List(pl.String),
-    },
+METADATA_KEYS = {
+    "2014": ("asin", "price", "brand", "categories"),
+    "2018": ("asin", "price", "brand", "category"),
+    "2023": ("parent_asin", "price", "store", "categories"),
 }
 """What is read, by version. The means and numbers of ratings in 2023 are of the dump's day: never."""
 _PRICE = r"^(?:from\s+)?\$?\s*([0-9][0-9,]*(?:\.[0-9]+)?)(?:\s*-\s*\$?\s*[0-9][0-9,]*(?:\.[0-9]+)?)?$"
 """A price, or the lower end of a range of prices."""
+_TEXT = r'"((?:[^"\\]|\\.)*)"'
+_SECOND = rf"(?s)^[\[\s]*{_TEXT}\s*,\s*{_TEXT}"
+"""The second text of a list, or of the first list in a list (2014)."""
 
 
 def read_metadata(path: Path, version: str, parts: Path, says: Reporting) -> Records:
@@ -38,10 +31,7 @@ def read_metadata(path: Path, version: str, parts: Path, says: Reporting) -> Rec
     Raises:
         DataError: damaged packing, no line, or more than 0.1 % of the lines are malformed.
     """
-    columns = METADATA_COLUMNS[version]
-    item, _, brand, categories = columns
-    listed = pl.col(categories)
-    path_of = listed.list.get(0, null_on_oob=True) if version == "2014" else listed
+    keys = item, _, brand, categories = METADATA_KEYS[version]
     price = pl.col("price").str.strip_chars()
     amount = price.str.extract(_PRICE).str.replace_all(",", "").cast(pl.Float64, strict=False)
 
@@ -52,10 +42,10 @@ def read_metadata(path: Path, version: str, parts: Path, says: Reporting) -> Rec
             price=amount,
             strange_price=price.is_not_null() & ~price.is_in(["", "None"]) & amount.is_null(),
             brand=_named(pl.col(brand)),
-            subcategory=_named(path_of.list.get(1, null_on_oob=True)),
+            subcategory=_named(pl.col(categories).str.extract(_SECOND, 2)),
         )
 
-    return read_records(path, columns, shape, parts, says, literals=version == "2014")
+    return read_records(path, keys, shape, parts, says, literals=version == "2014")
 
 
 def items_of(files: Sequence[Records]) -> tuple[pl.DataFrame, dict[str, int]]:

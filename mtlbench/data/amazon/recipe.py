@@ -73,11 +73,11 @@ class Amazon(Published):
 
     def build(self, raw: Raw, settings: AmazonSettings, work: Path, out: Path, says: Reporting) -> Built:
         """Read, clean, describe, split and write."""
-        reviews = read(raw.files, settings.categories, settings.split, work, says)
+        reviews = self.labelled(read(raw.files, settings.categories, settings.split, work, says))
         tasks = _with_both_classes(self.tasks(reviews), reviews, says)
         schema = Schema(fields=reviews.fields, tasks=tasks, cluster="user", time="time")
         return write_table(
-            self.labelled(reviews).splits(),
+            reviews.splits(),
             schema,
             work=work,
             out=out,

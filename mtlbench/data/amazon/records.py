@@ -11,7 +11,7 @@ import io
 import json
 import warnings
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -47,7 +47,7 @@ class Records:
 
 def read_records(
     path: Path,
-    columns: Mapping[str, pl.DataType | type[pl.DataType]],
+    keys: Collection[str],
     shape: Callable[[pl.DataFrame], pl.DataFrame],
     parts: Path,
     says: Reporting,
@@ -58,7 +58,8 @@ def read_records(
 
     Args:
         path: JSON lines, gzipped or not.
-        columns: key -> type; a key that is not there, or a value of another type, is null.
+        keys: become columns of strings, whatever the values are: lists and objects are texts like JSON. A key
+            that is not there is null.
         shape: takes the records of a chunk, as many as lines, and `line`; gives the rows that are wanted.
         parts: where to.
         says: progress, and the command that mends the file.
@@ -68,14 +69,15 @@ def read_records(
         DataError: damaged packing, no line, or more than 0.1 % of the lines are malformed.
     """
     parts.mkdir(parents=True)
+    schema = dict.fromkeys(keys, pl.String)
     rows, bad = 0, _Bad()
     for number, (start, lines) in enumerate(_chunks(path, says)):
         kept = [(n, line) for n, line in enumerate(lines, start) if line.strip()]
         rows += len(kept)
         if literals:
-            kept = [(n, found) for n, line in kept if (found := bad.unless(n, line, _as_json(line, columns)))]
-        frames = list(_parsed(kept, columns, bad))
-        chunk = pl.concat(frames) if frames else pl.DataFrame(schema={"line": pl.Int64, **columns})
+            kept = [(n, found) for n, line in kept if (found := bad.unless(n, line, _as_json(line, keys)))]
+        frames = list(_parsed(kept, schema, bad))
+        chunk = pl.concat(frames) if frames else pl.DataFrame(schema={"line": pl.Int64, **schema})
         shape(chunk).write_parquet(parts / f"{number:06}.parquet", compression="zstd", compression_level=1)
     if rows == 0:
         raise DataError(f"{path.name} is empty. Get the file again, then: {says.command}")
@@ -131,15 +133,15 @@ class _Bad:
 
 
 def _parsed(
-    lines: list[tuple[int, bytes]],
-    columns: Mapping[str, pl.DataType | type[pl.DataType]],
-    bad: _Bad,
+    lines: list[tuple[int, bytes]], schema: Mapping[str, type[pl.String]], bad: _Bad
 ) -> Iterator[pl.DataFrame]:
     """The records of numbered lines, the malformed ones noted."""
     if not lines:
         return
+    # A blank line first: Polars would unpack what begins like an archive.
+    content = b"\n".join((b"", *(line for _, line in lines)))
     with contextlib.suppress(pl.exceptions.PolarsError):
-        frame = pl.read_ndjson(io.BytesIO(b"\n".join(line for _, line in lines)), schema=columns)
+        frame = pl.read_ndjson(io.BytesIO(content), schema=schema)
         if len(frame) == len(lines):
             yield frame.with_columns(line=pl.Series([n for n, _ in lines], dtype=pl.Int64))
             return
@@ -147,11 +149,11 @@ def _parsed(
         bad.add(*lines[0])
         return
     middle = len(lines) // 2
-    yield from _parsed(lines[:middle], columns, bad)
-    yield from _parsed(lines[middle:], columns, bad)
+    yield from _parsed(lines[:middle], schema, bad)
+    yield from _parsed(lines[middle:], schema, bad)
 
 
-def _as_json(line: bytes, keys: Mapping[str, object]) -> bytes | None:
+def _as_json(line: bytes, keys: Collection[str]) -> bytes | None:
     """A line that is JSON or a Python literal as JSON, cut down to `keys`; None where it is neither."""
     found = as_object(line)
     if found is None:

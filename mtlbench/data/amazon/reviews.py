@@ -143,15 +143,18 @@ def read_reviews(path: Path, kind: Kind, parts: Path, says: Reporting) -> Record
     if kind.form == "ratings":
         return _read_ratings(path, kind, parts, says)
     keys = _KEYS[kind.version]
-    columns: dict[str, pl.DataType | type[pl.DataType]] = dict.fromkeys(keys.values(), pl.String)
-    if kind.version == "2014":
-        columns[keys["votes"]] = pl.List(pl.Int64)
 
     def shape(chunk: pl.DataFrame) -> pl.DataFrame:
         named = chunk.rename({key: name for name, key in keys.items()})
-        return named.select("line", *_values(kind.version), *_form(keys))
+        return named.select(
+            "line",
+            *_facts(kind.version),
+            _votes(kind.version).alias("votes"),
+            _verified(kind.version).alias("verified"),
+            *_form(keys),
+        )
 
-    return read_records(path, columns, shape, parts, says)
+    return read_records(path, keys.values(), shape, parts, says)
 
 
 def _kind_of_records(path: Path, keys: set[str], again: str) -> Kind:
@@ -199,15 +202,18 @@ def _read_ratings(path: Path, kind: Kind, parts: Path, says: Reporting) -> Recor
         names=kind.columns or None,
     )
     named = lines.frame.rename(dict(zip(names, ("user", "item", "rating", "time"), strict=True)))
-    nothing = {name: pl.lit(None, dtype=pl.Float32) for name in REVIEW_FORM}
-    frame = named.with_columns(
-        votes=pl.lit(None, dtype=pl.String), verified=pl.lit(None, dtype=pl.String)
-    ).select("line", *_values(kind.version), **nothing)
+    frame = named.select(
+        "line",
+        *_facts(kind.version),
+        votes=pl.lit(None, dtype=pl.Int32),
+        verified=pl.lit(None, dtype=pl.Boolean),
+        **{name: pl.lit(None, dtype=pl.Float32) for name in REVIEW_FORM},
+    )
     return Records(frame, lines.rows, lines.malformed, lines.first_malformed)
 
 
-def _values(version: Version) -> list[pl.Expr]:
-    """The review's facts."""
+def _facts(version: Version) -> list[pl.Expr]:
+    """Who rated what, when and how."""
     moment = pl.col("time").str.strip_suffix(".0").cast(pl.Int64, strict=False) * (
         1 if version == "2023" else 1000
     )
@@ -217,8 +223,6 @@ def _values(version: Version) -> list[pl.Expr]:
         *(pl.when(text != "").then(text) for text in ids),
         pl.when(moment.is_between(EARLIEST, LATEST)).then(moment).alias("time"),
         pl.when(rating.is_finite()).then(rating).alias("rating"),
-        _votes(version).alias("votes"),
-        _verified(version).alias("verified"),
     ]
 
 
@@ -226,7 +230,7 @@ def _votes(version: Version) -> pl.Expr:
     """How many found the review helpful; null where that cannot be read."""
     votes = pl.col("votes")
     if version == "2014":
-        return votes.list.get(0, null_on_oob=True).cast(pl.Int32, strict=False)
+        return votes.str.extract(r"^\[\s*([0-9]+)\s*[,\]]").cast(pl.Int32, strict=False)
     number = votes.str.replace_all(",", "").cast(pl.Int32, strict=False)
     return pl.when(votes.is_null()).then(0).otherwise(number) if version == "2018" else number
 
