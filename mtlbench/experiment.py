@@ -97,7 +97,8 @@ def run(
     else:
         say(f"Nothing to train: all {len(outcomes)} runs are done.")
     ordered = [outcomes[spec.hash] for arm in planned for spec in arm]
-    written = document(home, prepared.manifest, ordered, _compare(ordered, prepared.schema, benchmark))
+    about = {**prepared.manifest, "schema": prepared.schema.to_json()}
+    written = document(home, about, ordered, _compare(ordered, prepared.schema, benchmark))
     if execution.track:
         _track(home, benchmark.name, ordered, written, say)
     return written

@@ -186,6 +186,7 @@ def summary(prepared: Prepared) -> dict[str, Any]:
         "fingerprint": prepared.fingerprint,
         "path": prepared.path.relative_to(home).as_posix(),
         "simulated": prepared.simulated,
+        "cluster": prepared.schema.cluster,
         "splits": manifest["splits"],
         "quirks": manifest["quirks"],
     }

@@ -12,7 +12,7 @@ from rich.progress import Task as ProgressTask
 from rich.table import Table
 from rich.text import Text
 
-from mtlbench.report import figure, legend
+from mtlbench.report import figure, legend, many_clusters
 from mtlbench.schema import Task
 
 if TYPE_CHECKING:
@@ -112,23 +112,31 @@ def grid(runs: int, rows: int) -> "Iterator[Bar]":
 
 def prepared(summary: Mapping[str, Any]) -> None:
     """What lies in a prepared dataset."""
-    tasks = list(summary["splits"]["train"]["positives"])
+    tasks = list(summary["splits"]["train"]["defined"])
     table = Table(title=f"{summary['dataset']}{' (simulated)' if summary['simulated'] else ''}")
     table.add_column("split")
-    for head in ("rows", "users", *tasks):
+    for head in ("rows", many_clusters(summary), *tasks):
         table.add_column(head, justify="right")
     for name, split in summary["splits"].items():
-        counts = (split["rows"], split["clusters"], *(split["positives"][task] for task in tasks))
-        table.add_row(name, *(f"{count:,}" for count in counts))
+        cells = (_happened(split, task) for task in tasks)
+        table.add_row(name, f"{split['rows']:,}", f"{split['clusters']:,}", *cells)
     out.print(table)
     out.print(f"{summary['path']}, fingerprint {summary['fingerprint'][:12]}")
     out.print("Next: mtlbench run --method mmoe")
 
 
+def _happened(split: Mapping[str, Any], task: str) -> str:
+    """How often a task happened, and out of how many rows where it is not defined on all."""
+    defined, positives = split["defined"][task], split["positives"].get(task)
+    if positives is None:
+        return f"{defined:,} values"
+    return f"{positives:,}" + (f" of {defined:,}" if defined < split["rows"] else "")
+
+
 def catalogue(rows: Sequence[Mapping[str, Any]]) -> None:
     """Names with what they are, one a row; columns that nothing fills are left out."""
     table = Table(box=None, pad_edge=False)
-    heads = [h for h in (rows[0] if rows else ()) if any(row[h] for row in rows)]
+    heads = [h for h in (rows[0] if rows else ()) if h != "paper" and any(row[h] for row in rows)]
     for head in heads:
         table.add_column(head, no_wrap=head == "name", style="bold" if head == "name" else "")
     for row in rows:

@@ -26,6 +26,7 @@ def document(
         "fingerprint": about["fingerprint"],
         "simulated": about["simulated"],
         "tasks": about["schema"]["tasks"],
+        "cluster": about["schema"]["cluster"],
         **comparison.to_json(),
         "runs": [_run(home, outcome) for outcome in outcomes],
     }
@@ -52,16 +53,24 @@ def legend(document: Mapping[str, Any]) -> list[str]:
     first, family = document["comparisons"][0], document["family"]
     known = [c["minimum_detectable_effect"] for c in document["comparisons"]]
     known = sorted(value for value in known if value is not None)
+    seeds = f"{first['seeds']} seed{'s' * (first['seeds'] != 1)}"
+    clusters = max(c["clusters"] for c in document["comparisons"])
+    effects = dict.fromkeys(f"{c['delta']:g} {c['delta_unit'].upper()}" for c in document["comparisons"])
     lines = [
-        f"Gain over {family['baseline']}, 95 % interval over {first['seeds']} seeds and "
-        f"{first['clusters']:,} test users, verdict: Holm over a family of {family['size']}, alpha "
-        f"{family['alpha']:g}, smallest effect that matters {first['delta']:g} {first['delta_unit'].upper()}."
+        f"Gain over {family['baseline']}, 95 % interval over {seeds} and {clusters:,} test "
+        f"{many_clusters(document)}, verdict: Holm over a family of {family['size']}, alpha "
+        f"{family['alpha']:g}, smallest effect that matters {', '.join(effects)}."
     ]
     if known:
         lines.append(
             f"Smallest gain that this could have called (power .80): {known[0]:.4f} to {known[-1]:.4f}."
         )
     return [*lines, "All methods untuned: default settings."]
+
+
+def many_clusters(document: Mapping[str, Any]) -> str:
+    """What the rows that belong together are called."""
+    return "users" if document["cluster"] == "user" else "clusters"
 
 
 def markdown(document: Mapping[str, Any]) -> str:
