@@ -46,7 +46,7 @@ def everything(home: Home) -> dict[str, tuple[int, int]]:
 def test_the_summary_is_the_contract(home: Home, log: Path) -> None:
     prepared = taobao(home, log)
     document = json.loads(json.dumps(summary(prepared)))
-    assert list(document) == ["dataset", "fingerprint", "path", "simulated", "splits", "quirks"]
+    assert list(document) == ["dataset", "fingerprint", "path", "simulated", "cluster", "splits", "quirks"]
     assert document["dataset"] == "taobao"
     assert re.fullmatch("[0-9a-f]{64}", document["fingerprint"])
     assert document["path"] == "datasets/taobao/prepared"
