@@ -1,14 +1,11 @@
-"""Raw files: finding, downloading, unpacking, and knowing them again."""
+"""Raw files: finding them, having them downloaded, and knowing them again."""
 
 import fnmatch
 import glob
-import gzip
 import hashlib
-import zipfile
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from mtlbench.data.archive import without_packing
 from mtlbench.data.card import Card, RemoteFile
@@ -18,7 +15,6 @@ from mtlbench.errors import DataError
 from mtlbench.home import Home
 
 CHUNK = 1 << 20
-GZIP, ZIP = b"\x1f\x8b", b"PK\x03\x04"
 
 
 class Published:
@@ -142,60 +138,3 @@ def same(path: Path, described: dict[str, Any], says: Reporting) -> bool:
     if status.st_mtime_ns == described["modified_ns"]:
         return True
     return bool(describe(path, says)["sha256"] == described["sha256"])
-
-
-def unpack(path: Path, work: Path, says: Reporting) -> Path:
-    """The CSV in a `.csv`, `.csv.gz` or `.zip` (told by content, not by name), unpacked into `work`.
-
-    Raises:
-        DataError: cut short, damaged, not one CSV, or no log at all.
-    """
-    with path.open("rb") as stream:
-        head = stream.read(4)
-    again = f"Get the file again, then: {says.command}"
-    if head[:1] == b"<":
-        raise DataError(f"{path} is a web page, not a log (a download that asked to log in?). {again}")
-    target = work / path.name.removesuffix(".gz").removesuffix(".zip")
-    try:
-        if head[:2] == GZIP:
-            with path.open("rb") as packed, gzip.open(packed) as stream:
-                _copy(stream, target, packed, path.stat().st_size, says)
-            return target
-        if head == ZIP or zipfile.is_zipfile(path) or path.suffix == ".zip":
-            with (
-                path.open("rb") as packed,
-                zipfile.ZipFile(packed) as archive,
-                archive.open(_member(archive, path, says.command)) as stream,
-            ):
-                _copy(stream, target, packed, path.stat().st_size, says)
-            return target
-    except (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile) as error:
-        raise DataError(f"{path} is cut short or damaged ({error}). {again}") from error
-    except (RuntimeError, NotImplementedError) as error:  # a password, or a packing that Python lacks
-        raise DataError(
-            f"{path} cannot be unpacked here ({error}). Unpack it by hand, then: {says.command}"
-        ) from error
-    return path
-
-
-def _member(archive: zipfile.ZipFile, path: Path, command: str) -> zipfile.ZipInfo:
-    """The one CSV of the archive."""
-    files = [m for m in archive.infolist() if not m.is_dir() and not m.filename.startswith("__MACOSX")]
-    logs = [m for m in files if m.filename.lower().endswith(".csv")] or files
-    named = [m for m in logs if Path(m.filename).name.startswith("UserBehavior")]
-    chosen = named if len(logs) > 1 else logs
-    if len(chosen) != 1:
-        inside = ", ".join(m.filename for m in files) or "nothing"
-        raise DataError(
-            f"{path} should hold one CSV, it holds {inside}. Unpack it and give the log: {command}"
-        )
-    return chosen[0]
-
-
-def _copy(
-    stream: IO[bytes] | gzip.GzipFile, target: Path, packed: IO[bytes], size: int, says: Reporting
-) -> None:
-    with target.open("wb") as out:
-        while chunk := stream.read(CHUNK):
-            out.write(chunk)
-            says.progress("unpack", packed.tell(), size)

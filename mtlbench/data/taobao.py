@@ -13,11 +13,14 @@ from pydantic import Field
 
 from mtlbench.data.card import Card
 from mtlbench.data.recipe import Built, Raw, Reporting
-from mtlbench.data.source import download, lying_in, unpack
+from mtlbench.data.source import Published
+from mtlbench.data.unpack import unpack_one
 from mtlbench.data.userbehavior.build import REVISION, build
 from mtlbench.data.userbehavior.log import read_log
 from mtlbench.data.userbehavior.window import TAOBAO
-from mtlbench.home import Home
+from mtlbench.errors import DataError
+
+LOG_NAMES = ("UserBehavior*.csv", "*.csv.gz", "*.zip", "*.csv")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,29 +38,20 @@ class TaobaoSettings:
     seed: Annotated[int, Field(ge=0)] = 0
 
 
-class Taobao:
+class Taobao(Published):
     """The recipe."""
 
     Settings = TaobaoSettings
-    simulated = False
     revision = REVISION
 
-    def find(
-        self, home: Home, card: Card, settings: TaobaoSettings, given: Sequence[Path]
-    ) -> tuple[Path, ...]:
-        """What is given, else the newest UserBehavior file in the raw folder."""
-        lying = lying_in(home.raw(card.name), ("UserBehavior*.csv", "*.csv.gz", "*.zip", "*.csv"))
-        return tuple(given) or ((lying,) if lying else ())
-
-    def fetch(self, home: Home, card: Card, settings: TaobaoSettings, work: Path, says: Reporting) -> Raw:
-        """Download the archive into the raw folder."""
-        assert card.source is not None
-        return Raw((download(card.source, home.raw(card.name), card.name, says),))
+    def wanted(self, card: Card, settings: TaobaoSettings) -> Sequence[Sequence[str]]:
+        """Copies of the log go by many names."""
+        return [LOG_NAMES]
 
     def build(self, raw: Raw, settings: TaobaoSettings, work: Path, out: Path, says: Reporting) -> Built:
         """Unpack and prepare."""
         return build(
-            read_log(unpack(raw.files[0], work, says), TAOBAO, work, says),
+            read_log(the_log(raw.files, work, says), TAOBAO, work, says),
             users=settings.users,
             negatives=settings.negatives,
             seed=settings.seed,
@@ -65,6 +59,18 @@ class Taobao:
             out=out,
             says=says,
         )
+
+
+def the_log(files: Sequence[Path], work: Path, says: Reporting) -> Path:
+    """The one CSV in the raw file, unpacked.
+
+    Raises:
+        DataError: there are several files, or CSVs in the one.
+    """
+    if len(files) != 1:
+        given = ", ".join(file.name for file in files[:10])
+        raise DataError(f"The log is one file; {len(files)} were given: {given}. Give one: {says.command}")
+    return unpack_one(files[0], work, says, lambda name: name.lower().endswith(".csv"))
 
 
 RECIPE = Taobao()

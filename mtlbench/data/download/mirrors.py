@@ -105,12 +105,11 @@ class Mirrors:
             said = str(error).strip().splitlines() or [""]
             raise Refused(f"{type(error).__name__}: {said[0][:200]}") from error
         lying = [path for path in sorted(found.rglob("*")) if path.is_file()] if found.is_dir() else [found]
-        fitting = [path for path in lying if path.name in (file.file, without_packing(file.file))] or lying[
-            : len(lying) == 1
-        ]
+        names = (file.file, without_packing(file.file))
+        fitting = lying if len(lying) == 1 else [path for path in lying if path.name in names]
         if not fitting:
-            names = ", ".join(path.name for path in lying[:10]) or "nothing"
-            raise Refused(f"holds no {file.file}, but {names}")
+            there = ", ".join(path.name for path in lying[:10]) or "nothing"
+            raise Refused(f"holds no {file.file}, but {there}")
         expected = self._expected(file, _name_at(file, fitting[0].name))
         arrived = self.scratch / expected.name
         arrived.unlink(missing_ok=True)
