@@ -62,4 +62,10 @@ DATASETS = {
         family="e-commerce reviews",
         paper="https://doi.org/10.18653/v1/D19-1018",
     ),
+    "ali-ccp": Entry(
+        "mtlbench.data.ali_ccp.recipe:RECIPE",
+        "Ali-CCP: click, purchase of the clicked, purchase on all exposures",
+        family="e-commerce impressions",
+        paper="https://doi.org/10.1145/3209978.3210104",
+    ),
 }

@@ -1,0 +1,1 @@
+"""Ali-CCP in its published forms: the raw skeleton with common features, and tables of encoded ids."""
