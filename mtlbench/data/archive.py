@@ -1,6 +1,7 @@
 """What is in a .gz, .zip, .tar or .tar.gz, told by content and not by name, with nothing taken on trust."""
 
 import contextlib
+import errno
 import gzip
 import lzma
 import os
@@ -68,7 +69,6 @@ def members(path: Path, packed: IO[bytes], command: str) -> Iterator[Member] | N
         DataError: it is empty, a web page, or packed in a way that is not read here.
     """
     head = packed.read(BLOCK)
-    packed.seek(0)
     again = f"Get the file again, then: {command}"
     if not head:
         raise DataError(f"{path} is cut short or damaged (it is empty). {again}")
@@ -79,10 +79,12 @@ def members(path: Path, packed: IO[bytes], command: str) -> Iterator[Member] | N
             raise DataError(
                 f"{path} is packed as {packing}, which is not read here. Unpack it by hand, then: {command}"
             )
+    packed.seek(0)
     if head.startswith(GZIP):
         return _of_gzip(path, packed)
     if head.startswith(ZIP) or path.suffix.lower() == ".zip" or zipfile.is_zipfile(packed):
         return _safe(_of_zip(packed))
+    packed.seek(0)  # where is_zipfile has left it
     if _is_tar(head):
         return _safe(_of_plain_tar(packed))
     return None
@@ -119,7 +121,7 @@ def plain_words(path: Path, command: str) -> Iterator[None]:
     ) as error:
         raise DataError(f"{path} is cut short or damaged ({error}). {again}") from error
     except OSError as error:
-        if error.errno is not None:  # the disk's, not gzip's
+        if error.errno not in (None, errno.EINVAL):  # the disk's; not gzip's, nor a seek to before the start
             raise
         raise DataError(f"{path} is cut short or damaged ({error}). {again}") from error
 
@@ -162,7 +164,7 @@ def _of_zip(packed: IO[bytes]) -> Iterator[Member]:
         for info in archive.infolist():
             if stat.S_ISLNK(info.external_attr >> 16):
                 raise Unsafe(f"{info.filename[:80]!r} is a link")
-            if not info.is_dir():
+            if not info.filename.endswith("/"):  # is_dir() stumbles over an empty name
                 yield Member(info.filename, info.file_size, partial(archive.open, info))
 
 
