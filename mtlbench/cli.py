@@ -285,6 +285,33 @@ def list_(
         render.catalogue(rows)
 
 
+def _complete_name(incomplete: str) -> list[str]:
+    return [
+        name
+        for complete in (_complete_dataset, _complete_method, _complete_balancer)
+        for name in complete(incomplete)
+    ]
+
+
+@app.command()
+def show(
+    name: Annotated[
+        str, typer.Argument(help="A dataset, method or balancer.", autocompletion=_complete_name)
+    ],
+    as_json: Json = False,
+) -> None:
+    """Show one thing whole: a dataset's card and settings, or a method's equations and options."""
+    from mtlbench.catalogue import show as look_up
+
+    found = look_up(name, Home.find())
+    if as_json:
+        _print_json(found)
+    else:
+        from mtlbench import render
+
+        render.shown(found)
+
+
 @app.command()
 def ui(
     port: Annotated[int, typer.Option(help="Port on this machine.", min=1, max=65535)] = 5000,

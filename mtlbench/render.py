@@ -1,5 +1,6 @@
 """What people read in a terminal: Rich tables and progress. The one file that builds Rich output."""
 
+import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
 from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Task as ProgressTask
 from rich.table import Table
@@ -143,6 +145,58 @@ def catalogue(rows: Sequence[Mapping[str, Any]]) -> None:
         cells = ("yes" if row[h] is True else "" if row[h] is False else str(row[h]) for h in heads)
         table.add_row(*map(escape, cells))
     out.print(table)
+
+
+def shown(found: Mapping[str, Any]) -> None:
+    """One dataset, method or balancer, a section each."""
+    out.print(f"[bold]{escape(found['name'])}[/bold]  {escape(found.get('summary', found['kind']))}")
+    card = found.get("card", {})
+    _section("Tasks", card.get("tasks", ""))
+    _section("Split", card.get("split", ""))
+    if source := card.get("source"):
+        account = " (wants an account)" if source.get("account") else ""
+        _section("Source", f"{source['page']}{account}", *(_raw_file(file) for file in source["files"]))
+        _section("Terms", source["terms"])
+        _section("Cite", source["cite"])
+    for head in ("columns", "size", "quirks", "explained"):
+        _section(head.capitalize(), *(f"{key}: {_words(value)}" for key, value in card.get(head, {}).items()))
+    _section("", found.get("description", ""))
+    if found.get("paper") and "description" not in found:
+        _section("Paper", found["paper"])
+    for head in ("settings", "options"):
+        _section(head.capitalize(), *(_option(option) for option in found.get(head, ())))
+    if ready := found.get("prepared"):
+        rows = ", ".join(f"{split} {counts['rows']:,} rows" for split, counts in ready["splits"].items())
+        _section("Prepared", f"{rows}; fingerprint {ready['fingerprint'][:12]}; {ready['command']}")
+
+
+def _section(head: str, *lines: str) -> None:
+    """A heading and its lines, indented; nothing where there are none."""
+    if any(lines):
+        out.print(f"\n[bold]{head}[/bold]" if head else "")
+        for line in lines:
+            out.print(Padding(Text(line), (0, 0, 0, 2 if head else 0)))
+
+
+def _raw_file(file: Mapping[str, Any]) -> str:
+    size = f", {file['bytes'] / 1e6:,.1f} MB" if file.get("bytes") else ""
+    needed = ", optional" if file.get("optional") else ""
+    addresses = [*file.get("addresses", ()), *([f"Kaggle {file['kaggle']}"] if file.get("kaggle") else [])]
+    return "\n  ".join([f"{file['file']}{size}{needed}", *(addresses or ["by hand"])])
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_words(inner)}" for key, inner in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(_words, value))
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def _option(option: Mapping[str, Any]) -> str:
+    default = json.dumps(option["default"], default=str)
+    about = f": {option['about']}" if option["about"] else ""
+    return f"{option['name']} = {default} ({option['type']}){about}"
 
 
 def verdicts(document: Mapping[str, Any]) -> None:
