@@ -1,6 +1,7 @@
 """The guards on matrices made by hand: 150 users, two tasks, one field of each kind."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -222,3 +223,49 @@ def test_large_splits_are_sampled_the_same_way_each_time() -> None:
     assert (np.diff(rows) > 0).all()
     assert np.array_equal(rows, sampled_rows(5 * SAMPLE))
     assert len(sampled_rows(SAMPLE)) == SAMPLE
+
+
+def test_a_task_is_judged_on_the_rows_where_it_is_defined(tmp_path: Path) -> None:
+    """A field that tells who was shown says nothing about what they did."""
+
+    def spoil(split: str, m: Matrices) -> None:
+        hidden = np.random.default_rng(4).random(ROWS) < 0.5
+        m["labels"][hidden, 1] = np.nan
+        m["numeric"][:, 1] = hidden  # tells perfectly where `buy` is defined
+
+    summary = check(made(tmp_path, spoil), tmp_path, card(), print)
+    assert summary["auc"]["test"]["user_pv"]["buy"] == 0.5
+    assert abs(summary["auc"]["validation"]["item train rate"]["buy"] - 0.5) < 0.1
+
+
+def test_a_field_that_gives_a_regression_away_is_an_error(tmp_path: Path) -> None:
+    """Judged as a yes or no: is the value above the mean of train."""
+
+    def spoil(split: str, m: Matrices) -> None:
+        m["labels"][:, 1] = np.random.default_rng(4).normal(size=ROWS)
+        if split == "test":
+            m["numeric"][:, 1] = m["labels"][:, 1]
+
+    built = made(tmp_path, spoil)
+    tasks = (SCHEMA.tasks[0], Task(name="buy", kind="regression"))
+    regression = replace(built, schema=replace(SCHEMA, tasks=tasks))
+    with pytest.raises(DataError, match=r"user_pv alone has AUC 1\.000 on buy \(test\)"):
+        check(regression, tmp_path, card(), print)
+
+
+def test_fields_stored_once_a_group_are_judged_on_every_row(tmp_path: Path) -> None:
+    plain, grouped = tmp_path / "plain", tmp_path / "grouped"
+    plain.mkdir()
+    grouped.mkdir()
+    fields = tuple(replace(f, grouped=f.name == "user_pv") for f in SCHEMA.fields)
+    expected = check(made(plain), plain, card(), print)
+
+    def group(split: str, m: Matrices) -> None:
+        order = np.random.default_rng(6).permutation(ROWS)
+        m["group"] = np.argsort(order).astype(np.int32)
+        m["group_numeric"] = m["numeric"][order, 1:]
+        m["numeric"] = m["numeric"][:, :1]
+        m["sequence"], m["cluster"] = m["sequence"][order], m["cluster"][order]
+
+    built = replace(made(grouped, group), schema=replace(SCHEMA, fields=fields))
+    assert check(built, grouped, card(), print) == expected
