@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mtlbench.data.own.card import read_own_card
+from mtlbench.data.own.card import OwnCard, read_own_card
 from mtlbench.data.own.table import label_column, time_column
 from mtlbench.errors import DataError, UsageError
 from mtlbench.home import Home
@@ -337,3 +337,20 @@ def test_damage_is_an_error_or_is_counted(tmp_path: Path, position: int, byte: b
         dropped = sum(count for name, count in quirks.items() if name.startswith("rows_"))
         assert quirks["rows"] == sum(s["rows"] for s in prepared.manifest["splits"].values()) + dropped
         assert json.dumps(quirks)
+
+
+def test_the_readme_s_example_works(make: Prepare, tmp_path: Path) -> None:
+    readme = (Path(__file__).resolve().parents[3] / "README.md").read_text(encoding="utf-8")
+    card = next(block for block in readme.split("```toml\n") if "exports/april" in block).split("```")[0]
+    assert read_example(tmp_path, card).fields["viewed"].vocabulary == "item_id"
+    (tmp_path / "exports").mkdir()
+    names = {"user": "user_id", "item": "item_id", "past": "viewed", "at": "shown_at", "click": "clicked"}
+    rows(4000).rename(names).write_parquet(tmp_path / "exports" / "april-1.parquet")
+    prepared = make(card)
+    assert prepared.schema.task_names == ("click", "purchase", "liked")
+    assert sum(split["rows"] for split in prepared.manifest["splits"].values()) == 4000
+
+
+def read_example(folder: Path, text: str) -> OwnCard:
+    (folder / "example.toml").write_text(text)
+    return read_own_card(folder / "example.toml")
