@@ -74,14 +74,22 @@ def test_what_is_written_is_what_load_reads(home: Home, log: Path) -> None:
     assert [t.given for t in schema.tasks] == ["", "view", "view", "view"]
     for split in SPLITS:
         opened = prepared.open_split(split)
-        assert opened.categorical.shape == (len(opened), len(schema.of_kind("categorical")))
-        assert opened.numeric.shape == (len(opened), len(schema.of_kind("numeric")))
-        assert opened.sequence.shape == (len(opened), sum(f.length for f in schema.of_kind("sequence")))
+        groups = len(opened.cluster)
+        assert opened.group is not None
+        assert (len(opened.group), len(opened.labels)) == (len(opened), 5 * groups)
+        for kind in ("categorical", "numeric"):
+            own, shared = getattr(opened, kind), getattr(opened, f"group_{kind}")
+            assert (len(own), len(shared)) == (len(opened), groups)
+            assert own.shape[1] + shared.shape[1] == len(schema.of_kind(kind))
+        assert opened.sequence.shape == (groups, sum(f.length for f in schema.of_kind("sequence")))
         assert opened.labels.shape == (len(opened), 4)
         assert np.isfinite(opened.numeric).all()
+        assert np.isfinite(opened.group_numeric).all()
         assert set(np.unique(opened.labels)) == {0.0, 1.0}
         sizes = [prepared.vocabularies[f.vocabulary] for f in schema.of_kind("categorical")]
-        assert (opened.categorical < sizes).all()
+        width = opened.categorical.shape[1]
+        assert (opened.categorical < sizes[:width]).all()
+        assert (opened.group_categorical < sizes[width:]).all()
         assert opened.sequence.max() < prepared.vocabularies["category"]
 
 
@@ -251,7 +259,8 @@ def test_an_interruption_leaves_nothing_behind(
     first = taobao(home, log)
     before = everything(home)
     with monkeypatch.context() as patch:
-        patch.setattr(f"mtlbench.data.userbehavior.build.{where}", interrupt)
+        module = "taobao" if where == "read_log" else "userbehavior.build"
+        patch.setattr(f"mtlbench.data.{module}.{where}", interrupt)
         with pytest.raises(DataError if kind is OSError else kind, match="stop"):
             taobao(home, log, options={"seed": 3}, force=True)
     assert everything(home) == before
@@ -283,7 +292,7 @@ def test_a_guard_that_fires_leaves_nothing_behind(
     write = SplitWriter.write
     monkeypatch.setattr(SplitWriter, "write", leaky)
     monkeypatch.setattr("mtlbench.data.guards.LEAST_CLUSTERS", 1)
-    with pytest.raises(DataError, match=r"user_pv alone has AUC 1\.000 on buy"):
+    with pytest.raises(DataError, match=r"item_pv alone has AUC 1\.000 on buy"):
         taobao(home, log)
     assert list(home.root.iterdir()) == []
 

@@ -1,6 +1,7 @@
 """Writing an `.npy` file block by block: a split may be larger than memory."""
 
 import contextlib
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -46,20 +47,10 @@ class SplitMatrices:
     def __init__(self, folder: Path, schema: Schema, rows: int, groups: int | None = None) -> None:
         """`groups` is None where every row is a group of its own."""
         folder.mkdir()
-        widths = {
-            "categorical": [not f.grouped for f in schema.of_kind("categorical")].count(True),
-            "numeric": [not f.grouped for f in schema.of_kind("numeric")].count(True),
-            "group_categorical": [f.grouped for f in schema.of_kind("categorical")].count(True),
-            "group_numeric": [f.grouped for f in schema.of_kind("numeric")].count(True),
-            "sequence": sum(f.length for f in schema.of_kind("sequence")),
-            "labels": len(schema.tasks),
+        self._matrices = {
+            name: Matrix(folder / f"{name}.npy", shape, dtype)
+            for name, (shape, dtype) in layout(schema, rows, groups).items()
         }
-        dtypes = MATRICES if groups is None else MATRICES | {GROUP: np.int32}
-        self._matrices = {}
-        for name, dtype in dtypes.items():
-            length = rows if name in ROW_MATRICES or name == GROUP or groups is None else groups
-            shape = (length, widths[name]) if name in widths else (length,)
-            self._matrices[name] = Matrix(folder / f"{name}.npy", shape, dtype)
 
     def write(self, blocks: Mapping[str, NDArray[np.generic]]) -> None:
         """Append a block to some of the matrices."""
@@ -77,7 +68,33 @@ class SplitMatrices:
                 matrix.close(whole=kind is None)
 
 
-def blocks(rows: int) -> Iterator[slice]:
-    """Slices of BLOCK rows."""
-    for start in range(0, rows, BLOCK):
-        yield slice(start, min(start + BLOCK, rows))
+def layout(
+    schema: Schema, rows: int, groups: int | None = None
+) -> dict[str, tuple[tuple[int, ...], DTypeLike]]:
+    """Shape and type of each matrix of a split; `groups` is None where every row is a group of its own."""
+    widths = {
+        "categorical": [not f.grouped for f in schema.of_kind("categorical")].count(True),
+        "numeric": [not f.grouped for f in schema.of_kind("numeric")].count(True),
+        "group_categorical": [f.grouped for f in schema.of_kind("categorical")].count(True),
+        "group_numeric": [f.grouped for f in schema.of_kind("numeric")].count(True),
+        "sequence": sum(f.length for f in schema.of_kind("sequence")),
+        "labels": len(schema.tasks),
+    }
+    found: dict[str, tuple[tuple[int, ...], DTypeLike]] = {}
+    for name, dtype in (MATRICES if groups is None else MATRICES | {GROUP: np.int32}).items():
+        length = rows if name in ROW_MATRICES or name == GROUP or groups is None else groups
+        found[name] = ((length, widths[name]) if name in widths else (length,), dtype)
+    return found
+
+
+def size_bytes(schema: Schema, rows: int, groups: int | None = None) -> int:
+    """What the matrices of so many rows take on disk."""
+    shapes = layout(schema, rows, groups).values()
+    return sum(math.prod(shape) * np.dtype(dtype).itemsize for shape, dtype in shapes)
+
+
+def blocks(rows: int, size: int = 1) -> Iterator[slice]:
+    """Slices of BLOCK rows; or of groups of `size` rows, so many that they have BLOCK rows."""
+    step = max(1, BLOCK // size)
+    for start in range(0, rows, step):
+        yield slice(start, min(start + step, rows))

@@ -2,6 +2,7 @@
 
 import errno
 import shutil
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtlbench.data.hashing import splitmix64
-from mtlbench.data.matrix import blocks
+from mtlbench.data.matrix import blocks, size_bytes
 from mtlbench.data.recipe import Built, Reporting
 from mtlbench.data.userbehavior.exposures import (
     Exposures,
@@ -23,15 +24,15 @@ from mtlbench.data.userbehavior.exposures import (
 )
 from mtlbench.data.userbehavior.features import Histories, Past, absent, features, fields, novelty
 from mtlbench.data.userbehavior.log import Events, Log
-from mtlbench.data.userbehavior.matrices import SplitWriter, Vocabulary
-from mtlbench.data.userbehavior.window import DAY, Window
+from mtlbench.data.userbehavior.matrices import SplitWriter, fit_vocabularies
+from mtlbench.data.userbehavior.window import Window
 from mtlbench.errors import DataError
 from mtlbench.load import SPLITS
 from mtlbench.schema import Schema, Task
 
-REVISION = 1
-BYTES_A_ROW = 340
-"""On disk while the matrices are written: 240 of matrices, the rest Parquet."""
+REVISION = 2
+PARQUET_BYTES = 14
+"""A row's ids, time and labels; twice that while the parts are joined."""
 
 
 def build(
@@ -58,25 +59,30 @@ def build(
     """
     window = log.window
     sampled = sample_users(log, users, says)
-    days: dict[int, Exposures] = {}
     history = []
-    short = unseen_views = 0
     for day in range(window.days):
-        says.progress("draw", day, window.days)
+        says.progress("choose", day, window.days)
         events = log.day(day)
-        own = events.where(sampled[events.user])
-        history.append(own)
-        if any(day in days_of for days_of in window.splits.values()):
-            touched = positives(own, len(log.items), window)
-            unseen_views += count_bought_without_view(own, len(log.items), window)
-            try:
-                drawn, too_few = draw(log, day, Pool(events, log.category), touched, negatives, seed)
-            except TooFewItems as error:
-                raise DataError(f"{error}: {says.command}") from error
-            short += len(too_few)
-            days[day] = exposures(touched, drawn)
-    says.progress("draw", window.days, window.days)
-    quirks = {"positives_with_too_small_category": short, "bought_without_page_view": unseen_views}
+        history.append(events.where(sampled[events.user]))
+    says.progress("choose", window.days, window.days)
+    split_days = sorted(day for days in window.splits.values() for day in days)
+    touched = {day: positives(history[day], len(log.items), window) for day in split_days}
+    rows = (1 + negatives) * sum(len(one.user) for one in touched.values())
+    check_space(log, rows, 1 + negatives, work, says)
+
+    quirks = Counter(positives_with_too_small_category=0)
+    days: dict[int, Exposures] = {}
+    for done, day in enumerate(split_days):
+        says.progress("draw", done, len(split_days))
+        pool = Pool(log.day(day), log.category)
+        try:
+            drawn, too_few = draw(log, day, pool, touched[day], negatives, seed)
+        except TooFewItems as error:
+            raise DataError(f"{error}: {says.command}") from error
+        days[day] = exposures(touched.pop(day), drawn)
+        quirks["positives_with_too_small_category"] += len(too_few)
+        quirks["bought_without_page_view"] += count_bought_without_view(history[day], len(log.items), window)
+    says.progress("draw", len(split_days), len(split_days))
     return write(log, days, joined(history), tasks(window, truth or {}), quirks, work, out, says)
 
 
@@ -103,22 +109,24 @@ def write(
     """
     window = log.window
     check_positives(days, window, says.command)
-    check_space(sum(map(len, days.values())), work)
+    size = next(iter(days.values())).size
     vocabularies = fit_vocabularies(log, [days[day] for day in window.splits["train"]])
+    schema = Schema(fields=fields(window, grouped=size > 1), tasks=tasks, cluster="user", time="time")
     rows = {split: sum(len(days[day]) for day in window.splits[split]) for split in SPLITS}
-    schema = Schema(fields=fields(window), tasks=tasks, cluster="user", time="time")
     total, done = sum(rows.values()), 0
     histories = Histories(history, log.category, len(log.users), window)
     past = Past(log.category, window)
     with ExitStack() as stack:
         writers = {
-            split: stack.enter_context(SplitWriter(split, schema, rows[split], log, vocabularies, work, out))
+            split: stack.enter_context(
+                SplitWriter(split, schema, rows[split], rows[split] // size, log, vocabularies, work, out)
+            )
             for split in SPLITS
         }
         for day in range(window.days):
             for split in (s for s in SPLITS if day in window.splits[s]):
-                for block in blocks(len(days[day])):
-                    part = _part(days[day], block)
+                for groups in blocks(days[day].groups, size):
+                    part = days[day].part(groups)
                     writers[split].write(part, features(part, histories, past, log.category, window))
                     done += len(part)
                     says.progress("features", done, total)
@@ -164,23 +172,6 @@ def sample_users(log: Log, users: int | Literal["all"], says: Reporting) -> NDAr
     return mask
 
 
-def fit_vocabularies(log: Log, train: list[Exposures]) -> dict[str, Vocabulary]:
-    """Who has enough train rows, negatives included."""
-    item = np.bincount(np.concatenate([d.item for d in train]), minlength=len(log.items))
-    user = np.bincount(np.concatenate([d.user for d in train]), minlength=len(log.users))
-    category = np.bincount(log.category, weights=item, minlength=len(log.categories)).astype(np.int64)
-    time = np.concatenate([d.time for d in train])
-    hour = np.bincount(time // 3600 % 24, minlength=24)
-    weekday = np.bincount((time // DAY + log.window.first.weekday()) % 7, minlength=7)
-    return {
-        "user": Vocabulary(user),
-        "item": Vocabulary(item),
-        "category": Vocabulary(category),
-        "hour": Vocabulary(hour),
-        "weekday": Vocabulary(weekday),
-    }
-
-
 def check_positives(days: Mapping[int, Exposures], window: Window, command: str) -> None:
     """Raise where a task never happens in a split: no model could be trained or judged."""
     for split, numbers in window.splits.items():
@@ -196,9 +187,19 @@ def check_positives(days: Mapping[int, Exposures], window: Window, command: str)
             )
 
 
-def check_space(rows: int, folder: Path) -> None:
-    """Raise before the long work where the disk cannot hold its outcome."""
-    need, free = rows * BYTES_A_ROW, shutil.disk_usage(folder).free
+def check_space(log: Log, rows: int, size: int, work: Path, says: Reporting) -> None:
+    """Say what so many rows in groups of `size` take on disk; raise where there is no room for them.
+
+    To be called before the long work.
+    """
+    schema = Schema(fields=fields(log.window, size > 1), tasks=tasks(log.window, {}))
+    done = size_bytes(schema, rows, rows // size if size > 1 else None) + rows * PARQUET_BYTES
+    scratch = sum(file.stat().st_size for file in work.rglob("*") if file.is_file())
+    need, free = done + rows * PARQUET_BYTES, shutil.disk_usage(work).free
+    says.report(
+        f"{rows:,} rows: {(need + scratch) / 1e6:,.0f} MB on disk while working, "
+        f"{done / 1e6:,.0f} MB when done."
+    )
     if need > free:
         raise OSError(
             errno.ENOSPC, f"{rows:,} rows need about {need / 1e6:,.0f} MB, {free / 1e6:,.0f} are free"
@@ -225,7 +226,3 @@ def joined(days: list[Events]) -> Events:
     """The days' events in (user, time, item, behaviour) order."""
     columns = {name: np.concatenate([getattr(d, name) for d in days]) for name in Events.__slots__}
     return Events(**columns).where(np.argsort(columns["user"], kind="stable"))
-
-
-def _part(rows: Exposures, block: slice) -> Exposures:
-    return Exposures(rows.user[block], rows.item[block], rows.time[block], rows.labels[block])

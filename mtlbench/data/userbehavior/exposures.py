@@ -28,21 +28,33 @@ class TooFewItems(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Exposures:
-    """Rows of one day; those of a group (a positive and its negatives) lie together, by item.
+    """Rows of one day in groups, which lie together and share user and time: a positive and its negatives.
 
     Attributes:
-        user, item: codes.
-        time: seconds since the window's start; of the positive's first event that day.
+        user, time: (groups,) codes; seconds since the window's start, of the positive's first event that day.
+        item: (rows,) codes, ascending within a group, so that a row's place tells nothing.
         labels: (rows, tasks) 0 or 1.
+        size: rows of each group.
     """
 
-    user: Ints
-    item: Ints
-    time: Ints
+    user: NDArray[np.integer]
+    item: NDArray[np.integer]
+    time: NDArray[np.integer]
     labels: NDArray[np.uint8]
+    size: int = 1
 
     def __len__(self) -> int:
+        return len(self.item)
+
+    @property
+    def groups(self) -> int:
+        """How many there are."""
         return len(self.user)
+
+    def part(self, groups: slice) -> "Exposures":
+        """Some of the groups."""
+        rows = slice(groups.start * self.size, groups.stop * self.size)
+        return Exposures(self.user[groups], self.item[rows], self.time[groups], self.labels[rows], self.size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,19 +144,19 @@ def draw(log: Log, day: int, pool: Pool, touched: Positives, negatives: int, see
 
 
 def exposures(touched: Positives, drawn: Ints) -> Exposures:
-    """Positives and their negatives as rows, by (user, time, the positive's item, item)."""
+    """Positives and their negatives, by (user, time, the positive's item, item); codes fit 32 bits."""
     order = np.lexsort((touched.item, touched.time, touched.user))
-    size = 1 + drawn.shape[1]
-    item = np.concatenate([touched.item[:, None], drawn], axis=1)[order]
-    tasks = touched.labels.shape[1]
-    labels = np.zeros((len(order), size, tasks), np.uint8)
-    labels[:, 0] = touched.labels[order]
-    within = np.argsort(item, axis=1)  # so that a row's place in its group tells nothing
+    groups, size, tasks = len(order), 1 + drawn.shape[1], touched.labels.shape[1]
+    item = np.concatenate([touched.item[:, None], drawn], axis=1)[order].astype(np.int32)
+    within = np.argsort(item, axis=1)
+    labels = np.zeros((groups, size, tasks), np.uint8)
+    labels[np.arange(groups), np.argmin(within, axis=1)] = touched.labels[order]
     return Exposures(
-        user=np.repeat(touched.user[order], size),
+        user=touched.user[order].astype(np.int32),
         item=np.take_along_axis(item, within, axis=1).ravel(),
-        time=np.repeat(touched.time[order], size),
-        labels=np.take_along_axis(labels, within[:, :, None], axis=1).reshape(-1, tasks),
+        time=touched.time[order].astype(np.int32),
+        labels=labels.reshape(-1, tasks),
+        size=size,
     )
 
 

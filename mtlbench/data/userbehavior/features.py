@@ -4,7 +4,8 @@ Of the user: from events strictly before the exposure's second. Of item and cate
 strictly before its day, over the whole log. Priors of the smoothed rates: from day one alone.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,42 +21,39 @@ LENGTH = 20
 """Most past events in the sequence field."""
 SMOOTHING = 20.0
 """Events' worth of prior in a conversion rate."""
-CATEGORICAL = (
-    Field(name="user", kind="categorical", vocabulary="user", of="user"),
-    Field(name="item", kind="categorical", vocabulary="item", of="item"),
-    Field(name="category", kind="categorical", vocabulary="category", of="category"),
-    Field(name="hour", kind="categorical", vocabulary="hour", of="time"),
-    Field(name="weekday", kind="categorical", vocabulary="weekday", of="time"),
-    Field(name="last_category", kind="categorical", vocabulary="category", of="user"),
-)
-SEQUENCE = (
-    Field(name="recent_categories", kind="sequence", vocabulary="category", length=LENGTH, of="user"),
-)
 
 
-def numeric_fields(window: Window) -> tuple[Field, ...]:
-    """Counts per behaviour, rates of those that are no page view, and what is known of the pair."""
-    counts = [
-        (of, f"{of}_{behaviour}")
-        for of in ("user", "item", "category", "user_category")
-        for behaviour in window.behaviours
-    ]
-    rates = [
-        (of, f"{of}_{behaviour}_rate")
-        for of in ("user", "item", "category")
-        for behaviour in window.behaviours[1:]
-    ]
-    others = [
-        ("user", "user_seconds_since"),
-        ("user_category", "user_category_seconds_since"),
-        ("user_item", "user_item_events"),
-    ]
-    return tuple(Field(name=name, kind="numeric", of=of) for of, name in (*counts, *rates, *others))
+def fields(window: Window, grouped: bool = False) -> tuple[Field, ...]:
+    """All fields in column order: the rows' own, then those that a group shares; categorical ones first.
+
+    Args:
+        window: of the log.
+        grouped: whether the latter are stored once a group.
+    """
+    own = (*_categorical("item", "category"), *_numeric(window, "item", "category", "user_category"))
+    own += (Field(name="user_item_events", kind="numeric", of="user_item"),)
+    shared = (*_categorical("user", "hour", "weekday", "last_category"), *_numeric(window, "user"))
+    sequence = Field(
+        name="recent_categories", kind="sequence", vocabulary="category", length=LENGTH, of="user"
+    )
+    return (*own, *(replace(f, grouped=grouped) for f in shared), sequence)
 
 
-def fields(window: Window) -> tuple[Field, ...]:
-    """All fields, in column order."""
-    return (*CATEGORICAL, *numeric_fields(window), *SEQUENCE)
+def _categorical(*names: str) -> Iterator[Field]:
+    of = {"hour": "time", "weekday": "time", "last_category": "user"}
+    for name in names:
+        vocabulary = name.removeprefix("last_")
+        yield Field(name=name, kind="categorical", vocabulary=vocabulary, of=of.get(name, name))
+
+
+def _numeric(window: Window, *subjects: str) -> Iterator[Field]:
+    """Counts per behaviour; rates of those that are no page view; how long ago the user's last event was."""
+    rates = [of for of in subjects if of != "user_category"]
+    names = [(of, f"{of}_{behaviour}") for of in subjects for behaviour in window.behaviours]
+    names += [(of, f"{of}_{behaviour}_rate") for of in rates for behaviour in window.behaviours[1:]]
+    names += [(of, f"{of}_seconds_since") for of in subjects if of.startswith("user")]
+    for of, name in names:
+        yield Field(name=name, kind="numeric", of=of)
 
 
 def never(window: Window) -> float:
@@ -65,9 +63,8 @@ def never(window: Window) -> float:
 
 def absent(window: Window) -> dict[str, float]:
     """The value of a numeric field that says "nothing there"; rates have none, so their 0 never occurs."""
-    return {
-        f.name: never(window) if f.name.endswith("seconds_since") else 0.0 for f in numeric_fields(window)
-    }
+    numeric = [f.name for f in fields(window) if f.kind == "numeric"]
+    return {name: never(window) if name.endswith("seconds_since") else 0.0 for name in numeric}
 
 
 def novelty(window: Window) -> tuple[str, ...]:
@@ -77,13 +74,19 @@ def novelty(window: Window) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """Feature matrices of a block of rows, columns as in `fields`.
+    """Feature matrices of a block of exposures, columns as in `fields`; numeric ones unscaled.
 
-    `categorical` and `sequence` hold codes plus one, 0 where there is nothing; `numeric` is unscaled.
+    Categorical ones and the sequence hold codes plus one, 0 where there is nothing.
+
+    Attributes:
+        categorical, numeric: (rows, ...) what differs within a group.
+        group_categorical, group_numeric, sequence: (groups, ...) what a group shares.
     """
 
     categorical: Ints
     numeric: NDArray[np.float32]
+    group_categorical: Ints
+    group_numeric: NDArray[np.float32]
     sequence: Ints
 
 
@@ -161,22 +164,30 @@ class Past:
 
 def features(rows: Exposures, histories: Histories, past: Past, category: Ints, window: Window) -> Features:
     """The features of exposures of the day after the last closed one."""
-    user, item, time = rows.user, rows.item, rows.time
-    of = category[item]
+    user, time = rows.user.astype(np.int64), rows.time.astype(np.int64)
     of_user, since = histories.user(user, time)
-    of_pair, since_pair = histories.user_category(user, item, time)
+    sequence = histories.recent(user, time)
+    hour, weekday = time // 3600 % 24, (time // DAY + window.first.weekday()) % 7
+    group_categorical = np.stack([user + 1, hour + 1, weekday + 1, sequence[:, -1]], axis=1)
+    group_numeric = (np.log1p(of_user), _rates(of_user, past.prior), since[:, None])
+
+    item, user, time = rows.item.astype(np.int64), np.repeat(user, rows.size), np.repeat(time, rows.size)
+    of = category[item]
     of_item, of_category = past.item[item], past.category[of]
-    recent = histories.recent(user, time)
+    of_pair, since_pair = histories.user_category(user, item, time)
     numeric = (
-        *(np.log1p(counts) for counts in (of_user, of_item, of_category, of_pair)),
-        *(_rates(counts, past.prior) for counts in (of_user, of_item, of_category)),
-        since[:, None],
+        *(np.log1p(counts) for counts in (of_item, of_category, of_pair)),
+        *(_rates(counts, past.prior) for counts in (of_item, of_category)),
         since_pair[:, None],
         np.log1p(histories.user_item(user, item, time))[:, None],
     )
-    hour, weekday = time // 3600 % 24, (time // DAY + window.first.weekday()) % 7
-    categorical = np.stack([user, item, of, hour, weekday, recent[:, -1] - 1], axis=1) + 1
-    return Features(categorical, np.concatenate(numeric, axis=1).astype(np.float32), recent)
+    return Features(
+        categorical=np.stack([item, of], axis=1) + 1,
+        numeric=np.concatenate(numeric, axis=1).astype(np.float32),
+        group_categorical=group_categorical,
+        group_numeric=np.concatenate(group_numeric, axis=1).astype(np.float32),
+        sequence=sequence,
+    )
 
 
 def _rates(counts: NDArray[np.integer], prior: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,5 +1,6 @@
-"""Writing the matrices of a log block by block, and the same rows with raw ids as Parquet."""
+"""Writing the matrices of a log block by block, and its rows with raw ids as Parquet."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -9,8 +10,10 @@ from numpy.typing import NDArray
 
 from mtlbench.data.matrix import SplitMatrices
 from mtlbench.data.userbehavior.exposures import Exposures
-from mtlbench.data.userbehavior.features import CATEGORICAL, Features, numeric_fields
+from mtlbench.data.userbehavior.features import Features
 from mtlbench.data.userbehavior.log import Log
+from mtlbench.data.userbehavior.window import DAY
+from mtlbench.load import GROUP
 from mtlbench.schema import FIRST_ID, OUT_OF_VOCABULARY, PADDING, Schema
 
 LEAST_ROWS = 5
@@ -31,58 +34,83 @@ class Vocabulary:
         return self._index[codes_plus_one]
 
 
+def fit_vocabularies(log: Log, train: Sequence[Exposures]) -> dict[str, Vocabulary]:
+    """Who has enough train rows, negatives included."""
+    users, items = np.zeros(len(log.users), np.int64), np.zeros(len(log.items), np.int64)
+    hour, weekday = np.zeros(24, np.int64), np.zeros(7, np.int64)
+    for day in train:
+        items += np.bincount(day.item, minlength=len(items))
+        users += day.size * np.bincount(day.user, minlength=len(users))
+        hour += day.size * np.bincount(day.time // 3600 % 24, minlength=24)
+        numbers = (day.time // DAY + log.window.first.weekday()) % 7
+        weekday += day.size * np.bincount(numbers, minlength=7)
+    category = np.bincount(log.category, weights=items, minlength=len(log.categories)).astype(np.int64)
+    rows = {"user": users, "item": items, "category": category, "hour": hour, "weekday": weekday}
+    return {name: Vocabulary(counts) for name, counts in rows.items()}
+
+
 class SplitWriter:
-    """The matrices of one split, and its rows with raw ids as Parquet."""
+    """The matrices of one split, and who, what, when and the labels of its rows with raw ids as Parquet."""
 
     def __init__(
         self,
         name: str,
         schema: Schema,
         rows: int,
+        groups: int,
         log: Log,
         vocabularies: dict[str, Vocabulary],
         work: Path,
         out: Path,
     ) -> None:
-        self._log, self._vocabularies = log, vocabularies
+        self._log, self._vocabularies, self._schema = log, vocabularies, schema
+        self._grouped, self._groups_written = groups < rows, 0
         self._parts = work / f"parts-{name}"
         self._parts.mkdir()
         self._parquet = out / f"{name}.parquet"
-        self._matrices = SplitMatrices(out / name, schema, rows)
+        self._matrices = SplitMatrices(out / name, schema, rows, groups if self._grouped else None)
 
     def write(self, rows: Exposures, features: Features) -> None:
         """Append a block."""
-        window, user = self._log.window, self._log.users[rows.user]
-        fields = [
-            self._vocabularies[field.vocabulary](features.categorical[:, at])
-            for at, field in enumerate(CATEGORICAL)
-        ]
-        nothing = np.empty((len(rows), 0))
-        self._matrices.write(
-            {
-                "categorical": np.stack(fields, axis=1),
-                "numeric": features.numeric,
-                "labels": rows.labels,
-                "group_categorical": nothing,
-                "group_numeric": nothing,
-                "sequence": self._vocabularies["category"](features.sequence),
-                "cluster": user,
-            }
-        )
+        own = self._indices(features.categorical, grouped=False)
+        shared = self._indices(features.group_categorical, grouped=True)
+        numeric, group_numeric = features.numeric, features.group_numeric
+        if not self._grouped:
+            own, shared = np.concatenate([own, shared], axis=1), shared[:, :0]
+            numeric, group_numeric = np.concatenate([numeric, group_numeric], axis=1), group_numeric[:, :0]
+        blocks: dict[str, NDArray[np.generic]] = {
+            "categorical": own,
+            "numeric": numeric,
+            "labels": rows.labels,
+            "group_categorical": shared,
+            "group_numeric": group_numeric,
+            "sequence": self._vocabularies["category"](features.sequence),
+            "cluster": self._log.users[rows.user],
+        }
+        if self._grouped:
+            blocks[GROUP] = self._groups_written + np.repeat(np.arange(rows.groups), rows.size)
+        self._groups_written += rows.groups
+        self._matrices.write(blocks)
+        self._write_people(rows)
 
-        categories = np.concatenate([[-1], self._log.categories])  # -1: nothing there
-        _, _, category, hour, weekday, last = features.categorical.T
+    def _indices(self, codes_plus_one: NDArray[np.int64], grouped: bool) -> NDArray[np.int32]:
+        """Vocabulary indices of the own or the shared categorical fields."""
+        fields = self._schema.of_kind("categorical")
+        some = fields[-codes_plus_one.shape[1] :] if grouped else fields[: codes_plus_one.shape[1]]
+        columns = [
+            self._vocabularies[f.vocabulary](column) for f, column in zip(some, codes_plus_one.T, strict=True)
+        ]
+        return np.stack(columns, axis=1)
+
+    def _write_people(self, rows: Exposures) -> None:
+        """The block as Parquet, for people; what else is known of a row stands in the matrices."""
+        log = self._log
         columns = {
-            "user": user,
-            "item": self._log.items[rows.item],
-            "time": rows.time + window.start,
-            **{task: rows.labels[:, at] for at, task in enumerate(window.tasks)},
-            "category": categories[category],
-            "hour": (hour - 1).astype(np.uint8),
-            "weekday": (weekday - 1).astype(np.uint8),
-            "last_category": categories[last],
-            "recent_categories": categories[features.sequence],
-            **{field.name: features.numeric[:, at] for at, field in enumerate(numeric_fields(window))},
+            "user": np.repeat(log.users[rows.user], rows.size),
+            "item": log.items[rows.item],
+            "category": log.categories[log.category[rows.item]],
+            "time": np.repeat(rows.time.astype(np.int64), rows.size) + log.window.start,
+            **{task.name: rows.labels[:, at] for at, task in enumerate(self._schema.tasks)},
         }
         part = len(list(self._parts.iterdir()))
         pl.DataFrame(columns).write_parquet(self._parts / f"{part:06}.parquet")

@@ -2,25 +2,28 @@
 
 from collections import Counter
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from mtlbench.data.hashing import splitmix64
 from mtlbench.data.userbehavior.build import build, sample_users
-from mtlbench.data.userbehavior.features import never, numeric_fields
+from mtlbench.data.userbehavior.features import never
 from mtlbench.data.userbehavior.log import read_log
 from mtlbench.data.userbehavior.window import TAOBAO
 from mtlbench.errors import DataError
 from mtlbench.home import Home
-from mtlbench.load import Prepared
+from mtlbench.load import SPLITS, Prepared, SplitName
 from mtlbench.prepare import prepare
 from mtlbench.schema import FIRST_ID, OUT_OF_VOCABULARY, PADDING
 from tests.data.logs import SAYS, Row, at, random_rows, read, write_log
 
+Columns = dict[str, NDArray[Any]]
 TRAIN, VALIDATION, TEST = range(1, 6), range(6, 7), range(7, 9)
 ROWS = random_rows(11, users=30, items=80, events=2500)
 ROWS += [(ROWS[n][0], 9000 + n, 1001, "pv", at(1 + n % 5, n % 24)) for n in range(40)]  # rare items
@@ -42,6 +45,22 @@ def contents(data: Prepared, *splits: str) -> dict[str, bytes]:
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     return prepared(tmp_path_factory.mktemp("base"), ROWS)
+
+
+@pytest.fixture(scope="module")
+def unscaled(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    """The same with numeric fields as they were before scaling."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mtlbench.prepare.scale", lambda *arguments: None)
+        return prepared(tmp_path_factory.mktemp("unscaled"), ROWS)
+
+
+def columns(data: Prepared, split: SplitName, kind: Literal["categorical", "numeric"]) -> Columns:
+    """Each field of that kind, row by row."""
+    opened = data.open_split(split)
+    assert opened.group is not None
+    matrix = np.concatenate([getattr(opened, kind), getattr(opened, f"group_{kind}")[opened.group]], axis=1)
+    return {f.name: matrix[:, i] for i, f in enumerate(data.schema.of_kind(kind))}
 
 
 def mutated(seed: int) -> list[Row]:
@@ -82,7 +101,7 @@ def test_another_day_leaves_a_days_rows_alone(base: Prepared, tmp_path: Path) ->
     """Days are independent: without 26 November the later days have the same users, items and labels."""
     changed = prepared(tmp_path, [r for r in ROWS if r[4] // at(1) != 1])
     columns = ("user", "item", "time", "view", "cart", "fav", "buy")
-    for split in ("train", "validation", "test"):
+    for split in SPLITS:
         one, other = (
             pl.read_parquet(p.path / f"{split}.parquet", columns=list(columns)).filter(
                 pl.col("time") >= 1511539200 + at(2)
@@ -120,17 +139,18 @@ def test_positives_are_the_sampled_users_pairs(base: Prepared) -> None:
         assert counted["clusters"] == len({k[0] for k in expected})
 
 
-def test_prepared_rows_know_the_past_and_nothing_later(base: Prepared) -> None:
+def test_prepared_rows_know_the_past_and_nothing_later(unscaled: Prepared) -> None:
     """Counts of rows of every split, recounted: items to the end of the day before, users to the second."""
     rows = sorted(set(ROWS))
     category = {item: c for _, item, c, _, _ in sorted(rows, key=lambda r: -r[4])}
     rng = np.random.default_rng(0)
-    for split in ("train", "validation", "test"):
-        frame = pl.read_parquet(base.path / f"{split}.parquet")
+    for split in SPLITS:
+        frame = pl.read_parquet(unscaled.path / f"{split}.parquet").with_columns(
+            **columns(unscaled, split, "numeric")
+        )
         for row in frame[rng.integers(0, len(frame), 40).tolist()].iter_rows(named=True):
             t0 = row["time"] - 1511539200
             assert row["category"] == category[row["item"]]
-            assert (row["hour"], row["weekday"]) == (t0 // 3600 % 24, (t0 // at(1) + 5) % 7)
             mine = [r for r in rows if r[0] == row["user"] and r[4] < t0]
             before_today = [r for r in rows if r[4] < t0 // at(1) * at(1)]
             groups = {
@@ -163,48 +183,74 @@ def test_users_with_the_smallest_hashes_are_sampled(tmp_path: Path) -> None:
     assert log.users[sample_users(log, 1000, SAYS)].tolist() == ids.tolist()
 
 
+def raw(data: Prepared, split: str) -> pl.DataFrame:
+    """The Parquet rows with the calendar of each."""
+    local = pl.col("time") - 1511539200
+    return pl.read_parquet(data.path / f"{split}.parquet").with_columns(
+        hour=local // 3600 % 24, weekday=(local // at(1) + 5) % 7
+    )
+
+
 def test_vocabularies_hold_ids_with_five_train_rows(base: Prepared) -> None:
-    train = pl.read_parquet(base.path / "train.parquet")
-    for at_column, field in enumerate(("user", "item", "category", "hour", "weekday")):
-        kept = sorted(k for k, n in Counter(train[field].to_list()).items() if n >= 5)
+    train = raw(base, "train")
+    for name in ("user", "item", "category", "hour", "weekday"):
+        kept = sorted(k for k, n in Counter(train[name].to_list()).items() if n >= 5)
         index = {value: FIRST_ID + n for n, value in enumerate(kept)}
-        assert base.vocabularies[field] == FIRST_ID + len(kept)
-        for split in ("train", "validation", "test"):
-            values = pl.read_parquet(base.path / f"{split}.parquet")[field].to_list()
-            found = np.load(base.path / split / "categorical.npy")[:, at_column]
-            assert found.tolist() == [index.get(v, OUT_OF_VOCABULARY) for v in values]
+        assert base.vocabularies[name] == FIRST_ID + len(kept)
+        for split in SPLITS:
+            found = columns(base, split, "categorical")[name]
+            assert found.tolist() == [index.get(v, OUT_OF_VOCABULARY) for v in raw(base, split)[name]]
     assert (
         base.vocabularies["item"] < FIRST_ID + train["item"].n_unique()
     )  # some are too rare, or this is idle
 
 
 def test_last_category_and_the_sequence_share_the_categories_indices(base: Prepared) -> None:
-    train = pl.read_parquet(base.path / "train.parquet")
-    kept = sorted(k for k, n in Counter(train["category"].to_list()).items() if n >= 5)
-    index = {-1: PADDING, **{value: FIRST_ID + n for n, value in enumerate(kept)}}
-    test = pl.read_parquet(base.path / "test.parquet")
-    categorical, sequence = (np.load(base.path / "test" / f"{m}.npy") for m in ("categorical", "sequence"))
-    assert categorical[:, 5].tolist() == [index.get(v, OUT_OF_VOCABULARY) for v in test["last_category"]]
-    expected = [[index.get(v, OUT_OF_VOCABULARY) for v in row] for row in test["recent_categories"].to_list()]
-    assert sequence.tolist() == expected
+    """Recounted from the raw rows: the categories of the user's last twenty events before the exposure."""
+    kept = sorted(k for k, n in Counter(raw(base, "train")["category"].to_list()).items() if n >= 5)
+    index = {value: FIRST_ID + n for n, value in enumerate(kept)}
+    test, order = raw(base, "test"), {"pv": 0, "cart": 1, "fav": 2, "buy": 3}
+    category = {item: c for _, item, c, _, _ in sorted(set(ROWS), key=lambda r: -r[4])}
+    events = sorted(set(ROWS), key=lambda r: (r[4], r[1], order[r[3]]))
+    split = base.open_split("test")
+    assert split.group is not None
+    sequence = split.sequence[split.group]
+    for row in np.random.default_rng(0).integers(0, len(test), 60).tolist():
+        user, t0 = test["user"][row], test["time"][row] - 1511539200
+        recent = [index.get(category[r[1]], OUT_OF_VOCABULARY) for r in events if r[0] == user and r[4] < t0]
+        assert sequence[row].tolist() == ([PADDING] * 20 + recent)[-20:]
+    assert columns(base, "test", "categorical")["last_category"].tolist() == sequence[:, -1].tolist()
 
 
-def test_numeric_fields_are_scaled_by_train(base: Prepared) -> None:
-    names = [f.name for f in numeric_fields(TAOBAO)]
-    train = pl.read_parquet(base.path / "train.parquet").select(names).to_numpy().astype(np.float64)
-    deviation = np.where(train.std(axis=0) > 0, train.std(axis=0), 1)
-    for split in ("train", "validation", "test"):
-        values = pl.read_parquet(base.path / f"{split}.parquet").select(names).to_numpy()
-        expected = (values - train.mean(axis=0)) / deviation
-        assert np.allclose(np.load(base.path / split / "numeric.npy"), expected, atol=1e-4)
+def test_a_group_is_a_positive_and_its_negatives(base: Prepared) -> None:
+    """What the rows of a group share is stored once; the rest is the rows' own."""
+    grouped = {f.name for f in base.schema.fields if f.grouped}
+    assert {f.of for f in base.schema.fields if f.grouped} == {"user", "time"}
+    assert {"user", "hour", "weekday", "last_category", "user_pv", "user_seconds_since"} <= grouped
+    for name in SPLITS:
+        split, counts = base.open_split(name), base.manifest["splits"][name]
+        assert counts["rows"] == 5 * counts["groups"]
+        assert split.group is not None
+        assert np.array_equal(split.group, np.repeat(np.arange(counts["groups"]), 5))
+        assert split.labels[:, 0].reshape(-1, 5).sum(axis=1).tolist() == [1] * counts["groups"]
+
+
+def test_numeric_fields_are_scaled_by_train(base: Prepared, unscaled: Prepared) -> None:
+    train = columns(unscaled, "train", "numeric")
+    for split in SPLITS:
+        scaled = columns(base, split, "numeric")
+        for name, values in columns(unscaled, split, "numeric").items():
+            mean, deviation = train[name].mean(dtype=np.float64), train[name].std(dtype=np.float64)
+            assert np.allclose(scaled[name], (values - mean) / (deviation or 1), atol=1e-4)
 
 
 def test_rows_of_the_matrices_are_rows_of_the_parquet_files(base: Prepared) -> None:
-    for split in ("train", "validation", "test"):
+    for split in SPLITS:
         frame = pl.read_parquet(base.path / f"{split}.parquet")
-        assert np.load(base.path / split / "cluster.npy").tolist() == frame["user"].to_list()
+        opened = base.open_split(split)
+        assert opened.clusters().tolist() == frame["user"].to_list()
         labels = frame.select("view", "cart", "fav", "buy").to_numpy()
-        assert np.array_equal(np.load(base.path / split / "labels.npy"), labels)
+        assert np.array_equal(opened.labels, labels)
 
 
 def test_small_blocks_give_the_same_matrices(
@@ -244,7 +290,7 @@ def test_a_log_without_train_days_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_noticed_before_the_long_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mtlbench.data.userbehavior.build.BYTES_A_ROW", 10**15)
+    monkeypatch.setattr("mtlbench.data.userbehavior.build.PARQUET_BYTES", 10**15)
     (tmp_path / "work").mkdir()
     with pytest.raises(OSError, match="rows need about"):
         build(

@@ -131,13 +131,29 @@ def test_groups_lie_together_and_a_rows_place_tells_nothing(tmp_path: Path) -> N
     touched = positives(log.day(3), len(log.items), TAOBAO)
     drawn, _ = draw(log, 3, Pool(log.day(3), log.category), touched, 4, 0)
     rows: Exposures = exposures(touched, drawn)
-    groups = len(touched.user)
-    assert len(rows) == 5 * groups
-    assert (rows.user.reshape(-1, 5) == rows.user[::5, None]).all()
-    assert (rows.time.reshape(-1, 5) == rows.time[::5, None]).all()
+    assert rows.size == 5
+    assert rows.groups == len(rows.time) == len(touched.user)
+    assert len(rows) == 5 * rows.groups
     assert (rows.labels[:, 0].reshape(-1, 5).sum(axis=1) == 1).all()
     assert rows.labels.sum(axis=0).tolist() == touched.labels.sum(axis=0).tolist()
     assert (np.diff(rows.item.reshape(-1, 5), axis=1) > 0).all()
     assert rows.labels[rows.labels[:, 0] == 0].sum() == 0
-    order = rows.user[::5] * 10**9 + rows.time[::5]
-    assert (np.diff(order) >= 0).all()
+    positive = rows.item[rows.labels[:, 0] == 1]
+    order = (rows.user.astype(np.int64) * 10**6 + rows.time) * 10**4 + positive
+    assert (np.diff(order) > 0).all()
+    labels = rows.labels[rows.labels[:, 0] == 1]
+    by_item = np.lexsort((positive, rows.user))
+    assert positive[by_item].tolist() == touched.item.tolist()
+    assert labels[by_item].tolist() == touched.labels.tolist()
+
+
+def test_a_part_has_the_rows_of_its_groups(tmp_path: Path) -> None:
+    log = read(tmp_path, random_rows(5))
+    touched = positives(log.day(3), len(log.items), TAOBAO)
+    drawn, _ = draw(log, 3, Pool(log.day(3), log.category), touched, 2, 0)
+    rows = exposures(touched, drawn)
+    part = rows.part(slice(4, 9))
+    assert (part.groups, len(part)) == (5, 15)
+    assert part.user.tolist() == rows.user[4:9].tolist()
+    assert part.item.tolist() == rows.item[12:27].tolist()
+    assert part.labels.tolist() == rows.labels[12:27].tolist()

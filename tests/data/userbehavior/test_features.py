@@ -8,16 +8,17 @@ import pytest
 
 from mtlbench.data.userbehavior.exposures import Exposures
 from mtlbench.data.userbehavior.features import (
-    CATEGORICAL,
     LENGTH,
+    Features,
     Histories,
     Past,
     features,
+    fields,
     never,
-    numeric_fields,
 )
 from mtlbench.data.userbehavior.log import Events, Log
 from mtlbench.data.userbehavior.window import DAY, TAOBAO
+from mtlbench.schema import FieldKind
 from tests.data.logs import Row, at, random_rows, read
 
 Seen = dict[str, float]
@@ -45,16 +46,22 @@ def look(
             labels=np.zeros((1, 4), np.uint8),
         )
         f = features(row, histories, past, log.category, TAOBAO)
-        found.append((_named(f.numeric[0]), _raw(log, f.categorical[0]), _categories(log, f.sequence[0])))
+        found.append((_named(f), _raw(log, f), _categories(log, f.sequence[0])))
     return found
 
 
-def _named(values: np.ndarray) -> Seen:
-    return dict(zip((f.name for f in numeric_fields(TAOBAO)), values.tolist(), strict=True))
+def _of_kind(kind: FieldKind) -> list[str]:
+    return [f.name for f in fields(TAOBAO) if f.kind == kind]
 
 
-def _raw(log: Log, codes: np.ndarray) -> dict[str, int]:
-    named = dict(zip((f.name for f in CATEGORICAL), codes.tolist(), strict=True))
+def _named(f: Features) -> Seen:
+    values = np.concatenate([f.numeric[0], f.group_numeric[0]])
+    return dict(zip(_of_kind("numeric"), values.tolist(), strict=True))
+
+
+def _raw(log: Log, f: Features) -> dict[str, int]:
+    codes = np.concatenate([f.categorical[0], f.group_categorical[0]])
+    named = dict(zip(_of_kind("categorical"), codes.tolist(), strict=True))
     return {
         "user": int(log.users[named["user"] - 1]),
         "item": int(log.items[named["item"] - 1]),
