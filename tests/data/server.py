@@ -118,7 +118,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 size += self.wfile.write(content[at : min(end, at + (1 << 14))])
         self.site.sent.append(Sent(self.path, status, start, size))
         if turn.stall is not None:
-            self.site.over.wait(10)
+            self.site.over.wait(60)
 
 
 @contextlib.contextmanager

@@ -467,6 +467,50 @@ def test_a_whole_part_is_checked_without_asking_again(place: Place, monkeypatch:
     assert len(place.site.sent) == 1
 
 
+def trouble(rng: random.Random) -> Turn:
+    """Something that a server may do."""
+    somewhere = rng.randrange(len(FILE))
+    headers: dict[str, str | None] = {}
+    if rng.random() < 0.2:
+        headers["Content-Length"] = None
+    if rng.random() < 0.2:
+        headers["ETag"] = None
+    return rng.choice(
+        [
+            Turn(cut=somewhere, headers=headers),
+            Turn(cut=somewhere, deaf=True, headers=headers),
+            Turn(headers={"Content-Length": str(somewhere)}, deaf=True),
+            Turn(headers={"Content-Length": str(len(FILE) + 1 + somewhere)}),
+            Turn(status=rng.choice([429, 500, 503]), body=b"busy", headers={"Retry-After": "1"}),
+            Turn(status=404, body=b"gone"),
+            Turn(body=PAGE, deaf=True),
+            Turn(body=OTHER[:somewhere], deaf=True),
+            Turn(body=FILE[:somewhere]),
+            Turn(status=206, deaf=True),
+        ]
+    )
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_whatever_the_servers_do_the_end_is_the_file_or_a_plain_error(place: Place, seed: int) -> None:
+    """And once one of them is well again, the next try brings the file."""
+    rng = random.Random(seed)
+    sha256 = hashlib.sha256(FILE).hexdigest() if rng.random() < 0.5 else ""
+    addresses = [place.site.serve(name, FILE, *(trouble(rng) for _ in range(8))) for name in "ab"]
+    for _ in range(8):
+        try:
+            path = place.get(*addresses, sha256=sha256)
+        except DataError:
+            assert NAME not in place.lying
+        else:
+            assert path.read_bytes() == FILE
+            assert place.lying == [NAME]
+            path.unlink()
+    for file in place.site.files.values():
+        file.turns.clear()
+    assert place.get(*addresses, sha256=sha256).read_bytes() == FILE
+
+
 class _Kaggle(types.ModuleType):
     """Stands for kagglehub: no test reaches the network."""
 

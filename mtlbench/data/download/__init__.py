@@ -9,7 +9,7 @@ from mtlbench.data.archive import without_packing
 from mtlbench.data.card import RemoteFile, Source
 from mtlbench.data.download.lock import alone
 from mtlbench.data.download.mirrors import Mirrors
-from mtlbench.data.download.resume import Patience
+from mtlbench.data.download.resume import PATIENCE, Patience
 from mtlbench.data.recipe import Reporting
 from mtlbench.errors import DataError
 
@@ -23,7 +23,7 @@ def download(
     folder: Path,
     dataset: str,
     says: Reporting,
-    patience: Patience = Patience(),  # noqa: B008 (frozen)
+    patience: Patience = PATIENCE,
 ) -> tuple[Path, ...]:
     """The files in `folder`, downloaded where they are missing; without optional ones that cannot be had.
 

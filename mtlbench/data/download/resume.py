@@ -63,6 +63,9 @@ class Patience:
     sleep: Callable[[float], None] = time.sleep
 
 
+PATIENCE = Patience()
+
+
 class Resuming:
     """Downloads to a part that stays after a break, and goes on with it at the next call.
 
@@ -82,7 +85,7 @@ class Resuming:
         part: Part,
         says: Reporting,
         accept: Callable[[int], None] = lambda size: None,
-        patience: Patience = Patience(),
+        patience: Patience = PATIENCE,
     ) -> None:
         self._part, self._says, self._accept, self._patience = part, says, accept, patience
         self._answered = False
