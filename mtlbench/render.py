@@ -26,6 +26,7 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 STYLES = {"POSITIVE": "bold green", "NEGATIVE": "bold red", "EQUIVALENT": "cyan", "INCONCLUSIVE": "yellow"}
 SECONDS_WITHOUT_BAR = 2.0
+STAGES_IN_BYTES = ("download", "check", "checksum", "unpack")
 
 
 def say(line: str) -> None:
@@ -37,7 +38,9 @@ class _Rate(ProgressColumn):
     """Units a second, since the stage began."""
 
     def render(self, task: ProgressTask) -> Text:
-        """Such as 52,310/s."""
+        """Such as 52,310/s, or 11.4 MB/s where files are read."""
+        if task.speed and task.description in STAGES_IN_BYTES:
+            return Text(f"{task.speed / 1e6:,.1f} MB/s", style="dim")
         return Text(f"{task.speed:,.0f}/s" if task.speed else "", style="dim")
 
 
