@@ -20,6 +20,12 @@ DATASETS = {
         family="e-commerce log",
         paper="https://doi.org/10.1145/3219819.3219826",
     ),
+    "taobao-conversion": Entry(
+        "mtlbench.data.taobao_conversion:RECIPE",
+        "Taobao UserBehavior: cart, favourite, buy within 24 hours of the first look",
+        family="e-commerce log",
+        paper="https://doi.org/10.1145/3219819.3219826",
+    ),
     "census-income": Entry(
         "mtlbench.data.census_income:RECIPE",
         "Census-Income (KDD): income, marital status, education; the MMoE paper's data",

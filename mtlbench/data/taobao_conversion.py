@@ -1,0 +1,78 @@
+"""Taobao UserBehavior: what follows the first look at an item, within 24 hours?
+
+The same log, features and sampling of users as in taobao.py; here a row is a page view that happened, and no
+negative is drawn. Source, quirks, split and why: datasets/taobao-conversion/card.toml
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from mtlbench.data.card import Card
+from mtlbench.data.recipe import Built, Raw, Reporting
+from mtlbench.data.source import Published
+from mtlbench.data.taobao import LOG_NAMES, the_log
+from mtlbench.data.userbehavior.build import REVISION, joined, sample_users, write
+from mtlbench.data.userbehavior.conversions import VIEWS, first_views, without_view
+from mtlbench.data.userbehavior.log import read_log
+from mtlbench.home import Home
+from mtlbench.load import SPLITS
+from mtlbench.schema import Task
+
+SAME_LOG = "taobao"
+"""The dataset whose raw folder also serves this one, so that the log is downloaded once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConversionSettings:
+    """What the user may choose.
+
+    Attributes:
+        users: how many to sample; "all", or more than there are, takes all.
+    """
+
+    users: Annotated[int, Field(ge=1)] | Literal["all"] = 10_000
+
+
+class TaobaoConversion(Published):
+    """The recipe."""
+
+    Settings = ConversionSettings
+    revision = REVISION
+
+    def wanted(self, card: Card, settings: ConversionSettings) -> Sequence[Sequence[str]]:
+        """Copies of the log go by many names."""
+        return [LOG_NAMES]
+
+    def find(
+        self, home: Home, card: Card, settings: ConversionSettings, given: Sequence[Path]
+    ) -> tuple[Path, ...]:
+        """What is given, else what lies in the raw folder, else in that of `taobao`."""
+        own = super().find(home, card, settings, given)
+        return own or super().find(home, replace(card, name=SAME_LOG), settings, ())
+
+    def fetch(self, home: Home, card: Card, settings: ConversionSettings, work: Path, says: Reporting) -> Raw:
+        """Download into the raw folder of `taobao`."""
+        return super().fetch(home, replace(card, name=SAME_LOG), settings, work, says)
+
+    def build(self, raw: Raw, settings: ConversionSettings, work: Path, out: Path, says: Reporting) -> Built:
+        """Unpack and prepare."""
+        log = read_log(the_log(raw.files, work, says), VIEWS, work, says)
+        sampled = sample_users(log, settings.users, says)
+        history = []
+        for day in range(VIEWS.days):
+            events = log.day(day)
+            history.append(events.where(sampled[events.user]))
+        days, unseen = {}, 0
+        for split in SPLITS:
+            for day in VIEWS.splits[split]:
+                days[day] = first_views(history[day], history[day + 1], len(log.items))
+                unseen += without_view(history[day], len(log.items))
+        tasks = tuple(Task(name=name) for name in VIEWS.tasks)
+        return write(log, days, joined(history), tasks, {"pairs_without_page_view": unseen}, work, out, says)
+
+
+RECIPE = TaobaoConversion()
