@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mtlbench.data.ali_ccp.recipe import form_of
-from mtlbench.data.ali_ccp.skeleton import ITEM, ITEM_MANY, USER, USER_HISTORY, WEIGHTED
+from mtlbench.data.ali_ccp.skeleton import ITEM, ITEM_MANY, USER, USER_HISTORY, WEIGHTED, WEIGHTED_MANY
 from mtlbench.errors import DataError
 from mtlbench.home import Home
 from mtlbench.load import SPLITS, Prepared
@@ -117,7 +117,8 @@ def slowly(files: dict[str, bytes], part: str, most: int) -> list[dict[str, obje
         row |= {code: own[code][0][1] if code in own else None for code in ITEM}
         row |= {code: [f for _, f in sorted(user.get(code, []))][-most:] for code in USER_HISTORY}
         row |= {code: [f for _, f in sorted(own.get(code, []))][-most:] for code in ITEM_MANY}
-        row |= {f"weight_{code}": max(own[code])[0] if code in own else 0.0 for code in WEIGHTED}
+        row |= {f"weight_{code}": own[code][0][0] if code in own else 0.0 for code in WEIGHTED}
+        row |= {f"weight_{code}": max(own[code])[0] if code in own else 0.0 for code in WEIGHTED_MANY}
         made.append(row)
     return made
 

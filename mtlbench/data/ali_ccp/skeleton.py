@@ -29,7 +29,7 @@ USER = ("101", "121", "122", "124", "125", "126", "127", "128", "129")
 USER_HISTORY = ("109_14", "110_14", "127_14", "150_14")
 ITEM = ("205", "206", "207", "216", "508", "509", "702", "301")
 ITEM_MANY = ("210", "853")
-WEIGHTED = ("508", "509", "702", "853")
+WEIGHTED, WEIGHTED_MANY = ("508", "509", "702"), ("853",)
 """Crossings of the user's history with the item: their value says how strong the history is."""
 ABOUT = {"2": "item", "3": "context", "5": "match", "7": "match", "8": "match", "1": "user"}
 """First digit of a field's code -> what it describes."""
@@ -53,7 +53,7 @@ def fields(values: int) -> tuple[Field, ...]:
     """The input columns of this form."""
     return (
         *(Field(name=code, kind="categorical", vocabulary=code, of=about(code)) for code in (*USER, *ITEM)),
-        *(Field(name=f"weight_{code}", kind="numeric", of="match") for code in WEIGHTED),
+        *(Field(name=f"weight_{code}", kind="numeric", of="match") for code in (*WEIGHTED, *WEIGHTED_MANY)),
         *(
             Field(name=code, kind="sequence", vocabulary=code, length=values, of=about(code))
             for code in (*USER_HISTORY, *ITEM_MANY)
@@ -142,12 +142,15 @@ def read_part(
             **labels("click", "buy"),
             **{code: _single(code) for code in ITEM},
             **{code: _many(code, settings.values) for code in ITEM_MANY},
-            **{f"weight_{code}": _weight(code) for code in WEIGHTED},
+            **{f"weight_{code}": _value(code) for code in WEIGHTED},
+            **{f"weight_{code}": _largest(code) for code in WEIGHTED_MANY},
         )
         .join(pl.scan_parquet(work / "common.parquet"), on="index", how="left", maintain_order="left")
     )
+    # Written once: train and validation read it apart, and taking it to pieces is the costly part.
+    exposures.sink_parquet(work / "exposures.parquet", compression="zstd", compression_level=1)
     malformed = {skeleton.name: list(rows.first_malformed), common.name: list(shared.first_malformed)}
-    return Part(exposures, quirks, malformed), share
+    return Part(pl.scan_parquet(work / "exposures.parquet"), quirks, malformed), share
 
 
 def _users(rows: pl.LazyFrame) -> pl.LazyFrame:
@@ -200,8 +203,14 @@ def _many(code: str, most: int) -> pl.Expr:
     return _entries(code).list.eval(ordered.drop_nulls().tail(most))
 
 
-def _weight(code: str) -> pl.Expr:
-    """The largest value of the field; 0 where it has none: the user has no such history."""
+def _value(code: str) -> pl.Expr:
+    """The value of the field, 0 where it is absent: the user has no such history."""
+    value = pl.col("features").str.extract(f"(?:^|\x01){code}\x02-?[0-9]+\x03([^\x01]*)")
+    return value.cast(pl.Float64, strict=False).fill_null(0.0)
+
+
+def _largest(code: str) -> pl.Expr:
+    """The largest value of the field, 0 where it is absent."""
     value = pl.element().str.extract("\x03(.*)$").cast(pl.Float64, strict=False)
     return _entries(code).list.eval(value).list.max().fill_null(0.0)
 
