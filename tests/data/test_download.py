@@ -185,6 +185,7 @@ def test_the_next_mirror_mends_what_the_first_breaks(place: Place) -> None:
         place.site.serve("page", PAGE, always=Turn(headers={"Content-Type": "text/html"})),
         place.site.serve("half", FILE[: len(FILE) // 2]),
         place.site.serve("text", b"quota exceeded"),
+        place.site.serve("empty", b""),
         place.site.serve("cut", FILE, always=Turn(cut=1000)),
         place.site.serve("forbidden", FILE, always=Turn(status=403)),
         "http://127.0.0.1:9/nobody-listens",

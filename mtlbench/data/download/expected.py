@@ -45,6 +45,8 @@ class Expected:
 
         with path.open("rb") as stream:
             head = stream.read(BLOCK)
+        if not head:
+            raise Refused("sends nothing")
         if is_page(head):
             raise Refused(PAGE)
         suffix = Path(self.name).suffix.lower()
