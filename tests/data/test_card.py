@@ -34,7 +34,7 @@ def test_a_card_says_what_it_must(name: str) -> None:
 def test_a_card_begins_with_a_sentence(name: str) -> None:
     first = (ROOT / "datasets" / name / "card.toml").read_text(encoding="utf-8").splitlines()[0]
     assert first.startswith("# ")
-    assert first.endswith(".")
+    assert first.endswith((".", "?"))
 
 
 def test_every_card_is_registered_and_shipped_in_the_wheel() -> None:
