@@ -5,15 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import polars as pl
 
-from mtlbench.data.amazon.clean import Clean, clean
-from mtlbench.data.amazon.features import DAY, LENGTH, calendar, fields, past
+from mtlbench.data.amazon.clean import clean
+from mtlbench.data.amazon.describe import described
+from mtlbench.data.amazon.features import fields
 from mtlbench.data.amazon.metadata import items_of, read_metadata
 from mtlbench.data.amazon.records import GZIP, Records
 from mtlbench.data.amazon.reviews import Kind, category_of, kind_of, read_reviews
-from mtlbench.data.matrix import BLOCK
 from mtlbench.data.recipe import Reporting
 from mtlbench.data.splits import cut_dates
 from mtlbench.data.unpack import unpack
@@ -25,8 +24,6 @@ OFFICIAL = (1628643414042, 1658002729837)
 """Where validation and test open in the split of 2023, milliseconds (its timestamp_split.py)."""
 NOTES = (".md", ".pdf")
 """What lies beside the data in a folder; all other files must be known."""
-READ_AFTER = 180 * DAY
-"""A review is read for so long before its votes say whether it helped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,14 +91,14 @@ def read(
     items, quirks = items_of(list(metadata.values())) if metadata else (None, {})
     texts = any(kind.form == "reviews" for kind in kinds.values())
     verified = texts and version != "2014"
-    chosen = fields(texts=texts, verified=verified, metadata=items is not None)
-    rows = _described(cleaned, items, work, says)
+    chosen = fields(
+        categories=len(cleaned.categories) > 1, texts=texts, verified=verified, metadata=items is not None
+    )
     if items is not None:
-        quirks["items_without_metadata"] = len(set(cleaned.items) - set(items["item"]))
-    scan = pl.scan_parquet(cleaned.file)
+        quirks["items_without_metadata"] = int((~cleaned.items.is_in(items["item"].implode())).sum())
     return Reviews(
-        rows=rows,
-        cuts=OFFICIAL if split == "official" else cut_dates(scan, "time"),
+        rows=described(cleaned, items, work / "described", says),
+        cuts=OFFICIAL if split == "official" else cut_dates(pl.scan_parquet(cleaned.file), "time"),
         fields=chosen,
         categories=cleaned.categories,
         votes=texts,
@@ -157,53 +154,6 @@ def _read_all(
             records = reviews[file] = read_reviews(file, kind, parts, says)
         says.report(f"Read {file.name}: {kind.form} of {kind.version}, {records.rows:,} lines.")
     return reviews, metadata
-
-
-def _described(cleaned: Clean, items: pl.DataFrame | None, work: Path, says: Reporting) -> pl.LazyFrame:
-    """Every review with all features and labels, written in blocks."""
-    scan = pl.scan_parquet(cleaned.file)
-    events = scan.select("user", "item", "time", "rating", "verified").collect()
-    user, item, time = (events[name].to_numpy() for name in ("user", "item", "time"))
-    verified = events["verified"].cast(pl.Float32).fill_null(np.nan).to_numpy()
-    numeric, users = past(user, item, time, events["rating"].to_numpy(), verified)
-    known = pl.DataFrame({"item": cleaned.items})
-    if items is not None:
-        known = known.join(items, on="item", how="left", maintain_order="left")
-        known = known.with_columns(pl.col("price").log1p())
-    newest = int(time[-1])
-    parts = work / "described"
-    parts.mkdir()
-    for start in range(0, len(time), BLOCK):
-        block = slice(start, min(start + BLOCK, len(time)))
-        recent = users.recent(block, LENGTH)
-        items_before = cleaned.items.gather(pl.Series(item[recent.ravel()]))
-        listed = items_before.set(pl.Series(recent.ravel() < 0), None).reshape(recent.shape)
-        frame = scan.slice(start, block.stop - start).collect()
-        codes = frame["item"]
-        frame.drop("row").with_columns(
-            user=cleaned.users.gather(frame["user"]),
-            category=pl.Series(cleaned.categories).gather(frame["category"]),
-            recent_items=listed.arr.to_list().list.drop_nulls(),
-            **{name: pl.Series(column[block]) for name, column in numeric.items()},
-            **{column.name: column.gather(codes) for column in known},
-            **calendar(),
-            **_labels(newest),
-        ).write_parquet(parts / f"{start:012}.parquet", compression="zstd", compression_level=1)
-        says.progress("features", block.stop, len(time))
-    return pl.scan_parquet(parts / "*.parquet")
-
-
-def _labels(newest: int) -> dict[str, pl.Expr]:
-    """The tasks; null where a task is not defined.
-
-    Votes are those of the day of the dump, which the newest review stands for.
-    """
-    read = pl.col("time") <= newest - READ_AFTER
-    return {
-        "liked": (pl.col("rating") == 5).cast(pl.Int8),
-        "helpful": pl.when(read).then((pl.col("votes") >= 1).cast(pl.Int8)),
-        "verified": pl.col("verified").cast(pl.Int8),
-    }
 
 
 def _gzipped(path: Path) -> bool:

@@ -73,7 +73,7 @@ def clean(reviews: Sequence[tuple[str, Records]], work: Path, command: str) -> C
     )
     keys = sound.select("user", "item", "time", "row")
     for name, ids in (("user", users), ("item", items)):
-        codes = pl.DataFrame({name: ids, "code": pl.Series(range(len(ids)), dtype=pl.Int64)})
+        codes = ids.to_frame().select(name, code=pl.int_range(pl.len(), dtype=pl.Int64))
         keys = keys.join(codes.lazy(), on=name).drop(name).rename({"code": name})
     keys_read = keys.collect(engine="streaming").sort("user", "item", "time", "row")
     pair = (pl.col("user") == pl.col("user").shift()) & (pl.col("item") == pl.col("item").shift())

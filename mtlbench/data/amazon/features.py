@@ -35,10 +35,11 @@ METADATA = (
     Field(name="price", kind="numeric", of="item"),
 )
 """Where there is metadata."""
+CATEGORY = (Field(name="category", kind="categorical", vocabulary="category", of="category"),)
+"""Where there are several."""
 ALWAYS = (
     Field(name="user", kind="categorical", vocabulary="user", of="user"),
     Field(name="item", kind="categorical", vocabulary="item", of="item"),
-    Field(name="category", kind="categorical", vocabulary="category", of="category"),
     Field(name="weekday", kind="categorical", vocabulary="weekday", of="time"),
     Field(name="month", kind="categorical", vocabulary="month", of="time"),
     *(
@@ -53,9 +54,9 @@ ABSENT = {"user_days_since": NEVER, "item_days_since": NEVER, "user_reviews": 0.
 """The value of a numeric field that says "nothing there"."""
 
 
-def fields(*, texts: bool, verified: bool, metadata: bool) -> tuple[Field, ...]:
+def fields(*, categories: bool, texts: bool, verified: bool, metadata: bool) -> tuple[Field, ...]:
     """The fields that these files can fill."""
-    return ALWAYS + METADATA * metadata + VERIFIED * verified + REVIEW * texts
+    return ALWAYS + CATEGORY * categories + METADATA * metadata + VERIFIED * verified + REVIEW * texts
 
 
 def absent(chosen: Collection[Field]) -> dict[str, float]:

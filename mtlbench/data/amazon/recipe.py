@@ -18,7 +18,7 @@ from mtlbench.data.card import Card, RemoteFile
 from mtlbench.data.recipe import Built, Names, Raw, Reporting
 from mtlbench.data.source import Published, names
 from mtlbench.data.table import write_table
-from mtlbench.errors import UsageError
+from mtlbench.errors import DataError, UsageError, unknown
 from mtlbench.home import Home
 from mtlbench.schema import Schema, Task
 
@@ -35,11 +35,13 @@ class AmazonSettings:
         categories: as the files are named (Gift_Cards,All_Beauty); none named means those of the files that
             were given, or to download, the small ones that the card names.
         version: the release to download; of files that were given it is told by their content.
+        tasks: to prepare; none named means all that the files can teach.
         split: by dates with 80, 10 and 10 % of the reviews, or where the release of 2023 cuts.
     """
 
     categories: Names = ()
     version: Literal["2014", "2018", "2023"] = "2023"
+    tasks: Names = ()
     split: Literal["dates", "official"] = "dates"
 
 
@@ -74,7 +76,7 @@ class Amazon(Published):
     def build(self, raw: Raw, settings: AmazonSettings, work: Path, out: Path, says: Reporting) -> Built:
         """Read, clean, describe, split and write."""
         reviews = self.labelled(read(raw.files, settings.categories, settings.split, work, says))
-        tasks = _with_both_classes(self.tasks(reviews), reviews, says)
+        tasks = _learnable(self.tasks(reviews), reviews, settings.tasks, says)
         schema = Schema(fields=reviews.fields, tasks=tasks, cluster="user", time="time")
         return write_table(
             reviews.splits(),
@@ -128,7 +130,19 @@ class AmazonCategories(Amazon):
         return [Task(name=task_name(category)) for category in reviews.categories]
 
     def labelled(self, reviews: Reviews) -> Reviews:
-        """`liked` under the name of the row's category, null under the others'."""
+        """`liked` under the name of the row's category, null under the others'.
+
+        Raises:
+            DataError: a category's name cannot be that of a task.
+        """
+        names = [task_name(category) for category in reviews.categories]
+        taken = reviews.rows.collect_schema().names()
+        for category, name in zip(reviews.categories, names, strict=True):
+            if not name or name in taken or names.count(name) > 1:
+                raise DataError(
+                    f"Category {category!r} cannot name a task: {name!r} is empty, a column, or another "
+                    "category's too. Rename its file."
+                )
         of_category = {
             task_name(category): pl.when(pl.col("category") == category).then("liked")
             for category in reviews.categories
@@ -145,16 +159,43 @@ def _last_part(address: str) -> str:
     return address.rsplit("/", 1)[-1]
 
 
-def _with_both_classes(tasks: Sequence[Task], reviews: Reviews, says: Reporting) -> tuple[Task, ...]:
-    """The tasks that train can teach; a line says why another is left out."""
-    train = reviews.splits()["train"]
-    values = train.select(pl.col(t.name).n_unique() - pl.col(t.name).has_nulls() for t in tasks)
-    counts = values.collect(engine="streaming").row(0, named=True)
-    for name, count in counts.items():
-        if count < 2:
-            what = "is defined nowhere" if count == 0 else "has one value only"
-            says.report(f"Task {name} {what} on train: left out.")
-    return tuple(t for t in tasks if counts[t.name] >= 2)
+def _learnable(
+    tasks: Sequence[Task], reviews: Reviews, chosen: Sequence[str], says: Reporting
+) -> tuple[Task, ...]:
+    """The tasks that can be learnt; a line says why another is left out.
+
+    Which those are depends on train's labels and on what the files hold and when, not on labels after train.
+
+    Raises:
+        UsageError: no such task.
+        DataError: nothing is left, or what is left cannot be judged.
+    """
+    for name in chosen:
+        if name not in (known := [t.name for t in tasks]):
+            raise unknown("task", name, known)
+    wanted = {t.name: t for t in tasks if not chosen or t.name in chosen}
+    looks = [pl.col(name).drop_nulls().n_unique() for name in wanted]
+    parts = {s: part.select(looks).collect(engine="streaming") for s, part in reviews.splits().items()}
+    learnt, judged = [], []
+    for name, task in wanted.items():
+        values = {split: int(part[name].item()) for split, part in parts.items()}
+        nowhere = [split for split, count in values.items() if count == 0]
+        if nowhere:
+            says.report(f"Task {name} is defined on no row of {', '.join(nowhere)}: left out.")
+        elif values["train"] == 1:
+            says.report(f"Task {name} has one value only on train: left out.")
+        else:
+            learnt.append(task)
+            judged += [name] * (min(values.values()) > 1)
+    if not judged:
+        raise DataError(f"No task can be learnt and judged on so few reviews. Give more: {says.command}")
+    if len(judged) < len(learnt):
+        others = ", ".join(t.name for t in learnt if t.name not in judged)
+        raise DataError(
+            f"All rows of validation, or of test, have one value of {others}: nothing can be judged. Give "
+            f"more reviews, or prepare the other tasks alone: {says.command} --set tasks={','.join(judged)}"
+        )
+    return tuple(learnt)
 
 
 RECIPE, CATEGORIES_RECIPE = Amazon(), AmazonCategories()

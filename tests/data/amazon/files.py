@@ -70,10 +70,10 @@ def write_lines(path: Path, records: Sequence[dict[str, Any] | str]) -> Path:
 
 
 def shop(reviews: int = 400, seed: int = 0, users: int = 30, items: int = 25) -> list[dict[str, Any]]:
-    """Reviews of 2018 over 900 days, all pairs different, by users with habits."""
+    """Reviews of 2018 over 4,000 days, all pairs different, by users with habits."""
     rng = np.random.default_rng(seed)
     pairs = rng.choice(users * items, reviews, replace=False)
-    days = np.sort(rng.integers(0, 900, reviews))
+    days = np.sort(rng.integers(0, 4000, reviews))
     records = []
     for pair, day in zip(pairs.tolist(), days.tolist(), strict=True):
         user, item = divmod(pair, items)

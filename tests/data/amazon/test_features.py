@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from mtlbench.data.amazon.features import (
     ALWAYS,
+    CATEGORY,
     DAY,
     METADATA,
     NEUTRAL,
@@ -102,9 +103,9 @@ def test_nothing_later_and_nothing_of_the_row_itself_changes_a_feature(
 
 
 def test_fields_are_what_the_files_can_fill() -> None:
-    assert fields(texts=False, verified=False, metadata=False) == ALWAYS
-    every = fields(texts=True, verified=True, metadata=True)
-    assert every == ALWAYS + METADATA + VERIFIED + REVIEW
+    assert fields(categories=False, texts=False, verified=False, metadata=False) == ALWAYS
+    every = fields(categories=True, texts=True, verified=True, metadata=True)
+    assert every == ALWAYS + CATEGORY + METADATA + VERIFIED + REVIEW
     names = [f.name for f in every]
     assert len(set(names)) == len(names)
     assert not {"rating", "liked", "helpful", "verified", "votes"} & set(names)

@@ -1,0 +1,78 @@
+"""Reviews with their features and labels, written in blocks."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from mtlbench.data.amazon.clean import Clean
+from mtlbench.data.amazon.features import DAY, LENGTH, calendar, past
+from mtlbench.data.amazon.history import Ints
+from mtlbench.data.matrix import BLOCK
+from mtlbench.data.recipe import Reporting
+
+READ_AFTER = 180 * DAY
+"""A review is read for so long before its votes say whether it helped."""
+
+
+def described(cleaned: Clean, items: pl.DataFrame | None, parts: Path, says: Reporting) -> pl.LazyFrame:
+    """Every review with a column for each field and task, in the order of `cleaned`.
+
+    Args:
+        cleaned: the reviews.
+        items: item, price and what else is known of it; None without metadata.
+        parts: a folder to make for the outcome.
+        says: progress.
+    """
+    scan = pl.scan_parquet(cleaned.file)
+    events = scan.select("user", "item", "time", "rating", "verified").collect()
+    user, item, time = (events[name].to_numpy() for name in ("user", "item", "time"))
+    verified = events["verified"].cast(pl.Float32).fill_null(np.nan).to_numpy()
+    numeric, users = past(user, item, time, events["rating"].to_numpy(), verified)
+    known = pl.DataFrame({"item": cleaned.items})
+    if items is not None:
+        known = known.join(items, on="item", how="left", maintain_order="left")
+        known = known.with_columns(pl.col("price").log1p())
+    labels = _labels(newest=int(time[-1]))
+    parts.mkdir()
+    for start in range(0, len(time), BLOCK):
+        block = slice(start, min(start + BLOCK, len(time)))
+        frame = scan.slice(start, block.stop - start).collect()
+        code = frame["item"]
+        frame.drop("row").with_columns(
+            user=cleaned.users.gather(frame["user"]),
+            category=pl.Series(cleaned.categories).gather(frame["category"]),
+            recent_items=_listed(cleaned.items, item, users.recent(block, LENGTH)),
+            **{name: pl.Series(column[block]) for name, column in numeric.items()},
+            **{column.name: column.gather(code) for column in known},
+            **calendar(),
+            **labels,
+        ).write_parquet(parts / f"{start:012}.parquet", compression="zstd", compression_level=1)
+        says.progress("features", block.stop, len(time))
+    return pl.scan_parquet(parts / "*.parquet")
+
+
+def _listed(ids: pl.Series, item: Ints, positions: Ints) -> pl.Series:
+    """The ids of the items of earlier reviews, a list a row.
+
+    Args:
+        ids: of the item codes.
+        item: of all reviews, the code.
+        positions: (rows, LENGTH) of the earlier reviews, -1 where there is none.
+    """
+    flat = positions.ravel()
+    found = ids.gather(item[flat]).set(pl.Series(flat < 0), None)
+    return found.reshape(positions.shape).arr.to_list().list.drop_nulls()
+
+
+def _labels(newest: int) -> dict[str, pl.Expr]:
+    """The tasks but the rating, which is there; null where one is not defined.
+
+    Votes are those of the day of the dump, for which the newest review stands.
+    """
+    read = pl.col("time") <= newest - READ_AFTER
+    return {
+        "liked": (pl.col("rating") == 5).cast(pl.Int8),
+        "helpful": pl.when(read).then((pl.col("votes") >= 1).cast(pl.Int8)),
+        "verified": pl.col("verified").cast(pl.Int8),
+    }
