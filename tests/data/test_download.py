@@ -190,6 +190,8 @@ def test_the_next_mirror_mends_what_the_first_breaks(place: Place) -> None:
         place.site.serve("forbidden", FILE, always=Turn(status=403)),
         "http://127.0.0.1:9/nobody-listens",
         "ftp://example.org/a",
+        "example.org/a",
+        "http://",
     )
     assert place.get(*broken, place.site.serve("good", FILE)).read_bytes() == FILE
     assert str(place.record[NAME]["address"]).endswith("/good")
@@ -307,6 +309,13 @@ def test_a_mirror_does_not_continue_what_another_began(place: Place) -> None:
     second = place.site.serve("b", FILE)
     assert place.get(first, second).read_bytes() == FILE
     assert place.site.sent[-1].start == 0
+
+
+def test_what_another_mirror_began_does_not_count_as_progress(place: Place) -> None:
+    """A long part from the first; the second drops the line often, each time a little later."""
+    first = place.site.serve("a", OTHER, Turn(cut=len(OTHER) * 9 // 10), always=Turn(status=500, body=b""))
+    cuts = [Turn(cut=len(FILE) * tenth // 10) for tenth in range(1, 9)]
+    assert place.get(first, place.site.serve("b", FILE, *cuts)).read_bytes() == FILE
 
 
 def test_the_mirror_that_began_goes_on_first(place: Place) -> None:

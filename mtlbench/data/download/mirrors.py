@@ -34,7 +34,7 @@ class Mirrors:
     def get(self, file: RemoteFile) -> list[str]:
         """Bring the file; where no mirror gives it, why, a line for each."""
         failures = []
-        for address in sorted(file.addresses, key=lambda a: not self._has_begun(file, a)):
+        for address in sorted(file.addresses, key=lambda a: not self._part(_name_at(file, a)).begun(a)):
             try:
                 self._download(file, address)
             except Refused as refused:
@@ -77,15 +77,10 @@ class Mirrors:
     def _part(self, name: str) -> Part:
         return Part(self.scratch / f"{name}.part")
 
-    def _has_begun(self, file: RemoteFile, address: str) -> bool:
-        part = self._part(_name_at(file, address))
-        edition = part.edition()
-        return edition is not None and edition.address == address and part.size > 0
-
     def _download(self, file: RemoteFile, address: str) -> None:
         name = _name_at(file, address)
         expected, part = self._expected(file, name), self._part(name)
-        begun = f", going on at {part.size:,} bytes" if self._has_begun(file, address) else ""
+        begun = f", going on at {part.size:,} bytes" if part.begun(address) else ""
         about = f" (about {file.bytes / 1e6:,.0f} MB)" if file.bytes and name == file.file else ""
         self.says.report(f"Downloading {address}{about}{begun}")
         Resuming(part, self.says, expected.accept, self.patience).fetch(address)

@@ -78,6 +78,11 @@ class Part:
         except (OSError, ValueError, TypeError):
             return None
 
+    def begun(self, address: str) -> int:
+        """Bytes there of what this address holds."""
+        edition = self.edition()
+        return self.size if edition is not None and edition.address == address else 0
+
     def begin(self, edition: Edition) -> None:
         """Forget what was there, and be the beginning of this from now on."""
         self.drop()

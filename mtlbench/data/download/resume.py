@@ -104,13 +104,14 @@ class Resuming:
             DataError: no space left.
         """
         patience, self._answered = self._patience, False
-        most, failures = self._part.size, 0
+        most, failures = self._part.begun(url), 0
         while (trouble := self._try(url)) is not None:
-            if self._part.size > most:
-                most, failures = self._part.size, 0
+            if self._part.begun(url) > most:
+                most, failures = self._part.begun(url), 0
             failures += 1
             if failures >= (patience.tries if self._answered else patience.tries_unanswered):
-                raise Refused(f"{trouble} ({failures} times in a row; {self._part.size:,} bytes are kept)")
+                kept = f"{self._part.begun(url):,} bytes are kept"
+                raise Refused(f"{trouble} ({failures} times in a row; {kept})")
             if trouble.wait > patience.longest_wait_seconds:
                 raise Refused(f"{trouble}, and asks to wait for {trouble.wait:,.0f} s")
             wait = max(trouble.wait, patience.first_wait_seconds * 2 ** (failures - 1))
@@ -120,18 +121,18 @@ class Resuming:
 
     def _try(self, url: str) -> _Again | None:
         """One request; None when the part is the whole file now."""
-        import requests  # pooch brings it; only a download waits for it
+        from requests import exceptions as errors  # pooch brings it; only a download waits for it
         from urllib3.exceptions import HTTPError
 
         try:
             self._ask(url)
         except _Again as again:
             return again
-        except (requests.exceptions.InvalidSchema, requests.exceptions.InvalidURL) as error:
+        except (errors.InvalidSchema, errors.MissingSchema, errors.InvalidURL) as error:
             raise Refused("is no address of the web") from error
-        except requests.TooManyRedirects as error:
+        except errors.TooManyRedirects as error:
             raise Refused("leads in a circle") from error
-        except (requests.RequestException, HTTPError) as error:
+        except (errors.RequestException, HTTPError) as error:
             return _Again(_plain(error, self._patience))
         return None
 
