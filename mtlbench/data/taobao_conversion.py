@@ -15,7 +15,7 @@ from mtlbench.data.card import Card
 from mtlbench.data.recipe import Built, Raw, Reporting
 from mtlbench.data.source import Published
 from mtlbench.data.taobao import LOG_NAMES, the_log
-from mtlbench.data.userbehavior.build import REVISION, joined, sample_users, write
+from mtlbench.data.userbehavior.build import REVISION, check_space, joined, sample_users, write
 from mtlbench.data.userbehavior.conversions import VIEWS, first_views, without_view
 from mtlbench.data.userbehavior.log import read_log
 from mtlbench.home import Home
@@ -71,6 +71,7 @@ class TaobaoConversion(Published):
             for day in VIEWS.splits[split]:
                 days[day] = first_views(history[day], history[day + 1], len(log.items))
                 unseen += without_view(history[day], len(log.items))
+        check_space(log, sum(map(len, days.values())), 1, work, says)
         tasks = tuple(Task(name=name) for name in VIEWS.tasks)
         return write(log, days, joined(history), tasks, {"pairs_without_page_view": unseen}, work, out, says)
 

@@ -45,6 +45,7 @@ def build(
     out: Path,
     says: Reporting,
     truth: Mapping[str, str] | None = None,
+    least_events: int = 1,
 ) -> Built:
     """From a cleaned log to matrices; see `Recipe.build`.
 
@@ -53,12 +54,13 @@ def build(
         negatives: sampled a positive.
         seed: of the negatives.
         truth: of simulated logs, what sharing was planted to do to each task.
+        least_events: on train days, of a user who may be sampled.
 
     Raises:
         DataError: the log is too small for these settings.
     """
     window = log.window
-    sampled = sample_users(log, users, says)
+    sampled = sample_users(log, users, says, least_events)
     history = []
     for day in range(window.days):
         says.progress("choose", day, window.days)
@@ -151,24 +153,28 @@ def tasks(window: Window, truth: Mapping[str, str]) -> tuple[Task, ...]:
     )
 
 
-def sample_users(log: Log, users: int | Literal["all"], says: Reporting) -> NDArray[np.bool_]:
-    """Mask over user codes: the `users` smallest hashes among those with an event on a train day."""
+def sample_users(
+    log: Log, users: int | Literal["all"], says: Reporting, least_events: int = 1
+) -> NDArray[np.bool_]:
+    """Mask over user codes: the `users` smallest hashes among those with enough events on train days."""
     _report_reading(log, says)
-    eligible = np.zeros(len(log.users), bool)
-    train = log.window.splits["train"]
+    train, counts = log.window.splits["train"], np.zeros(len(log.users), np.int64)
     for day in train:
-        eligible[log.day(day).user] = True
-    if not eligible.any():
+        counts += np.bincount(log.day(day).user, minlength=len(log.users))
+    codes = np.flatnonzero(counts >= least_events)
+    enough = "an event" if least_events == 1 else f"{least_events} events"
+    if not len(codes):
         raise DataError(
-            f"No user has an event on a train day, {log.window.between(train)}, so there is nothing to train "
+            f"No user has {enough} on train days, {log.window.between(train)}, so there is nothing to train "
             f"on. Take a log that covers those days: {says.command}"
         )
-    codes = np.flatnonzero(eligible)
     if users != "all":
         codes = codes[np.argsort(splitmix64(log.users[codes]), kind="stable")[:users]]
     mask = np.zeros(len(log.users), bool)
     mask[codes] = True
-    says.report(f"Users: {len(codes):,} of {len(log.users):,}, those with an event on a train day.")
+    says.report(
+        f"Users: {len(codes):,} of {len(log.users):,}, chosen among those with {enough} on train days."
+    )
     return mask
 
 

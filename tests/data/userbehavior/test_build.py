@@ -183,6 +183,14 @@ def test_users_with_the_smallest_hashes_are_sampled(tmp_path: Path) -> None:
     assert log.users[sample_users(log, 1000, SAYS)].tolist() == ids.tolist()
 
 
+def test_only_users_with_enough_train_events_are_sampled(tmp_path: Path) -> None:
+    """Events of other days do not count."""
+    rows: list[Row] = [(u, n, 1, "pv", at(1 + n % 5, n)) for u in range(1, 6) for n in range(u)]
+    rows += [(1, 7, 1, "pv", at(day)) for day in (0, 6, 7, 8)]
+    log = read(tmp_path, rows)
+    assert log.users[sample_users(log, "all", SAYS, least_events=3)].tolist() == [3, 4, 5]
+
+
 def raw(data: Prepared, split: str) -> pl.DataFrame:
     """The Parquet rows with the calendar of each."""
     local = pl.col("time") - 1511539200
@@ -285,7 +293,7 @@ def test_a_task_without_positives_in_a_split_is_named(
 
 
 def test_a_log_without_train_days_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"No user has an event on a train day"):
+    with pytest.raises(DataError, match=r"No user has an event on train days"):
         prepared(tmp_path, [r for r in ROWS if r[4] // at(1) not in TRAIN])
 
 
