@@ -6,13 +6,17 @@ import json
 import os
 import re
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import requests
 
 from mtlbench.data import simulated
+from mtlbench.data.download import download
+from mtlbench.data.download.resume import Patience
 from mtlbench.data.shop import ShopSettings, truth
 from mtlbench.errors import DataError, UsageError
 from mtlbench.home import Home
@@ -167,13 +171,15 @@ def test_without_a_raw_file_what_is_prepared_stands(home: Home, log: Path) -> No
 
 
 def test_without_anything_the_way_by_hand_is_said(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(self: object, url: str, *rest: object) -> None:
-        raise ConnectionError("no network here")
+    def refuse(url: str, **more: object) -> None:
+        raise requests.ConnectionError("no network here")
 
-    monkeypatch.setattr("pooch.HTTPDownloader.__call__", refuse)
+    monkeypatch.setattr("requests.get", refuse)
+    impatient = partial(download, patience=Patience(sleep=lambda seconds: None))
+    monkeypatch.setattr("mtlbench.data.source.download", impatient)
     with pytest.raises(DataError) as caught:
         taobao(home, None)
-    for part in ("https://tianchi.aliyun.com/dataset/649", "UserBehavior.csv.zip", "no network here"):
+    for part in ("https://tianchi.aliyun.com/dataset/649", "UserBehavior.csv.zip", "does not answer"):
         assert part in str(caught.value)
     assert "mtlbench prepare taobao --source UserBehavior.csv.zip" in str(caught.value)
     assert list(home.root.iterdir()) == []

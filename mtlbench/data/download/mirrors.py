@@ -55,11 +55,13 @@ class Mirrors:
         return sum(self._part(file.file).size for file in files)
 
     def say_terms(self) -> None:
-        """Print terms and citation, once in the life of a home."""
-        recorded, text = self._recorded(), f"Terms: {self.source.terms}\nCite: {self.source.cite}"
-        if recorded["terms"] != text:
-            self.says.report(text)
-            write_json(self._record, {**recorded, "terms": text})
+        """Print terms and citation, unless something has come to this home under the same."""
+        if self._recorded()["terms"] != self._terms:
+            self.says.report(self._terms)
+
+    @property
+    def _terms(self) -> str:
+        return f"Terms: {self.source.terms}\nCite: {self.source.cite}"
 
     @property
     def _record(self) -> Path:
@@ -136,7 +138,7 @@ class Mirrors:
         except Refused:
             arrived.unlink()
             raise
-        recorded = self._recorded()
+        recorded = {**self._recorded(), "terms": self._terms}
         recorded["files"][expected.name] = {
             "address": address,
             "bytes": arrived.stat().st_size,
