@@ -53,7 +53,7 @@ class Source:
     Attributes:
         page: for people; where to get by hand what has no address.
         account: whether the page asks for a log-in.
-        terms, cite: printed when the files have been downloaded.
+        terms, cite: printed before the first download to a home.
         files: what to get.
         prepared_bytes: about what the dataset takes when prepared with its default settings.
     """
