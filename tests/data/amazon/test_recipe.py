@@ -113,7 +113,7 @@ def test_nothing_of_the_test_period_changes_train_or_validation(
 
 def test_reviews_after_train_do_not_change_train(tmp_path: Path) -> None:
     records = shop(600)
-    first = START + 3250 * DAY
+    first = START + 3330 * DAY
     changed = [
         CHANGES["all of it"](r, n) if r["unixReviewTime"] >= first else r for n, r in enumerate(records)
     ]
