@@ -1,14 +1,16 @@
 """Reading a log: what is malformed, out of the window or double is counted and dropped.
 
-The log may be larger than memory, so Polars streams it to one Parquet file of events a day; ids become
-codes, their rank among all ids of the log.
+The log may be larger than memory. Polars streams it once, to Parquet files of one day each; then one day at
+a time is in memory. Ids become codes, their rank among all ids of the log. A cleaned day is a sorted file of
+one 64-bit key an event.
 
 Each raw format has a parser that gives `Rows`; what follows is the same for all of them.
 """
 
+import errno
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -16,15 +18,16 @@ import polars as pl
 from numpy.typing import NDArray
 
 from mtlbench.data.recipe import Reporting
+from mtlbench.data.userbehavior.days import NO_CATEGORY, Days
+from mtlbench.data.userbehavior.keys import Codes, Key
+from mtlbench.data.userbehavior.raw import LARGEST_ID, check_malformed, parse
 from mtlbench.data.userbehavior.window import DAY, Window
 from mtlbench.errors import DataError
 
-COLUMNS = "user,item,category,behaviour,unix seconds"
-MOST_MALFORMED = 0.001
-LARGEST_ID = 2**40
-"""Ids lie below it, so that (second, category) fits one 64-bit key."""
-NO_CATEGORY = -1
-"""Id of the category of all items whose category nobody knows."""
+SCRATCH = 0.6
+"""Bytes on disk while a log is read, for each of its own: compressed days, and 8 bytes an event."""
+
+Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,7 @@ class Rows:
 
     Attributes:
         name: of the file, for messages.
-        frame: the well-formed rows, cheap to scan again: user, item, category (null where unknown) below
+        frame: the well-formed rows, read once: user, item, category (null where unknown) below
             LARGEST_ID; behaviour, UInt8 index into the window's; time, Int64 seconds since its start.
         rows: of the file.
         malformed: how many of them are not in `frame`.
@@ -77,6 +80,8 @@ class Log:
     """A cleaned log.
 
     Attributes:
+        folder: where the days lie.
+        key: of its events.
         users, items, categories: the ids, ascending; a code is a position here.
         category: of each item code, the category code.
         quirks: name -> count of what was odd.
@@ -85,17 +90,18 @@ class Log:
 
     window: Window
     folder: Path
-    users: NDArray[np.int64]
-    items: NDArray[np.int64]
-    categories: NDArray[np.int64]
-    category: NDArray[np.int64]
+    key: Key
+    users: Ints
+    items: Ints
+    categories: Ints
+    category: Ints
     quirks: Mapping[str, int]
     malformed_lines: tuple[int, ...]
 
     def day(self, day: int) -> Events:
         """The events of one day of the window, counted from 0."""
-        columns = pl.read_parquet(self.folder / f"day-{day}.parquet").to_dict()
-        return Events(**{name: column.to_numpy().astype(np.int64) for name, column in columns.items()})
+        user, second, item, behaviour = self.key.unpack(np.load(_file(self.folder, day)))
+        return Events(user, item, behaviour, second + day * DAY)
 
 
 def read_log(csv: Path, window: Window, work: Path, says: Reporting) -> Log:
@@ -104,17 +110,11 @@ def read_log(csv: Path, window: Window, work: Path, says: Reporting) -> Log:
     Raises:
         DataError: empty, more than 0.1 % malformed, or nothing inside the window.
     """
-    parsed = work / "rows.parquet"
+    _check_space(csv, work, says)
     says.progress("read", 0, 0)
-    _parse(csv, window).sink_parquet(parsed, compression="zstd", compression_level=1)
-    scan = pl.scan_parquet(parsed)
-    valid = pl.col("time").is_not_null()
-    counts = scan.select(rows=pl.len(), malformed=(~valid).sum()).collect(engine="streaming")
-    rows, malformed = (int(n) for n in counts.row(0))
-    lines = _check_malformed(csv, scan.filter(~valid), rows, malformed, says.command)
-    log = clean(Rows(csv.name, scan.filter(valid).drop("line"), rows, malformed, lines), window, work, says)
-    parsed.unlink()
-    return log
+    days = Days.of(parse(csv, window), window, work)
+    lines = check_malformed(csv, window, days, says.command)
+    return _cleaned(days, Rows(csv.name, pl.LazyFrame(), days.rows, days.malformed, lines), window, says)
 
 
 def clean(rows: Rows, window: Window, work: Path, says: Reporting) -> Log:
@@ -123,120 +123,85 @@ def clean(rows: Rows, window: Window, work: Path, says: Reporting) -> Log:
     Raises:
         DataError: nothing inside the window.
     """
-    inside = pl.col("time").is_between(0, window.seconds - 1)
-    times = rows.frame.select(outside=(~inside).sum(), low=pl.min("time"), high=pl.max("time"))
-    outside, low, high = times.collect(engine="streaming").row(0)
-    well_formed = rows.rows - rows.malformed
-    if outside == well_formed:
+    says.progress("read", 0, 0)
+    return _cleaned(Days.of(rows.frame, window, work), rows, window, says)
+
+
+def _cleaned(days: Days, rows: Rows, window: Window, says: Reporting) -> Log:
+    """From raw rows a day to sorted events a day."""
+    inside = days.rows - days.malformed - days.outside
+    if not inside:
         raise DataError(
             f"{rows.name}: no row lies within {window}, Unix seconds {window.start} .. "
-            f"{window.start + window.seconds - 1}; its times are "
-            + (f"{low + window.start} .. {high + window.start}" if well_formed else "none")
-            + f". Its times must be of those days. Give another log: {says.command}"
+            f"{window.start + window.seconds - 1}; its times are {days.low + window.start} .. "
+            f"{days.high + window.start}. They must be Unix seconds of those days. "
+            f"Give another log: {says.command}"
         )
+    users, items = (days.ids(name, window.days) for name in ("user", "item"))
+    user_code, item_code = Codes(users), Codes(items)
+    of_item = _first_categories(days, item_code, len(items), window)
+    categories = np.unique(of_item)
 
-    events = rows.frame.filter(inside)
-    first = (pl.col("time") * LARGEST_ID + pl.col("category")).min() % LARGEST_ID
-    several = pl.col("category").min() != pl.col("category").max()
-    items = (
-        events.group_by("item")
-        .agg(category=first.fill_null(NO_CATEGORY), several=several)
-        .sort("item")
-        .collect(engine="streaming")
-    )
-    users = events.select(pl.col("user").unique()).collect(engine="streaming")["user"].sort()
-    categories = items["category"].unique().sort()
-    codes = {
-        "user": pl.DataFrame({"user": users}).with_row_index("user_code"),
-        "item": items.select("item").with_row_index("item_code"),
-    }
-    says.progress("sort", 0, window.days)
+    key = Key(len(users), len(items), len(window.behaviours))
+    several = np.zeros(len(items), bool)
     kept = 0
     for day in range(window.days):
-        today = events.filter(pl.col("time").is_between(day * DAY, (day + 1) * DAY - 1)).unique()
-        for name, frame in codes.items():
-            today = today.join(frame.lazy(), on=name)
-        sorted_day = (
-            today.select(
-                pl.col("user_code").alias("user"), pl.col("item_code").alias("item"), "behaviour", "time"
-            )
-            .cast({"time": pl.Int32})
-            .sort("user", "time", "item", "behaviour")
-            .collect(engine="streaming")
+        says.progress("sort", day, window.days)
+        user, item, category, behaviour, time = days.read(
+            day, "user", "item", "category", "behaviour", "time"
         )
-        sorted_day.write_parquet(work / f"day-{day}.parquet")
-        kept += len(sorted_day)
-        says.progress("sort", day + 1, window.days)
+        item = item_code(item)
+        several[item[(category != of_item[item]) & (category != NO_CATEGORY)]] = True
+        keys = key.pack(user_code(user), time - day * DAY, item, behaviour)
+        keys.sort()
+        keys = keys[np.diff(keys, prepend=-1) != 0]
+        np.save(_file(days.folder.parent, day), keys)
+        kept += len(keys)
+    says.progress("sort", window.days, window.days)
+    shutil.rmtree(days.folder)
     return Log(
         window=window,
-        folder=work,
-        users=users.to_numpy(),
-        items=items["item"].to_numpy(),
-        categories=categories.to_numpy(),
-        category=np.searchsorted(categories.to_numpy(), items["category"].to_numpy()),
+        folder=days.folder.parent,
+        key=key,
+        users=users,
+        items=items,
+        categories=categories,
+        category=np.searchsorted(categories, of_item),
         quirks={
             "rows": rows.rows,
             "malformed_rows": rows.malformed,
-            "rows_outside_window": int(outside),
-            "items_in_several_categories": int(items["several"].sum()),
-            "duplicate_rows": well_formed - int(outside) - kept,
+            "rows_outside_window": days.outside,
+            "items_in_several_categories": int(several.sum()),
+            "duplicate_rows": inside - kept,
             **rows.quirks,
         },
         malformed_lines=rows.malformed_lines,
     )
 
 
-def _parse(csv: Path, window: Window) -> pl.LazyFrame:
-    """One row a line; `time` (seconds since the window's start) is null where the line is malformed."""
-    ids = ("user", "item", "category")
-    lines = pl.scan_csv(
-        csv,
-        has_header=False,
-        # A sixth column catches lines with too many fields (an empty one is forgiven); too few end in nulls.
-        schema={**dict.fromkeys(ids, pl.Int64), "behaviour": pl.String, "time": pl.Int64, "rest": pl.String},
-        missing_columns="insert",
-        extra_columns="ignore",
-        truncate_ragged_lines=True,
-        ignore_errors=True,
-        quote_char=None,
-        encoding="utf8-lossy",
-        row_index_name="line",
-        row_index_offset=1,
-        glob=False,
-    )
-    code = pl.lit(None, dtype=pl.UInt8)
-    for index, name in enumerate(window.behaviours):
-        code = pl.when(pl.col("behaviour") == name).then(pl.lit(index, dtype=pl.UInt8)).otherwise(code)
-    well_formed = pl.all_horizontal(
-        *(pl.col(c).is_between(0, LARGEST_ID - 1).fill_null(False) for c in ids),
-        pl.col("behaviour").is_in(window.behaviours).fill_null(False),
-        pl.col("time").is_not_null(),
-        pl.col("rest").is_null(),
-    )
-    time = pl.when(well_formed).then(pl.col("time") - window.start)
-    return lines.select("line", *ids, behaviour=code, time=time)
+def _first_categories(days: Days, code: Codes, items: int, window: Window) -> Ints:
+    """The id of each item's category at its earliest event that has one; the lowest id of that second."""
+    nothing = np.iinfo(np.int64).max
+    found = np.full(items, NO_CATEGORY)
+    for day in range(window.days):
+        item, category, time = days.read(day, "item", "category", "time")
+        known = category != NO_CATEGORY
+        first = np.full(items, nothing)  # second of the day and category, of the earliest event
+        np.minimum.at(first, code(item[known]), (time[known] - day * DAY) * LARGEST_ID + category[known])
+        found = np.where((found == NO_CATEGORY) & (first != nothing), first % LARGEST_ID, found)
+    return found
 
 
-def _check_malformed(
-    csv: Path, malformed: pl.LazyFrame, rows: int, count: int, command: str
-) -> tuple[int, ...]:
-    """Line numbers of the first ten malformed rows, or an error where they are too many."""
-    if rows == 0:
-        raise DataError(
-            f"{csv.name} is empty; it should hold rows of {COLUMNS}. Get the file again, then: {command}"
+def _file(folder: Path, day: int) -> Path:
+    return folder / f"day-{day}.npy"
+
+
+def _check_space(csv: Path, work: Path, says: Reporting) -> None:
+    """Say what reading takes on disk; raise where there is no room for it."""
+    size = csv.stat().st_size
+    need, free = int(size * SCRATCH), shutil.disk_usage(work).free
+    says.report(f"Reading {csv.name}, {size / 1e6:,.0f} MB; about {need / 1e6:,.0f} MB on disk meanwhile.")
+    if need > free:
+        raise OSError(
+            errno.ENOSPC, f"reading {csv.name} needs about {need / 1e6:,.0f} MB, {free / 1e6:,.0f} are free"
         )
-    if not count:
-        return ()
-    found = malformed.select(pl.col("line").bottom_k(10).sort()).collect(engine="streaming")["line"]
-    lines = tuple(int(n) for n in found)
-    if count > MOST_MALFORMED * rows:
-        with csv.open(encoding="utf-8", errors="replace") as stream:
-            text = next(islice(stream, lines[0] - 1, None), "").rstrip("\r\n")
-        columns = text.count(",") + 1
-        raise DataError(
-            f"{csv.name}: {count:,} of {rows:,} rows are malformed (more than "
-            f"0.1 %). Wanted: 5 columns, {COLUMNS}, no header. First malformed lines: "
-            f"{', '.join(map(str, lines))}; line {lines[0]} has {columns} column{'s' * (columns != 1)}: "
-            f"{text[:80]!r}. Mend the file, or give another: {command}"
-        )
-    return lines

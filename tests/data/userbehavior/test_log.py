@@ -120,3 +120,24 @@ def test_the_order_of_the_lines_does_not_matter(tmp_path: Path) -> None:
     for day in range(TAOBAO.days):
         for column in ("user", "item", "behaviour", "time"):
             assert (getattr(one.day(day), column) == getattr(other.day(day), column)).all()
+
+
+def test_a_doubled_event_under_another_category_is_a_double(tmp_path: Path) -> None:
+    """The same user, item, behaviour and second happened once, whatever category it stands under."""
+    log = read(tmp_path, [(1, 10, 5, "pv", at(1)), (1, 10, 6, "pv", at(1)), (2, 10, 5, "pv", at(1))])
+    assert log.quirks["duplicate_rows"] == 1
+    assert log.quirks["items_in_several_categories"] == 1
+
+
+def test_rows_in_are_rows_out_and_rows_counted(tmp_path: Path) -> None:
+    rows = [*random_rows(3, events=2000), (1, 2, 3, "pv", -7)]
+    log = read(tmp_path, [*rows, *rows[:9]], ["1,2,3"])
+    dropped = ("malformed_rows", "rows_outside_window", "duplicate_rows")
+    kept = sum(len(log.day(day)) for day in range(TAOBAO.days))
+    assert log.quirks["rows"] == kept + sum(log.quirks[name] for name in dropped) == 2011
+
+
+def test_no_room_for_reading_is_noticed_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mtlbench.data.userbehavior.log.SCRATCH", 10**12)
+    with pytest.raises(OSError, match=r"reading log\.csv needs about"):
+        read(tmp_path, random_rows(events=300))

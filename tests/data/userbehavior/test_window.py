@@ -1,11 +1,13 @@
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
+from mtlbench.data.userbehavior.days import NO_CATEGORY
 from mtlbench.data.userbehavior.features import Histories, Past, fields, novelty
-from mtlbench.data.userbehavior.log import NO_CATEGORY, Rows, clean
+from mtlbench.data.userbehavior.log import Rows, clean
 from mtlbench.data.userbehavior.window import DAY, TAOBAO, Window
 from tests.data.logs import SAYS
 
@@ -58,3 +60,17 @@ def test_another_log_goes_through_the_same_code(tmp_path: Path) -> None:
     histories = Histories(log.day(1), log.category, 2, OTHER)
     counts, _ = histories.user(np.array([0]), np.array([2 * DAY]))
     assert counts.tolist() == [[0, 1]]
+
+
+def test_a_long_window_keeps_the_earliest_category(tmp_path: Path) -> None:
+    """Seconds of 200 days times the largest id exceed 64 bits; a day's do not."""
+    long = replace(OTHER, days=200)
+    times = [3 * DAY, 150 * DAY, 150 * DAY + 1, 199 * DAY]
+    frame = pl.LazyFrame(
+        {"user": [1, 1, 1, 1], "item": [5, 5, 6, 6], "category": [2**40 - 1, 3, None, 4]}
+        | {"behaviour": [0, 0, 0, 0], "time": times},
+        schema_overrides={"behaviour": pl.UInt8},
+    )
+    log = clean(Rows("log", frame, rows=4), long, tmp_path, SAYS)
+    assert log.categories[log.category].tolist() == [2**40 - 1, 4]
+    assert log.quirks["items_in_several_categories"] == 1
