@@ -18,9 +18,15 @@ CHUNK = 1 << 20
 
 
 class Published:
-    """The half of a recipe that finds and fetches what its card names; `Settings`, `build` are the other."""
+    """The half of a recipe that finds and fetches what its card names; `Settings`, `build` are the other.
+
+    Attributes:
+        raw_of: the dataset whose raw folder this one shares, so that nothing is downloaded twice; none where
+            it has its own.
+    """
 
     simulated = False
+    raw_of = ""
 
     def files(self, card: Card, settings: Any) -> tuple[RemoteFile, ...]:
         """The raw files that these settings need."""
@@ -35,7 +41,7 @@ class Published:
         """What is given, as it is; else what lies in the raw folder, none where a needed file is missing."""
         if given:
             return tuple(given)
-        lying = self._lying(home.raw(card.name), card, settings)
+        lying = self._lying(home.raw(self.raw_of or card.name), card, settings)
         missing = any(path is None and not file.optional for file, path in lying)
         return () if missing else tuple(path for _, path in lying if path is not None)
 
@@ -46,7 +52,7 @@ class Published:
             DataError: from `download`.
         """
         assert card.source is not None
-        folder = home.raw(card.name)
+        folder = home.raw(self.raw_of or card.name)
         missing = [file for file, path in self._lying(folder, card, settings) if path is None]
         download(missing, card.source, folder, card.name, says)
         return Raw(self.find(home, card, settings, ()))

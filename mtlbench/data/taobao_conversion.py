@@ -5,7 +5,7 @@ negative is drawn. Source, quirks, split and why: datasets/taobao-conversion/car
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -18,12 +18,8 @@ from mtlbench.data.taobao import LOG_NAMES, the_log
 from mtlbench.data.userbehavior.build import REVISION, check_space, joined, sample_users, write
 from mtlbench.data.userbehavior.conversions import VIEWS, first_views, without_view
 from mtlbench.data.userbehavior.log import read_log
-from mtlbench.home import Home
 from mtlbench.load import SPLITS
 from mtlbench.schema import Task
-
-SAME_LOG = "taobao"
-"""The dataset whose raw folder also serves this one, so that the log is downloaded once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,21 +38,11 @@ class TaobaoConversion(Published):
 
     Settings = ConversionSettings
     revision = REVISION
+    raw_of = "taobao"
 
     def wanted(self, card: Card, settings: ConversionSettings) -> Sequence[Sequence[str]]:
         """Copies of the log go by many names."""
         return [LOG_NAMES]
-
-    def find(
-        self, home: Home, card: Card, settings: ConversionSettings, given: Sequence[Path]
-    ) -> tuple[Path, ...]:
-        """What is given, else what lies in the raw folder, else in that of `taobao`."""
-        own = super().find(home, card, settings, given)
-        return own or super().find(home, replace(card, name=SAME_LOG), settings, ())
-
-    def fetch(self, home: Home, card: Card, settings: ConversionSettings, work: Path, says: Reporting) -> Raw:
-        """Download into the raw folder of `taobao`."""
-        return super().fetch(home, replace(card, name=SAME_LOG), settings, work, says)
 
     def build(self, raw: Raw, settings: ConversionSettings, work: Path, out: Path, says: Reporting) -> Built:
         """Unpack and prepare."""

@@ -123,3 +123,14 @@ def test_a_source_is_known_again_by_its_bytes(tmp_path: Path) -> None:
     assert same(path, described, SAYS)
     path.write_bytes(b"two")
     assert not same(path, described, SAYS)
+
+
+def test_two_datasets_may_share_a_raw_folder(tmp_path: Path) -> None:
+    class Other(Published):
+        raw_of = "set"
+
+    home, other = Home(tmp_path), replace(card(RemoteFile(file="log.csv")), name="other")
+    with pytest.raises(DataError, match=r"mtlbench prepare other --source log\.csv\n.*datasets/set/raw"):
+        Other().fetch(home, other, None, tmp_path, SAYS)
+    log = put(home, "log.csv")
+    assert Other().find(home, other, None, ()) == (log,)

@@ -19,12 +19,9 @@ from mtlbench.data.recipe import Built, Names, Raw, Reporting
 from mtlbench.data.source import Published, names
 from mtlbench.data.table import write_table
 from mtlbench.errors import DataError, UsageError, unknown
-from mtlbench.home import Home
 from mtlbench.schema import Schema, Task
 
 REVISION = 1
-RAW = "amazon"
-"""The dataset in whose raw folder the files of both lie, so that nothing is downloaded twice."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,15 +103,7 @@ class Amazon(Published):
 class AmazonCategories(Amazon):
     """The recipe of `amazon-categories`: a task a category, `liked`, defined on that category's reviews."""
 
-    def find(
-        self, home: Home, card: Card, settings: AmazonSettings, given: Sequence[Path]
-    ) -> tuple[Path, ...]:
-        """As `amazon`, and among its files."""
-        return super().find(home, replace(card, name=RAW), settings, given)
-
-    def fetch(self, home: Home, card: Card, settings: AmazonSettings, work: Path, says: Reporting) -> Raw:
-        """Download into the raw folder of `amazon`."""
-        return super().fetch(home, replace(card, name=RAW), settings, work, says)
+    raw_of = "amazon"
 
     def tasks(self, reviews: Reviews) -> list[Task]:
         """One a category.
