@@ -74,4 +74,9 @@ DATASETS = {
         family="e-commerce impressions",
         paper="https://doi.org/10.1145/3209978.3210104",
     ),
+    "taobao-ads": Entry(
+        "mtlbench.data.taobao_ads.recipe:RECIPE",
+        "Taobao display ads: click, and buy from the behaviour log where it is given",
+        family="e-commerce impressions",
+    ),
 }

@@ -264,6 +264,7 @@ def test_other_tables_columns_are_used_where_they_are_known(tmp_path: Path) -> N
         lambda files: {k: v for k, v in files.items() if "common_features_train" not in k},
         lambda files: files | {"other_train_skeleton.csv": files["sample_skeleton_train.csv"]},
         lambda files: files | {"sample_skeleton_test.csv": b"hello\n"},
+        lambda files: TABLES | {"ctr_cvr.dev": b"clack,purchase,101\n1,1,1\n"},
         lambda files: {"readme.md": b"nothing here"},
     ],
 )

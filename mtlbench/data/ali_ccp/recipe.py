@@ -31,6 +31,13 @@ PARTS: Mapping[SplitName, tuple[str, ...]] = {
 """What the name of a part's file holds: forms are told apart by content, train and test cannot be."""
 
 
+WANTED = (
+    "Wanted: sample_skeleton_train.csv, common_features_train.csv, sample_skeleton_test.csv and "
+    "common_features_test.csv (or sample_train.tar.gz and sample_test.tar.gz that hold them); or the train "
+    "and test file of a table that starts with click,purchase,101"
+)
+
+
 class AliCcp(Published):
     """The recipe."""
 
@@ -89,8 +96,10 @@ def arrange(files: Sequence[Path], command: str) -> dict[SplitName, dict[Form, P
     for path in files:
         form = form_of(path)
         split = next((s for s, words in PARTS.items() if any(w in path.name.lower() for w in words)), None)
-        if form is None or split is None:
+        if split is None or path.suffix in (".md", ".txt"):
             continue
+        if form is None:
+            raise DataError(f"{path.name} is no part of Ali-CCP in a form that is known. {WANTED}: {command}")
         other = found.setdefault(split, {}).setdefault(form, path)
         if other != path:
             raise DataError(f"{other.name} and {path.name} are both {form} of {split}; give one: {command}")
@@ -98,12 +107,7 @@ def arrange(files: Sequence[Path], command: str) -> dict[SplitName, dict[Form, P
     if {"train", "test"} <= set(found) and set(found["train"]) in whole and _alike(found):
         return {split: found[split] for split in ("train", "validation", "test") if split in found}
     seen = ", ".join(path.name for path in files) or "nothing"
-    raise DataError(
-        "Wanted: sample_skeleton_train.csv, common_features_train.csv, sample_skeleton_test.csv and "
-        "common_features_test.csv (or sample_train.tar.gz and sample_test.tar.gz that hold them); or the "
-        f"train and test file of a table that starts with click,purchase,101. Given: {seen}. Give them: "
-        f"{command}"
-    )
+    raise DataError(f"{WANTED}. Given: {seen}. Give them: {command}")
 
 
 def _alike(found: Mapping[SplitName, Mapping[Form, Path]]) -> bool:

@@ -1,0 +1,190 @@
+"""Taobao's display ads: is a shown ad clicked, and is something of its category and brand bought that day?
+
+Data of Alibaba's "Ad Display/Click Data on Taobao.com" (Tianchi 56), used by DIN, DMR and others. Source,
+terms, quirks, split and why: datasets/taobao-ads/card.toml
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import polars as pl
+from pydantic import Field as Setting
+
+from mtlbench.data.card import Card, RemoteFile
+from mtlbench.data.hashing import keyed
+from mtlbench.data.recipe import Built, Raw, Reporting
+from mtlbench.data.source import Published
+from mtlbench.data.splits import hashed
+from mtlbench.data.table import write_table
+from mtlbench.data.taobao_ads.past import ENTITIES, Past
+from mtlbench.data.taobao_ads.tables import (
+    DAY,
+    DAYS,
+    PROFILE,
+    Count,
+    arrange,
+    read_ads,
+    read_buys,
+    read_exposures,
+    read_profiles,
+)
+from mtlbench.data.unpack import unpack
+from mtlbench.errors import DataError
+from mtlbench.load import SplitName
+from mtlbench.schema import Field, Schema, Task
+
+SPLIT_DAYS: Mapping[SplitName, range] = {
+    "train": range(6),
+    "validation": range(6, 7),
+    "test": range(7, 8),
+}
+"""Days of the window, 6 May being 0."""
+SATURDAY = 5
+"""Weekday of the window's first day, Monday being 0."""
+IDS = {
+    "user": "user",
+    "adgroup": "item",
+    "cate": "category",
+    "campaign": "item",
+    "customer": "item",
+    "brand": "item",
+    "pid": "context",
+    "hour": "time",
+    "weekday": "time",
+    **dict.fromkeys(PROFILE, "user"),
+}
+KNOWN = ("known_ad", "known_user")
+"""Columns that say whether a row's ad and user are in their tables."""
+FIELDS = (
+    *(Field(name=name, kind="categorical", vocabulary=name, of=of) for name, of in IDS.items()),
+    Field(name="price", kind="numeric", of="item"),
+    *(
+        Field(name=f"{entity}_{what}", kind="numeric", of=of)
+        for entity, of in ENTITIES.items()
+        for what in ("shown", "clicked", "rate")
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaobaoAdsSettings:
+    """What the user may choose.
+
+    Attributes:
+        users: how many to sample of those shown an ad on a train day; "all", or more than there are, takes
+            all. 100,000 give about 2 million train rows.
+        log: get the behaviour log too (22 GB), for the task `buy`. It is used whenever it is given.
+        seed: of the draw of users.
+    """
+
+    users: Annotated[int, Setting(ge=1)] | Literal["all"] = 100_000
+    log: bool = False
+    seed: Annotated[int, Setting(ge=0, lt=2**63)] = 0
+
+
+class TaobaoAds(Published):
+    """The recipe."""
+
+    Settings = TaobaoAdsSettings
+    revision = 1
+
+    def files(self, card: Card, settings: Any) -> tuple[RemoteFile, ...]:
+        """All files of the card; the log only where it is asked for."""
+        return tuple(file for file in super().files(card, settings) if settings.log or not file.optional)
+
+    def build(self, raw: Raw, settings: TaobaoAdsSettings, work: Path, out: Path, says: Reporting) -> Built:
+        """Read the tables, then go day by day: the features of a day know the days before it alone."""
+        files = [path for file in raw.files for path in unpack(file, work, says)]
+        given = arrange(files, says.command, log=settings.log)
+        count = Count()
+        ads = read_ads(given["ad_feature"], work, count, says)
+        profiles = read_profiles(given["user_profile"], work, count, says)
+        days = read_exposures(given["raw_sample"], work, count, says)
+        buys = read_buys(given["behavior_log"], work, count, says) if "behavior_log" in given else None
+        share = _share(days, settings, says.command)
+        past = Past()
+        ready = []
+        for day, path in enumerate(days):
+            says.progress("features", day, DAYS)
+            shown = pl.scan_parquet(path).join(
+                ads.with_columns(pl.lit(True).alias(KNOWN[0])),
+                on="adgroup",
+                how="left",
+                maintain_order="left",
+            )
+            taken = shown.filter(hashed("user", share, settings.seed)) if share < 1 else shown
+            rows = taken.join(
+                profiles.with_columns(pl.lit(True).alias(KNOWN[1])),
+                on="user",
+                how="left",
+                maintain_order="left",
+            )
+            ready.append(work / f"ready-{day}.parquet")
+            _labelled(past.features(rows, day), buys, day).sink_parquet(ready[-1])
+            past.close(shown)
+        rows = pl.concat([pl.scan_parquet(path) for path in ready])
+        count.quirks |= _unknown(
+            rows, sum(pl.scan_parquet(p).select(pl.len()).collect().item() for p in days)
+        )
+        tasks = (Task(name="ctr"), *((Task(name="buy", given="ctr"),) if buys is not None else ()))
+        return write_table(
+            {
+                split: pl.concat([pl.scan_parquet(ready[day]) for day in numbers]).drop(KNOWN)
+                for split, numbers in SPLIT_DAYS.items()
+            },
+            Schema(fields=FIELDS, tasks=tasks, cluster="user", time="time"),
+            work=work,
+            out=out,
+            says=says,
+            quirks=count.quirks,
+            notes={"malformed_lines": count.malformed},
+        )
+
+
+def _share(days: Sequence[Path], settings: TaobaoAdsSettings, command: str) -> float:
+    """The share of all possible users that holds the sampled ones: the smallest hashes on train days."""
+    train = [pl.scan_parquet(days[day]).select("user") for day in SPLIT_DAYS["train"]]
+    users = pl.concat(train).unique().collect(engine="streaming")["user"].to_numpy()
+    if not len(users):
+        raise DataError(
+            f"No impression lies on a train day, 6 to 11 May 2017 (UTC+8). Give another: {command}"
+        )
+    if settings.users == "all" or settings.users >= len(users):
+        return 1.0
+    return float(np.sort(keyed(settings.seed, users))[settings.users]) / 2**64
+
+
+def _labelled(rows: pl.LazyFrame, buys: pl.LazyFrame | None, day: int) -> pl.LazyFrame:
+    """The fields with the tasks: a buy counts from the impression to the day's midnight."""
+    rows = rows.with_columns(
+        hour=pl.col("time") % DAY // 3600,
+        weekday=pl.lit((SATURDAY + day) % 7),
+        ctr=pl.col("clk").cast(pl.Int8),
+    ).drop("clk")
+    if buys is None:
+        return rows
+    today = buys.filter(pl.col("day") == day).drop("day")
+    bought = (pl.col("last_buy") >= pl.col("time")).fill_null(False).cast(pl.Int8)
+    return (
+        rows.join(today, on=["user", "cate", "brand"], how="left", maintain_order="left")
+        .with_columns(buy=pl.when(pl.col("brand").is_not_null() & pl.col("cate").is_not_null()).then(bought))
+        .drop("last_buy")
+    )
+
+
+def _unknown(rows: pl.LazyFrame, total: int) -> dict[str, int]:
+    """Rows that are not sampled, and rows whose ad or user is in no table."""
+    counts = rows.select(
+        taken=pl.len(),
+        rows_without_ad=pl.col(KNOWN[0]).is_null().sum(),
+        rows_without_profile=pl.col(KNOWN[1]).is_null().sum(),
+        rows_without_brand=pl.col("brand").is_null().sum(),
+    )
+    found = {name: int(n) for name, n in counts.collect(engine="streaming").row(0, named=True).items()}
+    return {"rows_of_other_users": total - found.pop("taken"), **found}
+
+
+RECIPE = TaobaoAds()
