@@ -4,6 +4,7 @@ import fnmatch
 import glob
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -53,9 +54,9 @@ class Published:
         """
         assert card.source is not None
         folder = home.raw(self.raw_of or card.name)
-        missing = [file for file, path in self._lying(folder, card, settings) if path is None]
-        download(missing, card.source, folder, card.name, says)
-        return Raw(self.find(home, card, settings, ()))
+        lying = self._lying(folder, card, settings)
+        files = [file if path is None else replace(file, file=path.name) for file, path in lying]
+        return Raw(download(files, card.source, folder, card.name, says))
 
     def _lying(self, folder: Path, card: Card, settings: Any) -> list[tuple[RemoteFile, Path | None]]:
         files = self.files(card, settings)

@@ -63,6 +63,13 @@ def test_only_what_is_missing_is_downloaded(tmp_path: Path) -> None:
     assert raw.files[1].read_text() == "1\n"
 
 
+def test_by_hand_means_all_files(tmp_path: Path) -> None:
+    """--source takes the place of the raw folder, so what lies there is named too."""
+    put(Home(tmp_path), "Train.csv")
+    with pytest.raises(DataError, match=r"prepare set --source Train\.csv --source test\.zip\n"):
+        Published().fetch(Home(tmp_path), TWO, None, tmp_path, SAYS)
+
+
 def test_a_recipe_may_name_its_files_otherwise(tmp_path: Path) -> None:
     class Own(Published):
         def files(self, card: Card, settings: object) -> tuple[RemoteFile, ...]:
