@@ -116,6 +116,10 @@ def prepare(
         str | None, typer.Option("--as", metavar="NAME", help="Keep it under another name.")
     ] = None,
     force: Annotated[bool, typer.Option(help="Replace what is prepared under that name.")] = False,
+    raw_only: Annotated[
+        bool, typer.Option("--raw-only", help="shop: only write a long raw log, in Taobao's format.")
+    ] = False,
+    events: Annotated[int | None, typer.Option(help="With --raw-only: how many rows it has.", min=1)] = None,
     as_json: Json = False,
 ) -> None:
     """Bring a dataset from its raw file to training matrices, once."""
@@ -131,6 +135,15 @@ def prepare(
         "split": split,
     }
     options = {key: value for key, value in flags.items() if value is not None} | _assignments(knobs)
+    if raw_only or events is not None:
+        others = card or source or name or set(options) - {"seed"}
+        if dataset != "shop" or not raw_only or events is None or others:
+            raise UsageError(
+                "--raw-only and --events go together, with the shop and at most --seed: "
+                "mtlbench prepare shop --raw-only --events 1000000"
+            )
+        _write_volume(events, seed or 0, as_json)
+        return
     if (dataset is None) == (card is None):
         raise UsageError(
             "Prepare what? Name a dataset (mtlbench list datasets), for example: mtlbench prepare shop; or "
@@ -158,6 +171,23 @@ def prepare(
         _print_json(summary(prepared))
     else:
         render.prepared(summary(prepared))
+
+
+def _write_volume(events: int, seed: int, as_json: bool) -> None:
+    """`prepare shop --raw-only`: a long log, and the command that prepares it."""
+    from mtlbench import render
+    from mtlbench.data.recipe import Reporting
+    from mtlbench.data.volume import write_volume
+
+    home = Home.find()
+    path = home.raw("shop") / f"simulated-{events}-seed-{seed}.csv"
+    command = f"mtlbench prepare taobao --source {home.relative(path)} --as volume"
+    with render.stages() as progress:
+        write_volume(events, seed, path, Reporting(command, render.say, progress))
+    if as_json:
+        _print_json({"path": home.relative(path), "events": events, "seed": seed})
+    else:
+        render.say(f"Wrote {home.relative(path)}: {events:,} simulated rows.\nNext: {command}")
 
 
 @app.command()

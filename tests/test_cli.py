@@ -207,6 +207,36 @@ def test_wrong_use_is_answered_in_a_sentence(
     assert not answer.out
 
 
+def test_a_long_raw_log_is_written_and_prepares_as_it_says(mtlbench: Command, home: Home) -> None:
+    answer = mtlbench("prepare", "shop", "--raw-only", "--events", "30000", "--seed", "2")
+    assert answer.code == 0, answer.err
+    path = home.raw("shop") / "simulated-30000-seed-2.csv"
+    assert path.read_text().count("\n") == 30_000
+    next_command = answer.err.split("Next: mtlbench ")[1].split()
+    answer = mtlbench(*next_command, "--json")
+    assert answer.code == 0, answer.err
+    assert answer.json["quirks"]["rows"] == 30_000
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("shop", "--raw-only"),
+        ("shop", "--events", "1000"),
+        ("taobao", "--raw-only", "--events", "1000"),
+        ("shop", "--raw-only", "--events", "1000", "--users", "5"),
+        ("shop", "--raw-only", "--events", "1000", "--as", "other"),
+    ],
+)
+def test_a_long_raw_log_takes_a_length_and_a_seed(
+    mtlbench: Command, home: Home, args: tuple[str, ...]
+) -> None:
+    answer = mtlbench("prepare", *args)
+    assert answer.code == 2
+    assert "mtlbench prepare shop --raw-only --events 1000000" in answer.err
+    assert not home.datasets.exists()
+
+
 def test_nothing_prepared_names_the_commands(mtlbench: Command) -> None:
     answer = mtlbench("run", "--method", "mmoe")
     assert answer.code == 3
