@@ -82,11 +82,11 @@ def members(path: Path, packed: IO[bytes], command: str) -> Iterator[Member] | N
     packed.seek(0)
     if head.startswith(GZIP):
         return _of_gzip(path, packed)
+    if _is_tar(head):  # before zip, which is told by its end: the last file in a tar may be a zip
+        return _safe(_of_plain_tar(packed))
     if head.startswith(ZIP) or path.suffix.lower() == ".zip" or zipfile.is_zipfile(packed):
         return _safe(_of_zip(packed))
-    packed.seek(0)  # where is_zipfile has left it
-    if _is_tar(head):
-        return _safe(_of_plain_tar(packed))
+    packed.seek(0)  # is_zipfile has moved it
     return None
 
 

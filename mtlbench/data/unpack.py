@@ -14,8 +14,8 @@ from mtlbench.data.recipe import Reporting
 from mtlbench.errors import DataError
 
 LARGEST_RATIO, SMALL = 200, 1 << 28
-"""Unpacked bytes a packed byte, for archives of more than 256 MB unpacked. Logs pack 3 to 10 to 1, and the
-sparsest table about 50 to 1; deflate can make 1,030 to 1, of zeros only."""
+"""Unpacked bytes a packed byte, for archives of more than 256 MB unpacked. Real files pack 3 to 20 to 1, a
+file of which 92 % are repeated rows 58 to 1; deflate can make 1,030 to 1, of zeros only."""
 FREE_EVERY, LEAST_FREE = 1 << 26, 1 << 26
 """Bytes: free space is looked at after so many, and so many are left."""
 
