@@ -26,6 +26,11 @@ DATASETS = {
         family="e-commerce log",
         paper="https://doi.org/10.1145/3219819.3219826",
     ),
+    "retailrocket": Entry(
+        "mtlbench.data.retailrocket.recipe:RECIPE",
+        "RetailRocket's shop: view, cart, transaction over four and a half months",
+        family="e-commerce log",
+    ),
     "census-income": Entry(
         "mtlbench.data.census_income:RECIPE",
         "Census-Income (KDD): income, marital status, education; the MMoE paper's data",

@@ -1,0 +1,1 @@
+"""RetailRocket's shop: four and a half months of views, carts and purchases."""
