@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -83,6 +84,30 @@ def atomic_folder(target: Path) -> Iterator[Path]:
             scratch.rename(target)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Hold a folder, made where it is missing, against other processes; however this one ends, it lets go.
+
+    Raises:
+        BlockingIOError: another process holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if sys.platform == "win32":  # a folder cannot be held there
+        yield
+        return
+    import fcntl
+
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.path.samestat(os.fstat(handle), folder.stat()):
+            raise BlockingIOError(f"{folder} was removed meanwhile")
+        yield
+    finally:
+        os.close(handle)
 
 
 def write_json(path: Path, data: Any) -> None:

@@ -9,6 +9,7 @@ import errno
 import hashlib
 import json
 import re
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,7 +28,7 @@ from mtlbench.data.guards import check
 from mtlbench.data.recipe import Built, Progress, Raw, Recipe, Reporting
 from mtlbench.data.source import describe, given_files, same
 from mtlbench.errors import DataError, UsageError, unknown
-from mtlbench.home import Home, atomic_folder, write_json
+from mtlbench.home import Home, alone_in, atomic_folder, write_json
 from mtlbench.load import FORMAT, GROUP, MATRICES, SPLITS, Prepared, open_matrix, open_prepared
 from mtlbench.registry import lookup
 from mtlbench.schema import Schema
@@ -338,12 +339,24 @@ def _counts(folder: Path, built: Built) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _nothing_left(folder: Path) -> Iterator[Path]:
-    """A scratch folder within `folder`, gone in the end; so is what was made for it and stayed empty."""
+    """A scratch folder within `folder`, gone in the end; so is what was made for it and stayed empty.
+
+    What a killed predecessor left there goes too: who holds the folder knows that nobody needs it.
+
+    Raises:
+        UsageError: another process prepares there.
+    """
     made = [path for path in (folder, folder.parent) if not path.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
     try:
-        with tempfile.TemporaryDirectory(prefix=".prepare-", dir=folder) as scratch:
-            yield Path(scratch)
+        with alone_in(folder):
+            for left in [*folder.glob(".prepare-*"), *folder.glob(".prepared-*")]:
+                shutil.rmtree(left)
+            with tempfile.TemporaryDirectory(prefix=".prepare-", dir=folder) as scratch:
+                yield Path(scratch)
+    except BlockingIOError:
+        raise UsageError(
+            f"Another mtlbench prepare is at work in {folder}. Wait for its end, or keep both with --as NAME."
+        ) from None
     finally:
         with contextlib.suppress(OSError):  # not empty: as it should be
             for path in made:

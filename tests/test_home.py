@@ -1,11 +1,13 @@
 """Files and folders are whole or not there."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from mtlbench.home import Home, atomic_folder, shipped, write_json
+from mtlbench.home import Home, alone_in, atomic_folder, shipped, write_json
 
 
 def test_home_is_the_variable_else_the_working_directory(
@@ -54,3 +56,23 @@ def test_json_is_replaced_whole_and_holds_no_nan(tmp_path: Path) -> None:
 def test_cards_and_benchmarks_come_with_the_program() -> None:
     assert shipped("benchmarks", "demo.toml").is_file()
     assert shipped("datasets", "taobao", "card.toml").is_file()
+
+
+def test_a_folder_is_held_by_one_process(tmp_path: Path) -> None:
+    """Whoever comes second is refused; the folder is free again when the first one dies."""
+    hold = (
+        "import sys, time; from pathlib import Path; from mtlbench.home import alone_in\n"
+        "with alone_in(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
+    )
+    folder = tmp_path / "a" / "b"
+    with subprocess.Popen(
+        [sys.executable, "-c", hold, str(folder)], stdout=subprocess.PIPE, text=True
+    ) as first:
+        assert first.stdout is not None
+        assert first.stdout.readline() == "held\n"
+        with pytest.raises(BlockingIOError), alone_in(folder):
+            pass
+        first.kill()
+    with alone_in(folder):
+        pass
+    assert list(folder.iterdir()) == []

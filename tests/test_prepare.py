@@ -19,7 +19,7 @@ from mtlbench.data.download import download
 from mtlbench.data.download.resume import Patience
 from mtlbench.data.shop import ShopSettings, truth
 from mtlbench.errors import DataError, UsageError
-from mtlbench.home import Home
+from mtlbench.home import Home, alone_in
 from mtlbench.load import SPLITS, Prepared, open_prepared, prepared_names
 from mtlbench.prepare import prepare, summary
 from tests.data.logs import random_rows, write_log
@@ -272,6 +272,25 @@ def test_an_interruption_leaves_nothing_behind(
     assert everything(home) == before
     assert [p.name for p in (home.datasets / "taobao").iterdir()] == ["prepared"]
     assert taobao(home, log).fingerprint == first.fingerprint
+
+
+def test_what_a_killed_preparation_left_is_swept_away(home: Home, log: Path) -> None:
+    """Scratch folders of this dataset go; nothing else does."""
+    folder = home.datasets / "taobao"
+    for name in (".prepare-abc", ".prepared-xyz", ".prepared-old-1", "raw", ".mine"):
+        (folder / name / "deep").mkdir(parents=True)
+        (folder / name / "deep" / "file").write_text("x")
+    taobao(home, log)
+    assert {path.name for path in folder.iterdir()} == {"prepared", "raw", ".mine"}
+
+
+def test_two_at_the_same_time_are_one_too_many(home: Home, log: Path) -> None:
+    with (
+        alone_in(home.datasets / "taobao"),
+        pytest.raises(UsageError, match=r"Another mtlbench prepare is at work in .*taobao.*--as NAME"),
+    ):
+        taobao(home, log)
+    taobao(home, log)
 
 
 def test_no_space_left_is_said_plainly(home: Home, log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
