@@ -12,7 +12,7 @@ from mtlbench.data.amazon.describe import described
 from mtlbench.data.amazon.features import fields
 from mtlbench.data.amazon.metadata import items_of, read_metadata
 from mtlbench.data.amazon.records import GZIP, Records
-from mtlbench.data.amazon.reviews import Kind, category_of, kind_of, read_reviews
+from mtlbench.data.amazon.reviews import Kind, category_of, form_of, kind_of, read_reviews
 from mtlbench.data.recipe import Reporting
 from mtlbench.data.splits import cut_dates
 from mtlbench.data.unpack import unpack
@@ -88,17 +88,28 @@ def read(
             f"out: {says.command}"
         )
     cleaned = clean([(category_of(file), found) for file, found in reviews.items()], work, says.command)
+    q = cleaned.quirks
+    says.report(
+        f"Kept {q['reviews']:,} of {q['rows']:,} rows; dropped {q['duplicate_reviews']:,} duplicates, "
+        f"{q['later_reviews_of_a_pair']:,} later reviews of an item, {q['malformed_rows']:,} malformed, "
+        f"{q['reviews_without_user_item_time_or_rating'] + q['impossible_ratings']:,} incomplete."
+    )
     items, quirks = items_of(list(metadata.values())) if metadata else (None, {})
     texts = any(kind.form == "reviews" for kind in kinds.values())
     verified = texts and version != "2014"
     chosen = fields(
-        categories=len(cleaned.categories) > 1, texts=texts, verified=verified, metadata=items is not None
+        categories=len(cleaned.categories) > 1,
+        form=form_of(version) if texts else (),
+        verified=verified,
+        metadata=items is not None,
     )
     if items is not None:
         quirks["items_without_metadata"] = int((~cleaned.items.is_in(items["item"].implode())).sum())
     return Reviews(
         rows=described(cleaned, items, work / "described", says),
-        cuts=OFFICIAL if split == "official" else cut_dates(pl.scan_parquet(cleaned.file), "time"),
+        cuts=OFFICIAL
+        if split == "official"
+        else cut_dates(pl.scan_parquet(cleaned.file, glob=False), "time"),
         fields=chosen,
         categories=cleaned.categories,
         votes=texts,

@@ -102,7 +102,7 @@ def clean(reviews: Sequence[tuple[str, Records]], work: Path, command: str) -> C
     sound.drop("user", "item", "line").join(kept.lazy(), on="row").sort("time", "user", "item").sink_parquet(
         file, compression="zstd", compression_level=1
     )
-    quirks["copies_under_other_items"] = _copies(pl.scan_parquet(file))
+    quirks["copies_under_other_items"] = _copies(pl.scan_parquet(file, glob=False))
     return Clean(file, users, items, categories, quirks)
 
 

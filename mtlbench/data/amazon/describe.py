@@ -24,7 +24,7 @@ def described(cleaned: Clean, items: pl.DataFrame | None, parts: Path, says: Rep
         parts: a folder to make for the outcome.
         says: progress.
     """
-    scan = pl.scan_parquet(cleaned.file)
+    scan = pl.scan_parquet(cleaned.file, glob=False)
     events = scan.select("user", "item", "time", "rating", "verified").collect()
     user, item, time = (events[name].to_numpy() for name in ("user", "item", "time"))
     verified = events["verified"].cast(pl.Float32).fill_null(np.nan).to_numpy()
@@ -49,7 +49,7 @@ def described(cleaned: Clean, items: pl.DataFrame | None, parts: Path, says: Rep
             **labels,
         ).write_parquet(parts / f"{start:012}.parquet", compression="zstd", compression_level=1)
         says.progress("features", block.stop, len(time))
-    return pl.scan_parquet(parts / "*.parquet")
+    return pl.scan_parquet(sorted(parts.iterdir()), glob=False)
 
 
 def _listed(ids: pl.Series, item: Ints, positions: Ints) -> pl.Series:

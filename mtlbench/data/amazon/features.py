@@ -54,9 +54,15 @@ ABSENT = {"user_days_since": NEVER, "item_days_since": NEVER, "user_reviews": 0.
 """The value of a numeric field that says "nothing there"."""
 
 
-def fields(*, categories: bool, texts: bool, verified: bool, metadata: bool) -> tuple[Field, ...]:
-    """The fields that these files can fill."""
-    return ALWAYS + CATEGORY * categories + METADATA * metadata + VERIFIED * verified + REVIEW * texts
+def fields(*, categories: bool, form: Collection[str], verified: bool, metadata: bool) -> tuple[Field, ...]:
+    """The fields that these files can fill; `form` names those of REVIEW_FORM."""
+    return (
+        ALWAYS
+        + CATEGORY * categories
+        + METADATA * metadata
+        + VERIFIED * verified
+        + tuple(f for f in REVIEW if f.name in form)
+    )
 
 
 def absent(chosen: Collection[Field]) -> dict[str, float]:

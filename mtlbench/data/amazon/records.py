@@ -87,7 +87,7 @@ def read_records(
             f"object a line. First malformed lines: {', '.join(map(str, bad.first))}; line {bad.first[0]}: "
             f"{bad.text!r}. Mend the file, or get it again, then: {says.command}"
         )
-    return Records(pl.scan_parquet(parts / "*.parquet"), rows, bad.count, tuple(bad.first))
+    return Records(pl.scan_parquet(sorted(parts.iterdir()), glob=False), rows, bad.count, tuple(bad.first))
 
 
 def first_lines(path: Path, says: Reporting, most: int = 100) -> list[bytes]:

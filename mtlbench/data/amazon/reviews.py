@@ -90,7 +90,7 @@ class Kind:
     """What a file holds.
 
     Attributes:
-        version: the year of the release; of metadata, "" where its keys do not tell.
+        version: the year of the release.
         form: reviews, ratings alone, or the items' metadata.
         columns: of a table of ratings, its columns in order; () where it has a header.
     """
@@ -98,6 +98,12 @@ class Kind:
     version: Version
     form: Form
     columns: tuple[str, ...] = ()
+
+
+def form_of(version: Version) -> tuple[str, ...]:
+    """What of REVIEW_FORM the release says."""
+    said = {"has_image": "images", "style_attributes": "style"}
+    return tuple(name for name in REVIEW_FORM if said.get(name, "text") in _KEYS[version])
 
 
 def category_of(path: Path) -> str:

@@ -24,6 +24,7 @@ from mtlbench.data.amazon.features import (
     fields,
     past,
 )
+from mtlbench.data.amazon.reviews import REVIEW_FORM
 
 Review = tuple[int, int, int, float, float]  # user, item, time, rating, verified
 reviews = st.lists(
@@ -103,8 +104,8 @@ def test_nothing_later_and_nothing_of_the_row_itself_changes_a_feature(
 
 
 def test_fields_are_what_the_files_can_fill() -> None:
-    assert fields(categories=False, texts=False, verified=False, metadata=False) == ALWAYS
-    every = fields(categories=True, texts=True, verified=True, metadata=True)
+    assert fields(categories=False, form=(), verified=False, metadata=False) == ALWAYS
+    every = fields(categories=True, form=REVIEW_FORM, verified=True, metadata=True)
     assert every == ALWAYS + CATEGORY + METADATA + VERIFIED + REVIEW
     names = [f.name for f in every]
     assert len(set(names)) == len(names)

@@ -1,7 +1,7 @@
 """What was known before, against a slow reference that looks at every pair of events."""
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mtlbench.data.amazon.history import History
@@ -12,6 +12,7 @@ events = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(log=events, length=st.integers(1, 4))
 def test_it_agrees_with_looking_at_every_earlier_event(log: list[Event], length: int) -> None:
     """In any order of the log; events of one time know nothing of each other."""

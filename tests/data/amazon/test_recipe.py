@@ -14,7 +14,7 @@ from mtlbench.errors import DataError, UsageError
 from mtlbench.home import Home
 from mtlbench.load import SPLITS, Prepared
 from mtlbench.prepare import prepare
-from tests.data.amazon.files import DAY, START, review_2018, shop, write_lines
+from tests.data.amazon.files import DAY, START, review_2018, review_2023, shop, write_lines
 
 Record = dict[str, Any]
 
@@ -123,6 +123,51 @@ def test_reviews_after_train_do_not_change_train(tmp_path: Path) -> None:
     ]
     assert done[0].manifest["cuts"][0] / 1000 <= first
     assert matrices(done[0], "train") == matrices(done[1], "train")
+
+
+def test_the_newest_review_alone_moves_what_helpful_is_said_of(tmp_path: Path) -> None:
+    """The one exception, which the card states: it stands for the day on which votes were counted."""
+    records = shop(700)
+    last = records[-1] | {"unixReviewTime": records[-1]["unixReviewTime"] + 100 * DAY}
+    done = [
+        prepared(tmp_path / name, write_lines(tmp_path / "Toys.json", some))
+        for name, some in (("a", records), ("b", [*records[:-1], last]))
+    ]
+    defined = [np.isfinite(d.open_split("test").labels).sum(axis=0) for d in done]
+    assert done[0].schema.task_names == ("liked", "helpful", "verified")
+    assert (defined[1] - defined[0])[[0, 2]].tolist() == [0, 0]
+    assert defined[1][1] > defined[0][1]
+
+
+def test_raw_reviews_of_2023_have_all_tasks(tmp_path: Path) -> None:
+    """Told by content; joined with metadata by the parent's id, not the variant's."""
+    records = [
+        review_2023(
+            f"u{n % 50}",
+            f"P{n // 50}",
+            rating=float(1 + n * 7 % 5),
+            helpful_vote=n % 3,
+            verified_purchase=n % 4 > 0,
+            timestamp=1_500_000_000_000 + n * 260_000_000,
+            images=[{"small_image_url": "x"}] * (n % 2),
+        )
+        for n in range(700)
+    ]
+    items = [
+        {"parent_asin": f"P{n}", "price": n + 0.5, "store": "S", "average_rating": 4.9} for n in range(14)
+    ]
+    files = [
+        write_lines(tmp_path / "Toys.jsonl.gz", records),
+        write_lines(tmp_path / "meta_Toys.jsonl", items),
+    ]
+    done = prepared(tmp_path, *files, options={"split": "official"})
+    assert done.schema.task_names == ("liked", "helpful", "verified")
+    assert done.manifest["quirks"]["items_without_metadata"] == 0
+    rows = pl.concat([pl.read_parquet(done.path / f"{split}.parquet") for split in SPLITS])
+    assert rows["price"].exp().round(3).to_list() == [n // 50 + 1.5 for n in range(700)]
+    assert rows["has_image"].to_list() == [n % 2 for n in range(700)]
+    assert rows["style_attributes"].null_count() == 700
+    assert "style_attributes" not in {f.name for f in done.schema.fields}
 
 
 def test_ids_that_are_numbers_in_one_file_are_those_that_are_texts_in_another(tmp_path: Path) -> None:
