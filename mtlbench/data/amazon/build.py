@@ -10,9 +10,10 @@ import polars as pl
 from mtlbench.data.amazon.clean import clean
 from mtlbench.data.amazon.describe import described
 from mtlbench.data.amazon.features import fields
+from mtlbench.data.amazon.kinds import Kind, category_of, kind_of
 from mtlbench.data.amazon.metadata import items_of, read_metadata
 from mtlbench.data.amazon.records import GZIP, Records
-from mtlbench.data.amazon.reviews import Kind, category_of, form_of, kind_of, read_reviews
+from mtlbench.data.amazon.reviews import form_of, read_reviews
 from mtlbench.data.recipe import Reporting
 from mtlbench.data.splits import cut_dates
 from mtlbench.data.unpack import unpack
@@ -80,37 +81,30 @@ def read(
         DataError: no reviews, releases mixed, damage, or nothing left.
     """
     kinds = _kinds(files, categories, work, says)
-    reviews, metadata = _read_all(kinds, work, says)
-    version = next(kind.version for kind in kinds.values() if kind.form != "metadata")
+    version = next(iter(kinds.values())).version
     if split == "official" and version != "2023":
         raise DataError(
             f"The official split is of the release of 2023; these files are of {version}. Leave the setting "
             f"out: {says.command}"
         )
+    reviews, metadata = _read_all(kinds, work, says)
     cleaned = clean([(category_of(file), found) for file, found in reviews.items()], work, says.command)
-    q = cleaned.quirks
-    says.report(
-        f"Kept {q['reviews']:,} of {q['rows']:,} rows; dropped {q['duplicate_reviews']:,} duplicates, "
-        f"{q['later_reviews_of_a_pair']:,} later reviews of an item, {q['malformed_rows']:,} malformed, "
-        f"{q['reviews_without_user_item_time_or_rating'] + q['impossible_ratings']:,} incomplete."
-    )
+    _report(cleaned.quirks, says)
     items, quirks = items_of(list(metadata.values())) if metadata else (None, {})
-    texts = any(kind.form == "reviews" for kind in kinds.values())
-    verified = texts and version != "2014"
-    chosen = fields(
-        categories=len(cleaned.categories) > 1,
-        form=form_of(version) if texts else (),
-        verified=verified,
-        metadata=items is not None,
-    )
     if items is not None:
         quirks["items_without_metadata"] = int((~cleaned.items.is_in(items["item"].implode())).sum())
+    texts = any(kind.form == "reviews" for kind in kinds.values())
+    verified = texts and version != "2014"
+    scan = pl.scan_parquet(cleaned.file, glob=False)
     return Reviews(
         rows=described(cleaned, items, work / "described", says),
-        cuts=OFFICIAL
-        if split == "official"
-        else cut_dates(pl.scan_parquet(cleaned.file, glob=False), "time"),
-        fields=chosen,
+        cuts=OFFICIAL if split == "official" else cut_dates(scan, "time"),
+        fields=fields(
+            categories=len(cleaned.categories) > 1,
+            form=form_of(version) if texts else (),
+            verified=verified,
+            metadata=items is not None,
+        ),
         categories=cleaned.categories,
         votes=texts,
         verified=verified,
@@ -165,6 +159,15 @@ def _read_all(
             records = reviews[file] = read_reviews(file, kind, parts, says)
         says.report(f"Read {file.name}: {kind.form} of {kind.version}, {records.rows:,} lines.")
     return reviews, metadata
+
+
+def _report(quirks: Mapping[str, int], says: Reporting) -> None:
+    incomplete = quirks["reviews_without_user_item_time_or_rating"] + quirks["impossible_ratings"]
+    says.report(
+        f"Kept {quirks['reviews']:,} of {quirks['rows']:,} rows; dropped {quirks['duplicate_reviews']:,} "
+        f"duplicates, {quirks['later_reviews_of_a_pair']:,} later reviews of an item, "
+        f"{quirks['malformed_rows']:,} malformed, {incomplete:,} incomplete."
+    )
 
 
 def _gzipped(path: Path) -> bool:

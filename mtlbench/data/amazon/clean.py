@@ -55,40 +55,23 @@ def clean(reviews: Sequence[tuple[str, Records]], work: Path, command: str) -> C
     )
     whole = pl.all_horizontal(pl.col(name).is_not_null() for name in ("user", "item", "time", "rating"))
     possible = pl.col("rating").is_between(1, 5)
-    counts = (
-        rows.select(
-            reviews_without_user_item_time_or_rating=(~whole).sum(),
-            impossible_ratings=(whole & ~possible).sum(),
-            unreadable_votes=(
-                whole & possible & pl.col("text_chars").is_not_null() & pl.col("votes").is_null()
-            ).sum(),
-        )
-        .collect(engine="streaming")
-        .row(0, named=True)
-    )
+    unread = pl.col("text_chars").is_not_null() & pl.col("votes").is_null()
+    counts = rows.select(
+        reviews_without_user_item_time_or_rating=(~whole).sum(),
+        impossible_ratings=(whole & ~possible).sum(),
+        unreadable_votes=(whole & possible & unread).sum(),
+    ).collect(engine="streaming")
     sound = rows.filter(whole & possible)
     users, items = (
         sound.select(pl.col(name).unique()).collect(engine="streaming")[name].sort()
         for name in ("user", "item")
     )
-    keys = sound.select("user", "item", "time", "row")
-    for name, ids in (("user", users), ("item", items)):
-        codes = ids.to_frame().select(name, code=pl.int_range(pl.len(), dtype=pl.Int64))
-        keys = keys.join(codes.lazy(), on=name).drop(name).rename({"code": name})
-    keys_read = keys.collect(engine="streaming").sort("user", "item", "time", "row")
-    pair = (pl.col("user") == pl.col("user").shift()) & (pl.col("item") == pl.col("item").shift())
-    marked = keys_read.select(
-        "row",
-        "user",
-        "item",
-        again=pair.fill_null(False),
-        double=(pair & (pl.col("time") == pl.col("time").shift())).fill_null(False),
-    )
+    marked = _marked(sound, users, items)
     kept = marked.filter(~pl.col("again")).select("row", "user", "item")
     quirks = {
         "rows": sum(records.rows for _, records in reviews),
         "malformed_rows": sum(records.malformed for _, records in reviews),
-        **{name: int(n) for name, n in counts.items()},
+        **{name: int(n) for name, n in counts.row(0, named=True).items()},
         "duplicate_reviews": int(marked["double"].sum()),
         "later_reviews_of_a_pair": int((marked["again"] & ~marked["double"]).sum()),
         "reviews": len(kept),
@@ -104,6 +87,20 @@ def clean(reviews: Sequence[tuple[str, Records]], work: Path, command: str) -> C
     )
     quirks["copies_under_other_items"] = _copies(pl.scan_parquet(file, glob=False))
     return Clean(file, users, items, categories, quirks)
+
+
+def _marked(sound: pl.LazyFrame, users: pl.Series, items: pl.Series) -> pl.DataFrame:
+    """Each row's number and codes; `again`: not the first of its pair, `double`: of one time with another."""
+    keys = sound.select("user", "item", "time", "row")
+    for name, ids in (("user", users), ("item", items)):
+        codes = ids.to_frame().select(name, code=pl.int_range(pl.len(), dtype=pl.Int64))
+        keys = keys.join(codes.lazy(), on=name).drop(name).rename({"code": name})
+    in_order = keys.collect(engine="streaming").sort("user", "item", "time", "row")
+    again = pl.all_horizontal(
+        (pl.col(name) == pl.col(name).shift()).fill_null(False) for name in ("user", "item")
+    )
+    same_time = (pl.col("time") == pl.col("time").shift()).fill_null(False)
+    return in_order.select("row", "user", "item", again=again, double=again & same_time)
 
 
 def _copies(reviews: pl.LazyFrame) -> int:

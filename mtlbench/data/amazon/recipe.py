@@ -124,17 +124,16 @@ class AmazonCategories(Amazon):
         Raises:
             DataError: a category's name cannot be that of a task.
         """
-        names = [task_name(category) for category in reviews.categories]
+        named = {category: task_name(category) for category in reviews.categories}
         taken = reviews.rows.collect_schema().names()
-        for category, name in zip(reviews.categories, names, strict=True):
-            if not name or name in taken or names.count(name) > 1:
+        for category, name in named.items():
+            if not name or name in taken or list(named.values()).count(name) > 1:
                 raise DataError(
                     f"Category {category!r} cannot name a task: {name!r} is empty, a column, or another "
                     "category's too. Rename its file."
                 )
         of_category = {
-            task_name(category): pl.when(pl.col("category") == category).then("liked")
-            for category in reviews.categories
+            name: pl.when(pl.col("category") == category).then("liked") for category, name in named.items()
         }
         return replace(reviews, rows=reviews.rows.with_columns(**of_category))
 

@@ -1,4 +1,4 @@
-"""Reviews in the three schemas, told apart by content, as one table.
+"""Reviews of the three releases as one table.
 
 | | 2014 | 2018 | 2023 |
 | --- | --- | --- | --- |
@@ -11,22 +11,15 @@ Each year also has tables of ratings alone: `user,item,rating,time` in 2014, `it
 2018, and with a header in 2023.
 """
 
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import polars as pl
 
-from mtlbench.data.amazon.records import Records, as_object, first_lines, read_records
+from mtlbench.data.amazon.kinds import HEADERS, Kind, Version
+from mtlbench.data.amazon.records import Records, read_records
 from mtlbench.data.lines import Column, read_lines
 from mtlbench.data.recipe import Reporting
 from mtlbench.data.unpack import unpack
-from mtlbench.errors import DataError
-
-Version = Literal["2014", "2018", "2023"]
-Form = Literal["reviews", "ratings", "metadata"]
 
 EARLIEST, LATEST = 788_918_400_000, 2_208_988_800_000
 """1995, when the shop opened, and 2040, in milliseconds: a time outside is damage."""
@@ -40,15 +33,6 @@ REVIEW_FORM = (
 """What describes the review as it is being written; null where a file has ratings alone."""
 _OF_STARS = r"(?i)^\s*(one|two|three|four|five|[1-5]) stars?\s*$"
 """The title that the shop filled in where the user wrote none: it is the rating itself, so it is no title."""
-_USER, _ITEM = re.compile(r"A[A-Z0-9]{10,}|#oc-.*"), re.compile(r"[A-Z0-9]{10}")
-_HEADERS: dict[Version, tuple[str, str, str, str]] = {
-    "2023": ("user_id", "parent_asin", "rating", "timestamp"),
-    "2018": ("reviewerID", "asin", "overall", "unixReviewTime"),
-}
-_ORDERS: dict[Version, tuple[str, str, str, str]] = {
-    "2014": ("user", "item", "rating", "time"),
-    "2018": ("item", "user", "rating", "time"),
-}
 _KEYS: dict[Version, dict[str, str]] = {
     "2014": {
         "user": "reviewerID",
@@ -85,55 +69,10 @@ _KEYS: dict[Version, dict[str, str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """What a file holds.
-
-    Attributes:
-        version: the year of the release.
-        form: reviews, ratings alone, or the items' metadata.
-        columns: of a table of ratings, its columns in order; () where it has a header.
-    """
-
-    version: Version
-    form: Form
-    columns: tuple[str, ...] = ()
-
-
 def form_of(version: Version) -> tuple[str, ...]:
     """What of REVIEW_FORM the release says."""
     said = {"has_image": "images", "style_attributes": "style"}
     return tuple(name for name in REVIEW_FORM if said.get(name, "text") in _KEYS[version])
-
-
-def category_of(path: Path) -> str:
-    """The category that a file is named after.
-
-    `reviews_Digital_Music_5.json.gz`, `Digital_Music_5.json.gz`, `meta_Digital_Music.jsonl` and
-    `Digital_Music.5core.rating_only.csv.gz` are all of Digital_Music.
-    """
-    stem = path.name.lstrip(".").split(".")[0]
-    return re.sub(r"^(reviews|ratings|meta)_|_5$", "", stem) or stem
-
-
-def kind_of(path: Path, says: Reporting) -> Kind:
-    """Tell what the file holds by its first lines.
-
-    Raises:
-        DataError: nothing, or nothing known.
-    """
-    lines = first_lines(path, says)
-    again = f"Give reviews, ratings or metadata as published: {says.command}"
-    if not lines:
-        raise DataError(f"{path.name} is empty. {again}")
-    if lines[0].lstrip()[:1] == b"<":
-        raise DataError(f"{path.name} is a web page (a download that asked to log in?). {again}")
-    if lines[0].lstrip()[:1] == b"[":
-        raise DataError(f"{path.name} is one JSON list; wanted is an object a line. {again}")
-    keys = {key for line in lines if (found := as_object(line)) is not None for key in found}
-    if keys:
-        return _kind_of_records(path, keys, again)
-    return _kind_of_table(path, [line.decode(errors="replace") for line in lines], again)
 
 
 def read_reviews(path: Path, kind: Kind, parts: Path, says: Reporting) -> Records:
@@ -163,42 +102,9 @@ def read_reviews(path: Path, kind: Kind, parts: Path, says: Reporting) -> Record
     return read_records(path, keys.values(), shape, parts, says)
 
 
-def _kind_of_records(path: Path, keys: set[str], again: str) -> Kind:
-    if {"user_id", "timestamp"} <= keys:
-        return Kind("2023", "reviews")
-    if {"reviewerID", "asin"} <= keys:
-        return Kind("2014" if "helpful" in keys else "2018", "reviews")
-    if "parent_asin" in keys:
-        return Kind("2023", "metadata")
-    if "asin" in keys:
-        return Kind("2014" if "categories" in keys or "imUrl" in keys else "2018", "metadata")
-    raise DataError(
-        f"{path.name}: neither reviews nor metadata; its records have {', '.join(sorted(keys)[:8])[:300]}. "
-        f"{again}"
-    )
-
-
-def _kind_of_table(path: Path, lines: Sequence[str], again: str) -> Kind:
-    rows = [[field.strip().strip('"') for field in line.strip().split(",")] for line in lines]
-    for version, header in _HEADERS.items():
-        if set(header) <= set(rows[0]):
-            return Kind(version, "ratings")
-    whole = [row for row in rows if len(row) == 4]
-    for version, order in _ORDERS.items():
-        user, item = order.index("user"), order.index("item")
-        fitting = sum(bool(_USER.fullmatch(r[user]) and _ITEM.fullmatch(r[item])) for r in whole)
-        if 2 * fitting > len(rows):
-            return Kind(version, "ratings", order)
-    raise DataError(
-        f"{path.name}: no reviews, ratings or metadata that are known here; it begins {lines[0][:80]!r}. "
-        "Without a header, the first two of four columns must be user and item ids of 2014, or item and user "
-        f"ids of 2018. {again}"
-    )
-
-
 def _read_ratings(path: Path, kind: Kind, parts: Path, says: Reporting) -> Records:
     parts.mkdir(parents=True)
-    names = _HEADERS[kind.version] if not kind.columns else ("user", "item", "rating", "time")
+    names = HEADERS[kind.version] if not kind.columns else ("user", "item", "rating", "time")
     [table] = unpack(path, parts, says)
     lines = read_lines(
         table,

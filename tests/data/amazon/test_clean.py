@@ -9,8 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mtlbench.data.amazon.clean import Clean, clean
+from mtlbench.data.amazon.kinds import kind_of
 from mtlbench.data.amazon.records import Records
-from mtlbench.data.amazon.reviews import kind_of, read_reviews
+from mtlbench.data.amazon.reviews import read_reviews
 from mtlbench.data.recipe import Reporting
 from mtlbench.errors import DataError
 from tests.data.amazon.files import DAY, START, review_2018, write_lines
