@@ -234,6 +234,9 @@ def test_the_published_archives_are_read_like_their_files(base: Prepared, tmp_pa
                 archive.addfile(member, BytesIO(FILES[name]))
         archives[f"sample_{part}.tar.gz"] = stream.getvalue()
     assert prepared(tmp_path, "ali-ccp", archives, values=3).fingerprint == base.fingerprint
+    home = Home(tmp_path / "other")
+    write_files(home.raw("ali-ccp"), archives | TABLES)
+    assert prepare(home, "ali-ccp", options={"values": 3}).fingerprint == base.fingerprint
 
 
 def test_a_validation_part_is_taken_as_it_is(tmp_path: Path) -> None:

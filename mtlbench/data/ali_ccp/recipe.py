@@ -12,12 +12,14 @@ import polars as pl
 
 from mtlbench.data.ali_ccp import encoded, skeleton
 from mtlbench.data.ali_ccp.rows import AliCcpSettings, Part, held_out
+from mtlbench.data.card import Card
 from mtlbench.data.lines import header
 from mtlbench.data.recipe import Built, Raw, Reporting
-from mtlbench.data.source import Published
+from mtlbench.data.source import Published, lying_in
 from mtlbench.data.table import write_table
 from mtlbench.data.unpack import unpack
 from mtlbench.errors import DataError
+from mtlbench.home import Home
 from mtlbench.load import SplitName
 from mtlbench.schema import Field, Schema, Task
 
@@ -43,6 +45,14 @@ class AliCcp(Published):
 
     Settings = AliCcpSettings
     revision = 1
+
+    def find(
+        self, home: Home, card: Card, settings: AliCcpSettings, given: Sequence[Path]
+    ) -> tuple[Path, ...]:
+        """What is given; else the two archives of the raw form in the raw folder; else the table there."""
+        archives = [lying_in(home.raw(card.name), (f"sample_{part}.tar.gz",)) for part in ("train", "test")]
+        both = tuple(path for path in archives if path and all(archives))
+        return tuple(given) or both or super().find(home, card, settings, given)
 
     def build(self, raw: Raw, settings: AliCcpSettings, work: Path, out: Path, says: Reporting) -> Built:
         """Read either form; users are sampled by a hash, the same in train and test."""

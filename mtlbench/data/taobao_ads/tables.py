@@ -85,8 +85,8 @@ def arrange(files: Sequence[Path], command: str, *, log: bool) -> dict[Table, Pa
         if kind is None and (path.suffix == ".csv" or any(table in path.name for table in COLUMNS)):
             first = ",".join(header(path))[:120]
             raise DataError(
-                f"{path.name} is none of {', '.join(COLUMNS)}: its first line is {first!r}. Mend it or leave it "
-                f"out: {command}"
+                f"{path.name} is none of {', '.join(COLUMNS)}: its first line is {first!r}. Mend it or leave "
+                f"it out: {command}"
             )
         if kind is not None and found.setdefault(kind, path) != path:
             raise DataError(f"{found[kind].name} and {path.name} are both a {kind}; give one: {command}")
