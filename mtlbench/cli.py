@@ -29,6 +29,9 @@ app = typer.Typer(
     epilog="Start here: [bold]mtlbench prepare shop[/bold], then [bold]mtlbench run --method mmoe[/bold].",
 )
 
+bench = typer.Typer(no_args_is_help=True, help="Measure how fast mtlbench is, here.")
+app.add_typer(bench, name="bench")
+
 
 class Device(StrEnum):
     """Where to train."""
@@ -352,6 +355,42 @@ def ui(
     from mtlbench.ui import serve
 
     raise typer.Exit(serve(Home.find(), port, not no_open, render.say))
+
+
+@bench.command("prepare")
+def bench_prepare(
+    events: Annotated[
+        str, typer.Option(help="Lengths of the simulated logs, with commas between.")
+    ] = "1000000,10000000,100000000",
+    users_share: Annotated[
+        float, typer.Option(help="Share of each log's users to sample.", min=1e-6, max=1)
+    ] = 0.1,
+    seed: Annotated[int, typer.Option(help="Of the logs and of the negatives.", min=0)] = 0,
+    as_json: Json = False,
+) -> None:
+    """Time and memory of `prepare` on long raw logs, beside a bare scan; writes results/speed/prepare.*."""
+    from mtlbench import render
+    from mtlbench.bench.prepare import bench_prepare as measure
+    from mtlbench.bench.prepare import markdown
+    from mtlbench.data.recipe import Reporting
+
+    lengths = [text.strip().replace("_", "") for text in events.split(",")]
+    if not all(text.isdecimal() and int(text) > 0 for text in lengths):
+        raise UsageError(
+            f"--events {events}: give lengths above 0 with commas between, such as 1000000,10000000"
+        )
+    with render.stages() as progress:
+        document = measure(
+            Home.find(),
+            [int(text) for text in lengths],
+            users_share,
+            seed,
+            Reporting("mtlbench bench prepare", render.say, progress),
+        )
+    if as_json:
+        _print_json(document)
+    else:
+        typer.echo(markdown(document), nl=False)
 
 
 def _show(document: Mapping[str, Any], as_json: bool) -> None:

@@ -237,6 +237,13 @@ def test_a_long_raw_log_takes_a_length_and_a_seed(
     assert not home.datasets.exists()
 
 
+def test_bench_wants_lengths(mtlbench: Command) -> None:
+    answer = mtlbench("bench", "prepare", "--events", "1e6,none")
+    assert answer.code == 2
+    assert "such as 1000000,10000000" in answer.err
+    assert "prepare" in mtlbench("bench", "--help").out
+
+
 def test_nothing_prepared_names_the_commands(mtlbench: Command) -> None:
     answer = mtlbench("run", "--method", "mmoe")
     assert answer.code == 3

@@ -1,0 +1,1 @@
+"""How fast it is, measured: results go to `results/speed/`."""

@@ -1,0 +1,36 @@
+"""The least that any preparation of a log must do, as a program: `python -m mtlbench.bench.floor scan FILE`.
+
+`scan` parses the file with its types known and adds up the columns; `sort` parses it and sorts the rows. No
+damage is looked for, nothing is written.
+"""
+
+import sys
+
+import polars as pl
+
+from mtlbench.data.userbehavior.window import TAOBAO
+
+IDS = ("user", "item", "category")
+ORDER = ("user", "time", "item", "behaviour")
+
+
+def scan(file: str) -> pl.LazyFrame:
+    """The log as Polars reads it when it trusts it."""
+    schema = pl.Schema(
+        {**dict.fromkeys(IDS, pl.Int64()), "behaviour": pl.Enum(TAOBAO.behaviours), "time": pl.Int64()}
+    )
+    return pl.scan_csv(file, has_header=False, schema=schema)
+
+
+def main(what: str, file: str) -> None:
+    """Do it once."""
+    log = scan(file)
+    if what == "sort":
+        log.sort(ORDER).select(pl.len()).collect(engine="streaming")
+        return
+    sums = [pl.col(name).sum() for name in (*IDS, "time")]
+    log.select(*sums, (pl.col("behaviour") == "pv").sum()).collect(engine="streaming")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,197 @@
+"""How long preparing a log takes, and how that grows: simulated logs of several lengths, each once.
+
+Every step is a process of its own, so that its memory is its own. The floor is what any preparation must do:
+a bare Polars scan of the same file, and a scan with a sort.
+"""
+
+import json
+import math
+import os
+import platform
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from mtlbench import __version__
+from mtlbench.bench.process import Cost, disk_bytes, measure
+from mtlbench.data.recipe import Reporting
+from mtlbench.data.volume import EVENTS_A_USER
+from mtlbench.home import Home, write_json
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Of one log.
+
+    Attributes:
+        events, bytes: of the raw log.
+        users: sampled.
+        rows, groups: prepared, all splits.
+        prepared_bytes: on disk in the end, of which `matrix_bytes` matrices.
+        load: of the machine before `prepare` began, over one minute: what others ran on it, and the floor.
+    """
+
+    events: int
+    bytes: int
+    users: int
+    rows: int
+    groups: int
+    prepared_bytes: int
+    matrix_bytes: int
+    load: float
+    generate: Cost
+    scan: Cost
+    sort: Cost
+    prepare: Cost
+
+
+def bench_prepare(
+    home: Home, events: Sequence[int], users_share: float, seed: int, says: Reporting
+) -> dict[str, Any]:
+    """Measure, write `results/speed/prepare.json` and `.md`, return what the former holds.
+
+    Args:
+        events: lengths of the logs.
+        users_share: of the users of each log, how many are sampled.
+        seed: of the logs and of the negatives.
+    """
+    home.datasets.mkdir(parents=True, exist_ok=True)
+    figures = []
+    for number, length in enumerate(sorted(events)):
+        says.report(f"{length:,} events ...")
+        says.progress("logs", number, len(events))
+        with tempfile.TemporaryDirectory(prefix=".bench-", dir=home.datasets) as scratch:
+            figures.append(_one(Home(Path(scratch)), length, users_share, seed))
+    document = _document(figures, users_share, seed)
+    folder = home.results / "speed"
+    write_json(folder / "prepare.json", document)
+    (folder / "prepare.md").write_text(markdown(document), encoding="utf-8")
+    return document
+
+
+def _one(home: Home, events: int, users_share: float, seed: int) -> Figures:
+    """Generate a log, take the floor, prepare it."""
+    environment = {"MTLBENCH_HOME": str(home.root)}
+
+    def step(*arguments: str) -> Cost:
+        return measure(arguments, home.root, environment)
+
+    given = ("--events", str(events), "--seed", str(seed))
+    generate = step("-m", "mtlbench", "prepare", "shop", "--raw-only", *given)
+    [log] = home.raw("shop").iterdir()
+    scan, sort = (step("-m", "mtlbench.bench.floor", what, str(log)) for what in ("scan", "sort"))
+    users = max(1, round(events / EVENTS_A_USER * users_share))
+    load = os.getloadavg()[0]
+    arguments = ("--source", str(log), "--users", str(users), "--seed", str(seed))
+    prepare = step("-m", "mtlbench", "prepare", "taobao", *arguments)
+    prepared = home.prepared("taobao")
+    splits = json.loads((prepared / "manifest.json").read_text(encoding="utf-8"))["splits"].values()
+    return Figures(
+        events=events,
+        bytes=log.stat().st_size,
+        users=users,
+        rows=sum(split["rows"] for split in splits),
+        groups=sum(split["groups"] for split in splits),
+        prepared_bytes=disk_bytes(prepared),
+        matrix_bytes=sum(file.stat().st_size for file in prepared.rglob("*.npy")),
+        load=round(load, 1),
+        generate=generate,
+        scan=scan,
+        sort=sort,
+        prepare=prepare,
+    )
+
+
+def _document(figures: Sequence[Figures], users_share: float, seed: int) -> dict[str, Any]:
+    import numpy
+    import polars
+
+    from mtlbench.runner import commit  # brings torch
+
+    return {
+        "command": "mtlbench bench prepare",
+        "simulated": True,
+        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": commit(),
+        "versions": {
+            "mtlbench": __version__,
+            "python": platform.python_version(),
+            "polars": polars.__version__,
+            "numpy": numpy.__version__,
+        },
+        "machine": {
+            "system": f"{platform.system()} {platform.machine()}",
+            "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+            "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        },
+        "seed": seed,
+        "users_share": users_share,
+        "logs": [asdict(one) for one in figures],
+    }
+
+
+def markdown(document: dict[str, Any]) -> str:
+    """The figures as a table, with what they are of."""
+    machine, versions, logs = document["machine"], document["versions"], document["logs"]
+    shown: dict[str, Callable[[dict[str, Any]], str]] = {
+        "events": lambda one: f"{one['events']:,}",
+        "users sampled": lambda one: f"{one['users']:,}",
+        "rows": lambda one: f"{one['rows']:,}",
+        "seconds": lambda one: f"{one['prepare']['seconds']:,.1f}",
+        "CPU seconds": lambda one: f"{one['prepare']['cpu_seconds']:,.1f}",
+        "events/s": lambda one: f"{one['events'] / one['prepare']['seconds']:,.0f}",
+        "rows/s": lambda one: f"{one['rows'] / one['prepare']['seconds']:,.0f}",
+        "peak memory, GB": lambda one: f"{one['prepare']['peak_bytes'] / 1e9:.2f}",
+        "scan, s": lambda one: f"{one['scan']['seconds']:,.1f}",
+        "scan and sort, s": lambda one: f"{one['sort']['seconds']:,.1f}",
+        "their memory, GB": lambda one: (
+            f"{one['scan']['peak_bytes'] / 1e9:.2f}, {one['sort']['peak_bytes'] / 1e9:.2f}"
+        ),
+        "times scan": lambda one: f"{one['prepare']['seconds'] / one['scan']['seconds']:.1f}",
+        "times scan and sort": lambda one: f"{one['prepare']['seconds'] / one['sort']['seconds']:.1f}",
+        "bytes a row": lambda one: f"{one['matrix_bytes'] / one['rows']:.0f}",
+        "disk when done, GB": lambda one: f"{one['prepared_bytes'] / 1e9:.2f}",
+        "disk while working, GB": lambda one: f"{(one['prepare']['disk_bytes'] - one['bytes']) / 1e9:.2f}",
+        "load before": lambda one: f"{one['load']:.1f}",
+    }
+    rows = [f"| {name} | {' | '.join(show(one) for one in logs)} |" for name, show in shown.items()]
+    head = ["| | " + " | ".join(f"{one['events'] / 1e6:g} M" for one in logs) + " |"]
+    head += ["| --- |" + " ---: |" * len(logs)]
+    lines = [
+        "# Preparing logs of several lengths",
+        "",
+        f"Simulated logs in UserBehavior's format (`{document['command']}`, seed {document['seed']}), "
+        f"{document['users_share']:.0%} of the users sampled, 4 negatives a positive; each measured once, "
+        "every step as a process of its own.",
+        "",
+        *head,
+        *rows,
+        "",
+        *_growth(logs),
+        "",
+        f"{machine['cores']} cores, {machine['memory_bytes'] / 2**30:.0f} GB, {machine['system']}; mtlbench "
+        f"{versions['mtlbench']} at {document['commit'] or 'no commit'}, Python {versions['python']}, Polars "
+        f"{versions['polars']}, NumPy {versions['numpy']}; {document['measured_at']}. A load above 0 before "
+        "a measurement is what else ran on the machine, and what is left of the floor's own.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _growth(logs: Sequence[dict[str, Any]]) -> list[str]:
+    """How time and memory grow with the events, from the shortest log to the longest."""
+    if len(logs) < 2:
+        return []
+    first, last = logs[0], logs[-1]
+    times = last["events"] / first["events"]
+    grown = {
+        what: last["prepare"][key] / first["prepare"][key]
+        for what, key in (("time", "seconds"), ("CPU time", "cpu_seconds"), ("peak memory", "peak_bytes"))
+    }
+    said = ", ".join(
+        f"{what} {ratio:.1f} times (events to the {math.log(ratio) / math.log(times):.2f})"
+        for what, ratio in grown.items()
+    )
+    return [f"From {first['events']:,} to {last['events']:,} events, {times:g} times as many: {said}."]
