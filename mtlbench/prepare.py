@@ -125,6 +125,11 @@ class Job:
 
 
 def _prepare(home: Home, job: Job, given: Sequence[Path], force: bool, says: Reporting) -> Prepared:
+    if set("*?[]{}") & set(str(home.root)):
+        raise UsageError(
+            f"{home.root}: a folder with any of * ? [ ] {{ }} in its name would be read as a pattern. Choose "
+            "another by MTLBENCH_HOME."
+        )
     recipe, settings, progress = job.recipe, job.settings, says.progress
     raw = recipe.find(home, job.card, settings, given)
     if not force and (there := _same_as_there(home, job, raw, says)):

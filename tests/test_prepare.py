@@ -371,3 +371,8 @@ def test_the_shop_is_the_same_each_time_and_other_with_each_seed(home: Home) -> 
 def test_an_unknown_knob_is_wrong_use(home: Home) -> None:
     with pytest.raises(UsageError, match=r"'rho_bye'\. Did you mean 'rho_buy'"):
         prepare(home, "shop", options={"rho_bye": "1"})
+
+
+def test_a_home_that_reads_as_a_pattern_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="would be read as a pattern"):
+        prepare(Home(tmp_path / "my [shop]"), "shop", options=SHOP)

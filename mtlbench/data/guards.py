@@ -97,7 +97,9 @@ def examine(built: Built, out: Path, card: Card) -> Findings:
         table: dict[str, Any] = {}
         findings.summary["auc"][split] = table
         for reading in readings(built, columns, rates if split == "validation" else None):
-            if reading.what == "" and np.any(reading.values != reading.values[0]):
+            if reading.what == "" and not np.array_equal(
+                reading.values[1:], reading.values[:-1], equal_nan=True
+            ):
                 constant.discard(reading.field)
             for task, auc in zip(tasks, outcomes.aucs(reading.values).tolist(), strict=True):
                 if reading.task not in ("", task):

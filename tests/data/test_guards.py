@@ -190,14 +190,15 @@ def test_shares_of_never_seen_items_are_counted(tmp_path: Path) -> None:
 def test_identical_tasks_and_constant_fields_are_named(tmp_path: Path) -> None:
     def spoil(split: str, m: Matrices) -> None:
         m["labels"][:, 1] = m["labels"][:, 0]
+        m["numeric"][:, 0] = np.nan  # missing everywhere
         m["numeric"][:, 1] = 7
 
     said: list[str] = []
     summary = check(made(tmp_path, spoil), tmp_path, card(), said.append)
     assert summary["identical_tasks"] == [["view", "buy"]]
-    assert summary["constant_fields"] == ["user_pv"]
+    assert summary["constant_fields"] == ["item_pv", "user_pv"]
     assert "Tasks view and buy are identical on every row." in said
-    assert "Constant fields: user_pv." in said
+    assert "Constant fields: item_pv, user_pv." in said
 
 
 def test_tasks_that_differ_in_one_split_are_not_identical(tmp_path: Path) -> None:
