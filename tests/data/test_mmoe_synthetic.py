@@ -1,14 +1,17 @@
 """The synthetic tasks are the paper's, each knob does what it says, and numbers alone are enough to train."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
+from mtlbench.config import Benchmark, fill, load_benchmark
 from mtlbench.data.mmoe_synthetic import (
     HARMFUL,
     HELPFUL,
@@ -22,7 +25,9 @@ from mtlbench.data.mmoe_synthetic import (
 )
 from mtlbench.home import Home
 from mtlbench.load import SPLITS, Prepared
+from mtlbench.methods import METHODS
 from mtlbench.prepare import prepare
+from mtlbench.runner import execute, plan
 
 LINEAR: dict[str, Any] = {"sines": 0, "noise": 0.0, "n_a": 2000, "n_b": 2000}
 
@@ -161,3 +166,21 @@ def test_it_prepares_to_numbers_alone(prepared: Prepared) -> None:
     assert (train.categorical.shape, train.numeric.shape) == ((400, 0), (400, 20))
     assert (~np.isnan(train.labels)).sum(axis=0).tolist() == [120, 400]
     assert prepared.manifest["splits"]["test"]["clusters"] == 150
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_learns_from_numbers_alone(tmp_path: Path, prepared: Prepared, method: str) -> None:
+    """No categorical field, no sequence: the embedding table has no row, and nothing minds."""
+    values = {"training": {"epochs": 15, "batch_rows": 40, "patience": 30}, "seeds": 1}
+    benchmark = fill(Benchmark, values | {"run": [{"method": method}]}, "test")
+    for specs in plan(benchmark, prepared.schema, prepared.fingerprint):
+        outcomes = execute(Home(tmp_path), prepared.name, specs, torch.device("cpu"), lambda rows: None)
+        assert [outcome.status for outcome in outcomes] == ["done"]
+    (file,) = (tmp_path / "results").rglob("result.json")
+    metrics = json.loads(file.read_text())["metrics"]["test"]
+    assert metrics["second"]["r2"] > 0.3
+
+
+def test_its_benchmark_names_it() -> None:
+    benchmark = load_benchmark(Path("benchmarks/mmoe-synthetic.toml"))
+    assert benchmark.dataset == "mmoe-synthetic"
