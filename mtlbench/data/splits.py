@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -32,6 +32,17 @@ def hashed(column: str, share: float, salt: int = 0) -> pl.Expr:
         return ids.is_in(below.implode()).fill_null(False)
 
     return pl.col(column).map_batches(chosen, return_dtype=pl.Boolean, is_elementwise=True)
+
+
+def share_of_smallest(ids: pl.Series, count: int | Literal["all"], salt: int = 0) -> float:
+    """The share with which `hashed` takes `count` of these integer ids, those with the smallest hashes.
+
+    "all", or more than there are, gives 1. Other ids, such as those of later days, are then taken by the same
+    bound, whatever they are.
+    """
+    if count == "all" or count >= len(ids):
+        return 1.0
+    return float(np.sort(keyed(salt, ids.to_numpy()))[count]) / 2**64
 
 
 def stable_code(text: str, salt: int = 0) -> int:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtlbench.data.splits import cut_dates, hashed, stable_code
+from mtlbench.data.splits import cut_dates, hashed, share_of_smallest, stable_code
 
 
 @pytest.mark.parametrize("as_text", [False, True])
@@ -33,6 +33,18 @@ def test_a_value_goes_one_way_whatever_stands_beside_it(ids: list[int], share: f
     assert chosen == [*alone, False]
     assert share > 0 or not any(chosen)
     assert share < 1 or all(chosen[:-1])
+
+
+@given(st.sets(st.integers(0, 10**9), min_size=1), st.integers(1, 60), st.integers(0, 5))
+def test_so_many_ids_as_asked_for_are_taken(ids: set[int], count: int, salt: int) -> None:
+    """And more ids that come later do not push any of them out."""
+    known = pl.Series("id", sorted(ids))
+    share = share_of_smallest(known, count, salt)
+    taken = known.to_frame().filter(hashed("id", share, salt))["id"]
+    assert len(taken) == min(count, len(ids))
+    more = pl.DataFrame({"id": [*ids, *range(10**9 + 1, 10**9 + 50)]})
+    assert set(taken) <= set(more.filter(hashed("id", share, salt))["id"])
+    assert share_of_smallest(known, "all", salt) == 1
 
 
 def test_dates_hold_the_shares_and_equal_times_stay_together() -> None:

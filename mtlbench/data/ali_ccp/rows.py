@@ -3,12 +3,10 @@
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-import numpy as np
 import polars as pl
 from pydantic import Field as Setting
 
-from mtlbench.data.hashing import keyed
-from mtlbench.data.splits import hashed
+from mtlbench.data.splits import hashed, share_of_smallest
 
 VALIDATION_SHARE = 0.1
 """Of train's users."""
@@ -46,12 +44,9 @@ class Part:
 
 
 def share_of(users: pl.LazyFrame, settings: AliCcpSettings) -> float:
-    """The share of all possible users that holds `settings.users` of these: the smallest hashes."""
+    """The share of all possible users that holds `settings.users` of these."""
     ids = users.select(pl.col("user").drop_nulls().unique()).collect(engine="streaming")["user"]
-    if settings.users == "all" or settings.users >= len(ids):
-        return 1.0
-    hashes = np.sort(keyed(_salt(settings, 0), ids.to_numpy()))
-    return float(hashes[settings.users]) / 2**64
+    return share_of_smallest(ids, settings.users, _salt(settings, 0))
 
 
 def taken(share: float, settings: AliCcpSettings) -> pl.Expr:

@@ -9,15 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import numpy as np
 import polars as pl
 from pydantic import Field as Setting
 
 from mtlbench.data.card import Card, RemoteFile
-from mtlbench.data.hashing import keyed
 from mtlbench.data.recipe import Built, Raw, Reporting
 from mtlbench.data.source import Published
-from mtlbench.data.splits import hashed
+from mtlbench.data.splits import hashed, share_of_smallest
 from mtlbench.data.table import write_table
 from mtlbench.data.taobao_ads.past import ENTITIES, Past
 from mtlbench.data.taobao_ads.tables import (
@@ -104,31 +102,8 @@ class TaobaoAds(Published):
         profiles = read_profiles(given["user_profile"], work, count, says)
         days = read_exposures(given["raw_sample"], work, count, says)
         buys = read_buys(given["behavior_log"], work, count, says) if "behavior_log" in given else None
-        share = _share(days, settings, says.command)
-        past = Past()
-        ready = []
-        for day, path in enumerate(days):
-            says.progress("features", day, DAYS)
-            shown = pl.scan_parquet(path).join(
-                ads.with_columns(pl.lit(True).alias(KNOWN[0])),
-                on="adgroup",
-                how="left",
-                maintain_order="left",
-            )
-            taken = shown.filter(hashed("user", share, settings.seed)) if share < 1 else shown
-            rows = taken.join(
-                profiles.with_columns(pl.lit(True).alias(KNOWN[1])),
-                on="user",
-                how="left",
-                maintain_order="left",
-            )
-            ready.append(work / f"ready-{day}.parquet")
-            _labelled(past.features(rows, day), buys, day).sink_parquet(ready[-1])
-            past.close(shown)
-        rows = pl.concat([pl.scan_parquet(path) for path in ready])
-        count.quirks |= _unknown(
-            rows, sum(pl.scan_parquet(p).select(pl.len()).collect().item() for p in days)
-        )
+        ready = _ready(days, ads, profiles, buys, settings, work, says)
+        count.quirks |= _unknown(ready, days)
         tasks = (Task(name="ctr"), *((Task(name="buy", given="ctr"),) if buys is not None else ()))
         return write_table(
             {
@@ -144,17 +119,42 @@ class TaobaoAds(Published):
         )
 
 
+def _ready(
+    days: Sequence[Path],
+    ads: pl.LazyFrame,
+    profiles: pl.LazyFrame,
+    buys: pl.LazyFrame | None,
+    settings: TaobaoAdsSettings,
+    work: Path,
+    says: Reporting,
+) -> list[Path]:
+    """For each day a file of the sampled users' rows, with all fields and tasks."""
+    ads, profiles = (
+        t.with_columns(pl.lit(True).alias(name)) for t, name in zip((ads, profiles), KNOWN, strict=True)
+    )
+    share = _share(days, settings, says.command)
+    past = Past()
+    ready = []
+    for day, path in enumerate(days):
+        says.progress("features", day, DAYS)
+        shown = pl.scan_parquet(path).join(ads, on="adgroup", how="left", maintain_order="left")
+        taken = shown.filter(hashed("user", share, settings.seed)) if share < 1 else shown
+        rows = taken.join(profiles, on="user", how="left", maintain_order="left")
+        ready.append(work / f"ready-{day}.parquet")
+        _labelled(past.features(rows, day), buys, day).sink_parquet(ready[-1])
+        past.close(shown)
+    return ready
+
+
 def _share(days: Sequence[Path], settings: TaobaoAdsSettings, command: str) -> float:
-    """The share of all possible users that holds the sampled ones: the smallest hashes on train days."""
+    """The share of all possible users that is sampled: of those on train days the smallest hashes."""
     train = [pl.scan_parquet(days[day]).select("user") for day in SPLIT_DAYS["train"]]
-    users = pl.concat(train).unique().collect(engine="streaming")["user"].to_numpy()
+    users = pl.concat(train).unique().collect(engine="streaming")["user"]
     if not len(users):
         raise DataError(
             f"No impression lies on a train day, 6 to 11 May 2017 (UTC+8). Give another: {command}"
         )
-    if settings.users == "all" or settings.users >= len(users):
-        return 1.0
-    return float(np.sort(keyed(settings.seed, users))[settings.users]) / 2**64
+    return share_of_smallest(users, settings.users, settings.seed)
 
 
 def _labelled(rows: pl.LazyFrame, buys: pl.LazyFrame | None, day: int) -> pl.LazyFrame:
@@ -175,16 +175,16 @@ def _labelled(rows: pl.LazyFrame, buys: pl.LazyFrame | None, day: int) -> pl.Laz
     )
 
 
-def _unknown(rows: pl.LazyFrame, total: int) -> dict[str, int]:
+def _unknown(ready: Sequence[Path], days: Sequence[Path]) -> dict[str, int]:
     """Rows that are not sampled, and rows whose ad or user is in no table."""
-    counts = rows.select(
-        taken=pl.len(),
+    total = sum(pl.scan_parquet(path).select(pl.len()).collect().item() for path in days)
+    counts = pl.concat([pl.scan_parquet(path) for path in ready]).select(
+        rows_of_other_users=total - pl.len(),
         rows_without_ad=pl.col(KNOWN[0]).is_null().sum(),
         rows_without_profile=pl.col(KNOWN[1]).is_null().sum(),
         rows_without_brand=pl.col("brand").is_null().sum(),
     )
-    found = {name: int(n) for name, n in counts.collect(engine="streaming").row(0, named=True).items()}
-    return {"rows_of_other_users": total - found.pop("taken"), **found}
+    return {name: int(n) for name, n in counts.collect(engine="streaming").row(0, named=True).items()}
 
 
 RECIPE = TaobaoAds()
