@@ -90,8 +90,10 @@ class Outcomes:
     def __init__(self, labels: NDArray[np.float32], thresholds: NDArray[np.float64]) -> None:
         self.defined: NDArray[np.bool_] = ~np.isnan(labels)
         self.positive: NDArray[np.bool_] = labels > thresholds  # a NaN is not above anything
-        codes = np.unique(self.defined, axis=1, return_inverse=True)[1].ravel()
-        self._alike = [np.flatnonzero(codes == code) for code in np.unique(codes)]
+        alike: dict[bytes, list[int]] = {}
+        for task, column in enumerate(self.defined.T):
+            alike.setdefault(column.tobytes(), []).append(task)
+        self._alike = list(alike.values())
 
     def aucs(self, values: NDArray[Any]) -> NDArray[np.float64]:
         """AUC of one score on every task, over its own rows; NaN where all are positive or none is."""
