@@ -42,7 +42,8 @@ def share_of_smallest(ids: pl.Series, count: int | Literal["all"], salt: int = 0
     """
     if count == "all" or count >= len(ids):
         return 1.0
-    return float(np.sort(keyed(salt, ids.to_numpy()))[count]) / 2**64
+    last, beyond = np.sort(keyed(salt, ids.to_numpy()))[count - 1 : count + 1]
+    return (float(last) + float(beyond)) / 2**65  # between the two: a float does not hold 64 bits
 
 
 def stable_code(text: str, salt: int = 0) -> int:
