@@ -121,7 +121,7 @@ def prepared(summary: Mapping[str, Any]) -> None:
     table = Table(title=f"{summary['dataset']}{' (simulated)' if summary['simulated'] else ''}")
     table.add_column("split")
     for head in ("rows", many_clusters(summary), *tasks):
-        table.add_column(head, justify="right")
+        table.add_column(head, justify="right", overflow="fold")
     for name, split in summary["splits"].items():
         cells = (_happened(split, task) for task in tasks)
         table.add_row(name, f"{split['rows']:,}", f"{split['clusters']:,}", *cells)
