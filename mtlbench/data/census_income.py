@@ -203,8 +203,7 @@ def _people(rows: pl.LazyFrame, first: int) -> pl.LazyFrame:
 
 
 def _is_table(name: str) -> bool:
-    name = name.lower()
-    return "income" in name and not name.endswith((".names", ".md", ".txt"))
+    return not name.lower().endswith((".names", ".md", ".txt", ".html", ".pdf"))
 
 
 RECIPE = CensusIncome()

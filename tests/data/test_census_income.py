@@ -118,6 +118,12 @@ def test_one_file_alone_is_refused_unless_its_rows_are_dealt(tmp_path: Path) -> 
     assert min(counts[1:]) > 0.09 * len(TRAIN)
 
 
+def test_files_of_other_names_are_taken_and_documents_passed_over(base: Prepared, tmp_path: Path) -> None:
+    renamed = {"my_train.csv": files()["census-income.data"], "my_test.csv": files()["census-income.test"]}
+    more = {"census-income.names": b"age: continuous.\n", "README.md": b"hello"}
+    assert prepared(tmp_path, "census-income", renamed | more).fingerprint == base.fingerprint
+
+
 def test_dealing_gives_each_row_to_one_split() -> None:
     people = pl.LazyFrame({"row": range(100_000)})
     dealt = {

@@ -229,6 +229,18 @@ def test_what_is_odd_is_counted(tmp_path: Path) -> None:
     assert table(data, "train").filter(pl.col("adgroup") == 500)["cate"].unique().to_list() == [0]
 
 
+def test_an_ad_without_a_category_is_kept_without_its_past(tmp_path: Path) -> None:
+    more = files(log=LOG)
+    more["ad_feature.csv"] = csv(
+        HEADERS["ad_feature"], [[ad[0], None, *ad[2:]] if ad[0] == 501 else ad for ad in AD_ROWS]
+    )
+    data = prepared(tmp_path, "taobao-ads", more)
+    of_it = everything(data).filter(pl.col("adgroup") == 501)
+    assert len(of_it) == sum(row[2] == 501 for row in RAW)
+    assert of_it.select("cate", "cate_rate", "buy").null_count().row(0) == (len(of_it),) * 3
+    assert set(of_it["cate_shown"]) == {0.0}
+
+
 def test_contradicting_click_columns_are_damage(tmp_path: Path) -> None:
     many = random_impressions(4, each=200)
     data = prepared(tmp_path, "taobao-ads", files([[1, at(1), 500, "a", 1, 1], *many]))
