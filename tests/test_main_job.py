@@ -56,7 +56,7 @@ def _mirrored(planted: list[dict[str, Any]]) -> list[dict[str, Any]]:
 @pytest.mark.skipif(not LOG.is_file(), reason="no Taobao sample: set MTLBENCH_SAMPLES to its folder")
 def test_real_rows_give_sane_numbers(home: Home) -> None:
     """Single-task AUC beyond doubt above chance, none too good to be true; twice the same run is one."""
-    prepare(home, "taobao", source=LOG)
+    prepare(home, "taobao", source=[LOG])
     document = main_job(home, "taobao", "hard-sharing", seeds=2)
     for one in document["runs"]:
         assert one["status"] == "done"

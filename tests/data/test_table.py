@@ -60,7 +60,8 @@ def test_every_kind_of_column_finds_its_matrix(tmp_path: Path) -> None:
     assert built.vocabularies == {"shop": FIRST_ID + 2, "item": FIRST_ID + 3}
     assert m["categorical"].tolist() == [[2, 2], [3, 3], [PADDING, 2], [2, 4]]
     assert np.array_equal(m["numeric"][:, 0], [1, np.nan, 3, np.nan], equal_nan=True)
-    assert np.array_equal(m["labels"], [[0, 2], [1, 5], [np.nan, np.nan], [1, 4]], equal_nan=True)
+    labels = np.array([[0, 2], [1, 5], [np.nan, np.nan], [1, 4]])
+    assert np.array_equal(m["labels"], labels, equal_nan=True)
     assert open_matrix(out / "train" / "sequence.npy").tolist() == [
         [3, 3, 2],
         [0, 0, 0],
