@@ -1,7 +1,7 @@
 """Prepared datasets, opened memory-mapped: one `.npy` matrix per kind of column and split, and a manifest.
 
 datasets/NAME/prepared/
-    manifest.json           schema, vocabulary sizes, counts, quirks, guards, settings, fingerprint
+    manifest.json           schema, vocabulary sizes, scaling, counts, quirks, guards, settings, fingerprint
     {train,validation,test}/
         categorical.npy         (rows, own categorical fields) int32 indices
         numeric.npy             (rows, own numeric fields) float32, scaled on train
@@ -11,7 +11,7 @@ datasets/NAME/prepared/
         group_numeric.npy       (groups, grouped numeric fields) float32
         sequence.npy            (groups, sum of lengths) int32, most recent last, padded in front
         cluster.npy             (groups,) int64
-    {train,validation,test}.parquet     the same rows with raw ids, for people
+    {train,validation,test}.parquet     the same rows with raw ids, for people: at least who, what and labels
 """
 
 import json

@@ -143,12 +143,7 @@ def _prepare(home: Home, job: Job, given: Sequence[Path], force: bool, says: Rep
         built = recipe.build(found, settings, work, out, says)
         built = replace(built, schema=with_units(built.schema, out))
         guards = check(built, out, job.card, says.report)
-        for at, matrix in enumerate(numeric := ("numeric", "group_numeric")):
-            progress("scale", at, len(numeric))
-            mean, deviation = moments(out / "train" / f"{matrix}.npy")
-            for split in SPLITS:
-                scale(out / split / f"{matrix}.npy", mean, deviation)
-        progress("scale", len(numeric), len(numeric))
+        scaling = _scale_all(built.schema, out, progress)
         splits = {split: _counts(out / split, built) for split in SPLITS}
         plain = _plain(settings)
         write_json(
@@ -162,6 +157,7 @@ def _prepare(home: Home, job: Job, given: Sequence[Path], force: bool, says: Rep
                 "simulated": recipe.simulated,
                 "schema": built.schema.to_json(),
                 "vocabularies": dict(built.vocabularies),
+                "scaling": scaling,
                 "splits": splits,
                 "quirks": dict(built.quirks),
                 **built.notes,
@@ -239,6 +235,21 @@ def moments(matrix: Path) -> tuple[np.ndarray, np.ndarray]:
     mean = sum((np.nansum(values[b], axis=0, dtype=np.float64) for b in blocks), np.zeros(width)) / count
     square = sum((np.nansum((values[b] - mean) ** 2, axis=0) for b in blocks), np.zeros(width)) / count
     return mean, np.sqrt(square)
+
+
+def _scale_all(schema: Schema, out: Path, progress: Progress) -> dict[str, list[float]]:
+    """Scale every numeric field in place; by which mean and standard deviation, both on train."""
+    scaling: dict[str, list[float]] = {}
+    for grouped, matrix in enumerate(matrices := ("numeric", "group_numeric")):
+        progress("scale", grouped, len(matrices))
+        mean, deviation = moments(out / "train" / f"{matrix}.npy")
+        for split in SPLITS:
+            scale(out / split / f"{matrix}.npy", mean, deviation)
+        names = [f.name for f in schema.of_kind("numeric") if f.grouped == bool(grouped)]
+        both = np.stack([mean, deviation], axis=1).tolist()
+        scaling |= dict(zip(names, both, strict=True))
+    progress("scale", len(matrices), len(matrices))
+    return scaling
 
 
 def scale(matrix: Path, mean: np.ndarray, deviation: np.ndarray) -> None:

@@ -250,6 +250,7 @@ def test_numeric_fields_are_scaled_by_train(base: Prepared, unscaled: Prepared) 
         for name, values in columns(unscaled, split, "numeric").items():
             mean, deviation = train[name].mean(dtype=np.float64), train[name].std(dtype=np.float64)
             assert np.allclose(scaled[name], (values - mean) / (deviation or 1), atol=1e-4)
+            assert base.manifest["scaling"][name] == pytest.approx([mean, deviation], abs=1e-6)
 
 
 def test_rows_of_the_matrices_are_rows_of_the_parquet_files(base: Prepared) -> None:
