@@ -180,10 +180,10 @@ def _write_volume(events: int, seed: int, as_json: bool) -> None:
     """`prepare shop --raw-only`: a long log, and the command that prepares it."""
     from mtlbench import render
     from mtlbench.data.recipe import Reporting
-    from mtlbench.data.volume import write_volume
+    from mtlbench.data.volume import PREFIX, write_volume
 
     home = Home.find()
-    path = home.raw("shop") / f"simulated-{events}-seed-{seed}.csv"
+    path = home.raw("shop") / f"{PREFIX}{events}-seed-{seed}.csv"
     command = f"mtlbench prepare taobao --source {home.relative(path)} --as volume"
     with render.stages() as progress:
         write_volume(events, seed, path, Reporting(command, render.say, progress))

@@ -27,6 +27,7 @@ from mtlbench.data.card import Card, read_card
 from mtlbench.data.guards import check
 from mtlbench.data.recipe import Built, Progress, Raw, Recipe, Reporting
 from mtlbench.data.source import describe, given_files, same
+from mtlbench.data.volume import PREFIX
 from mtlbench.errors import DataError, UsageError, unknown
 from mtlbench.home import Home, alone_in, atomic_folder, write_json
 from mtlbench.load import FORMAT, GROUP, MATRICES, SPLITS, Prepared, open_matrix, open_prepared
@@ -154,7 +155,7 @@ def _prepare(home: Home, job: Job, given: Sequence[Path], force: bool, says: Rep
                 "recipe": job.of,
                 "command": job.command,
                 "fingerprint": fingerprint(built, plain, out),
-                "simulated": recipe.simulated,
+                "simulated": recipe.simulated or any(file.name.startswith(PREFIX) for file in found.files),
                 "schema": built.schema.to_json(),
                 "vocabularies": dict(built.vocabularies),
                 "scaling": scaling,

@@ -216,6 +216,7 @@ def test_a_long_raw_log_is_written_and_prepares_as_it_says(mtlbench: Command, ho
     answer = mtlbench(*next_command, "--json")
     assert answer.code == 0, answer.err
     assert answer.json["quirks"]["rows"] == 30_000
+    assert answer.json["simulated"] is True
 
 
 @pytest.mark.parametrize(

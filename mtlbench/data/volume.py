@@ -42,6 +42,8 @@ OUTSIDE, DOUBLED = 571e-6, 50e-6
 EARLIEST = 75 * DAY
 """How far before the window a row may lie, in seconds."""
 USERS_A_BLOCK = 20_000
+PREFIX = "simulated-"
+"""Of these logs' names: what is prepared from them is labelled simulated."""
 BYTES_A_ROW = 40
 
 
