@@ -15,6 +15,7 @@ from mtlbench.config import Benchmark, fill, load_benchmark
 from mtlbench.data.mmoe_synthetic import (
     HARMFUL,
     HELPFUL,
+    NEUTRAL,
     TASKS,
     SyntheticSettings,
     names,
@@ -129,10 +130,11 @@ def test_splits_share_no_row() -> None:
 
 
 def test_truth_is_told_of_the_measured_fixtures_alone() -> None:
-    assert truth(HELPFUL) == truth(SyntheticSettings(seed=7)) == {"first": "helps", "second": "none"}
-    assert truth(HARMFUL) == {"first": "harms", "second": "none"}
+    assert truth(HELPFUL) == truth(SyntheticSettings(seed=7)) == {"first": "helps", "second": ""}
+    assert truth(HARMFUL) == {"first": "harms", "second": ""}
+    assert all(truth(neutral) == {"first": "none", "second": "none"} for neutral in NEUTRAL)
     for knobs in ({"p": 0.9}, {"n_a": 400}, {"dimensions": 40}, {"noise_task": True}, {"label_flips": 0.1}):
-        assert truth(SyntheticSettings(**knobs)) == {"first": "none", "second": "none"}
+        assert truth(SyntheticSettings(**knobs)) == {"first": "", "second": ""}
 
 
 @pytest.mark.parametrize(
