@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from mtlbench.data.hashing import splitmix64
+from mtlbench.data.matrix import size_bytes
 from mtlbench.data.userbehavior.build import build, sample_users
 from mtlbench.data.userbehavior.features import never
 from mtlbench.data.userbehavior.log import read_log
@@ -312,3 +313,18 @@ def test_a_full_disk_is_noticed_before_the_long_work(tmp_path: Path, monkeypatch
             says=SAYS,
         )
     assert sorted(p.name for p in tmp_path.iterdir()) == ["log.csv", "work"]
+
+
+def test_what_it_takes_on_disk_is_said_beforehand_and_true(tmp_path: Path) -> None:
+    """To the byte for the matrices; Parquet is an upper estimate."""
+    said: list[str] = []
+    log = write_log(tmp_path / "log.csv", ROWS)
+    data = prepare(Home(tmp_path), "taobao", source=[log], options={"users": 12}, report=said.append)
+    assert said[0] == "Reading log.csv, 0 MB; about 0 MB on disk meanwhile."
+    total = 0
+    for split in SPLITS:
+        counts = data.manifest["splits"][split]
+        total += counts["rows"]
+        written = sum(file.stat().st_size - 128 for file in (data.path / split).iterdir())  # 128: a header
+        assert written == size_bytes(data.schema, counts["rows"], counts["groups"])
+    assert any(line.startswith(f"{total:,} rows: ") and line.endswith("MB when done.") for line in said)
