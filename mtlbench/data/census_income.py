@@ -159,7 +159,9 @@ def train_and_test(files: Sequence[Path], split: str, command: str) -> list[Path
     Raises:
         DataError: the official split needs both, told apart by name, for their form is the same.
     """
-    tables = sorted((path for path in files if _is_table(path.name)), key=lambda path: path.name)
+    # UCI's archive holds both files twice: packed alone, and in a tar.
+    once = {(path.name, path.stat().st_size): path for path in files if _is_table(path.name)}
+    tables = sorted(once.values(), key=lambda path: path.name)
     train, test = ([p for p in tables if any(w in p.name.lower() for w in words)] for words in (TRAIN, TEST))
     if split == "hashed" and tables:
         return tables

@@ -1,6 +1,8 @@
 """Census-Income: the official files become splits, and no task's own column is a feature."""
 
 import gzip
+import io
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -122,6 +124,19 @@ def test_files_of_other_names_are_taken_and_documents_passed_over(base: Prepared
     renamed = {"my_train.csv": files()["census-income.data"], "my_test.csv": files()["census-income.test"]}
     more = {"census-income.names": b"age: continuous.\n", "README.md": b"hello"}
     assert prepared(tmp_path, "census-income", renamed | more).fingerprint == base.fingerprint
+
+
+def test_an_archive_that_holds_the_files_twice_is_read_once(base: Prepared, tmp_path: Path) -> None:
+    """As UCI's: each packed alone, and both in a tar."""
+    packed = {f"{name}.gz": gzip.compress(data) for name, data in files().items()}
+    both = io.BytesIO()
+    with tarfile.open(fileobj=both, mode="w:gz") as archive:
+        for name, data in files().items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    data = prepared(tmp_path, "census-income", packed | {"census.tar.gz": both.getvalue()})
+    assert data.fingerprint == base.fingerprint
 
 
 def test_dealing_gives_each_row_to_one_split() -> None:
