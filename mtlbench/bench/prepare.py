@@ -112,7 +112,10 @@ def _document(figures: Sequence[Figures], users_share: float, seed: int) -> dict
     from mtlbench.runner import commit  # brings torch
 
     return {
-        "command": "mtlbench bench prepare",
+        "command": (
+            f"mtlbench bench prepare --events {','.join(str(one.events) for one in figures)} "
+            f"--users-share {users_share:g} --seed {seed}"
+        ),
         "simulated": True,
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": commit(),
@@ -137,7 +140,6 @@ def markdown(document: dict[str, Any]) -> str:
     """The figures as a table, with what they are of."""
     machine, versions, logs = document["machine"], document["versions"], document["logs"]
     shown: dict[str, Callable[[dict[str, Any]], str]] = {
-        "events": lambda one: f"{one['events']:,}",
         "users sampled": lambda one: f"{one['users']:,}",
         "rows": lambda one: f"{one['rows']:,}",
         "seconds": lambda one: f"{one['prepare']['seconds']:,.1f}",
@@ -158,14 +160,15 @@ def markdown(document: dict[str, Any]) -> str:
         "load before": lambda one: f"{one['load']:.1f}",
     }
     rows = [f"| {name} | {' | '.join(show(one) for one in logs)} |" for name, show in shown.items()]
-    head = ["| | " + " | ".join(f"{one['events'] / 1e6:g} M" for one in logs) + " |"]
+    head = ["| events | " + " | ".join(f"{one['events']:,}" for one in logs) + " |"]
     head += ["| --- |" + " ---: |" * len(logs)]
     lines = [
         "# Preparing logs of several lengths",
         "",
-        f"Simulated logs in UserBehavior's format (`{document['command']}`, seed {document['seed']}), "
-        f"{document['users_share']:.0%} of the users sampled, 4 negatives a positive; each measured once, "
-        "every step as a process of its own.",
+        f"`{document['command']}`",
+        "",
+        f"Simulated logs in UserBehavior's format, {document['users_share'] * 100:g} % of the users sampled, "
+        "4 negatives a positive; each measured once, every step as a process of its own.",
         "",
         *head,
         *rows,
