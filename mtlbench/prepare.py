@@ -69,7 +69,7 @@ def prepare(
     """
     recipe: Recipe = lookup(DATASETS, dataset, "dataset").load()
     command = f"mtlbench prepare {dataset}"
-    again = f"{command} " + ("--users N" if recipe.simulated else "--source FILE")
+    again = f"{command} " + ("--set KNOB=VALUE" if recipe.simulated else "--source FILE")
     if source and recipe.simulated:
         raise UsageError(f"Dataset {dataset!r} is simulated: it reads no --source. Leave it out.")
     job = Job(
@@ -390,6 +390,6 @@ def _plain_words(target: Path) -> Iterator[None]:
         if full:
             raise DataError(
                 f"No space left for {target} ({error}). Nothing was changed. Free some, ask for less "
-                "(--users N), or set MTLBENCH_HOME to a folder on a larger disk."
+                "(such as --users N), or set MTLBENCH_HOME to a folder on a larger disk."
             ) from error
         raise DataError(f"{target} could not be written ({error}). Nothing was changed.") from error
