@@ -11,6 +11,7 @@ from typing import Any
 
 from mtlbench.balancing import BALANCERS
 from mtlbench.data import DATASETS
+from mtlbench.data.card import card_head, read_card
 from mtlbench.errors import unknown
 from mtlbench.home import Home, shipped
 from mtlbench.load import open_prepared, prepared_names
@@ -28,7 +29,9 @@ def catalogue(kind: str, home: Home) -> list[dict[str, Any]]:
     ]
     if kind == "datasets":
         prepared = prepared_names(home)
-        rows = [{**row, "prepared": row["name"] in prepared} for row in rows]
+        rows = [
+            {**row, "summary": card_head(row["name"]), "prepared": row["name"] in prepared} for row in rows
+        ]
         rows += [
             {"name": name, "summary": "prepared here with --as", "family": "", "paper": "", "prepared": True}
             for name in prepared
@@ -57,10 +60,10 @@ def show(name: str, home: Home) -> dict[str, Any]:
 
 def _dataset(name: str, home: Home) -> dict[str, Any]:
     """Its card, what can be set, and what is prepared of it."""
-    card = tomllib.loads(shipped("datasets", name, "card.toml").read_text(encoding="utf-8"))
     ready = name in prepared_names(home)
     return {
-        "card": card,
+        "summary": card_head(name),
+        "card": read_card(name).text,
         "settings": options(DATASETS[name].load().Settings),
         "prepared": _prepared(name, home) if ready else None,
     }

@@ -13,7 +13,7 @@ class Entry:
     """One registered thing: where it lives (`module:attribute`) and what a list says of it."""
 
     target: str
-    summary: str
+    summary: str = ""
     family: str = ""
     paper: str = ""
 

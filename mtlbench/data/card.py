@@ -90,8 +90,16 @@ class Card:
 
 def read_card(dataset: str) -> Card:
     """The card that ships with the program."""
-    file = shipped("datasets", dataset, "card.toml")
-    return card_of(dataset, tomllib.loads(file.read_text(encoding="utf-8")), f"datasets/{dataset}/card.toml")
+    return card_of(dataset, tomllib.loads(_text(dataset)), f"datasets/{dataset}/card.toml")
+
+
+def card_head(dataset: str) -> str:
+    """The card's first line: one sentence that sums the dataset up."""
+    return _text(dataset).splitlines()[0].lstrip("# ")
+
+
+def _text(dataset: str) -> str:
+    return shipped("datasets", dataset, "card.toml").read_text(encoding="utf-8")
 
 
 def card_of(name: str, data: Mapping[str, Any], where: str) -> Card:
