@@ -1,7 +1,7 @@
 """The least that any preparation of a log must do, as a program: `python -m mtlbench.bench.floor scan FILE`.
 
-`scan` parses the file with its types known and adds up the columns; `sort` parses it and sorts the rows. No
-damage is looked for, nothing is written.
+`scan` parses the file with the types that `prepare` reads and adds up the columns; `sort` parses it and sorts
+the rows. No damage is looked for, nothing is written.
 """
 
 import sys
@@ -17,7 +17,7 @@ ORDER = ("user", "time", "item", "behaviour")
 def scan(file: str) -> pl.LazyFrame:
     """The log as Polars reads it when it trusts it."""
     schema = pl.Schema(
-        {**dict.fromkeys(IDS, pl.Int32()), "behaviour": pl.Enum(TAOBAO.behaviours), "time": pl.Int32()}
+        {**dict.fromkeys(IDS, pl.Int64()), "behaviour": pl.Enum(TAOBAO.behaviours), "time": pl.Int64()}
     )
     return pl.scan_csv(file, has_header=False, schema=schema)
 
@@ -28,7 +28,7 @@ def main(what: str, file: str) -> None:
     if what == "sort":
         log.sort(ORDER).collect(engine="streaming")  # all of it: a sort that only feeds a count is left out
         return
-    sums = [pl.col(name).cast(pl.Int64).sum() for name in (*IDS, "time")]
+    sums = [pl.col(name).sum() for name in (*IDS, "time")]
     log.select(*sums, (pl.col("behaviour") == "pv").sum()).collect(engine="streaming")
 
 

@@ -1,9 +1,11 @@
 """From a raw log to the matrices of train, validation and test."""
 
 import errno
+import os
 import shutil
-from collections import Counter
-from collections.abc import Mapping
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Literal
@@ -22,7 +24,7 @@ from mtlbench.data.userbehavior.exposures import (
     exposures,
     positives,
 )
-from mtlbench.data.userbehavior.features import Histories, Past, absent, features, fields, novelty
+from mtlbench.data.userbehavior.features import Features, Histories, Past, absent, features, fields, novelty
 from mtlbench.data.userbehavior.log import Events, Log
 from mtlbench.data.userbehavior.matrices import SplitWriter, fit_vocabularies
 from mtlbench.data.userbehavior.window import Window
@@ -31,6 +33,8 @@ from mtlbench.load import SPLITS
 from mtlbench.schema import Schema, Task
 
 REVISION = 2
+THREADS = min(4, os.cpu_count() or 1)
+"""That compute features, of one block of rows each."""
 PARQUET_BYTES = 14
 """A row's ids, time and labels; twice that while the parts are joined."""
 
@@ -81,9 +85,10 @@ def build(
             drawn, too_few = draw(log, day, pool, touched[day], negatives, seed)
         except TooFewItems as error:
             raise DataError(f"{error}: {says.command}") from error
-        days[day] = exposures(touched.pop(day), drawn)
+        one = touched.pop(day)
+        days[day] = exposures(one, drawn)
         quirks["positives_with_too_small_category"] += len(too_few)
-        quirks["bought_without_page_view"] += count_bought_without_view(history[day], len(log.items), window)
+        quirks["bought_without_page_view"] += int((one.labels[:, -1].astype(bool) & ~one.viewed).sum())
     says.progress("draw", len(split_days), len(split_days))
     return write(log, days, joined(history), tasks(window, truth or {}), quirks, work, out, says)
 
@@ -118,7 +123,12 @@ def write(
     total, done = sum(rows.values()), 0
     histories = Histories(history, log.category, len(log.users), window)
     past = Past(log.category, window)
+
+    def look(part: Exposures) -> Features:
+        return features(part, histories, past, log.category, window)
+
     with ExitStack() as stack:
+        pool = stack.enter_context(ThreadPoolExecutor(THREADS))
         writers = {
             split: stack.enter_context(
                 SplitWriter(split, schema, rows[split], rows[split] // size, log, vocabularies, work, out)
@@ -127,9 +137,9 @@ def write(
         }
         for day in range(window.days):
             for split in (s for s in SPLITS if day in window.splits[s]):
-                for groups in blocks(days[day].groups, size):
-                    part = days[day].part(groups)
-                    writers[split].write(part, features(part, histories, past, log.category, window))
+                parts = (days[day].part(groups) for groups in blocks(days[day].groups, size))
+                for part, known in _ahead(pool, look, parts):
+                    writers[split].write(part, known)
                     done += len(part)
                     says.progress("features", done, total)
             past.close(log.day(day))
@@ -212,13 +222,6 @@ def check_space(log: Log, rows: int, size: int, work: Path, says: Reporting) -> 
         )
 
 
-def count_bought_without_view(events: Events, items: int, window: Window) -> int:
-    """Pairs of a day that were bought without a page view."""
-    bought = len(window.behaviours) - 1
-    pair = events.user * items + events.item
-    return len(np.setdiff1d(pair[events.behaviour == bought], pair[events.behaviour == 0]))
-
-
 def _report_reading(log: Log, says: Reporting) -> None:
     q = log.quirks
     says.report(
@@ -232,3 +235,17 @@ def joined(days: list[Events]) -> Events:
     """The days' events in (user, time, item, behaviour) order."""
     columns = {name: np.concatenate([getattr(d, name) for d in days]) for name in Events.__slots__}
     return Events(**columns).where(np.argsort(columns["user"], kind="stable"))
+
+
+def _ahead(
+    pool: Executor, look: Callable[[Exposures], Features], parts: Iterable[Exposures]
+) -> Iterator[tuple[Exposures, Features]]:
+    """Parts and their features in order; while one is written, the next ones are computed."""
+    coming: deque[tuple[Exposures, Future[Features]]] = deque()
+    for part in parts:
+        coming.append((part, pool.submit(look, part)))
+        if len(coming) > THREADS:
+            first, future = coming.popleft()
+            yield first, future.result()
+    for part, future in coming:
+        yield part, future.result()

@@ -59,12 +59,17 @@ class Exposures:
 
 @dataclass(frozen=True, slots=True)
 class Positives:
-    """One row a (user, item) pair of a day, ordered by (user, item)."""
+    """One row a (user, item) pair of a day, ordered by (user, item).
+
+    Attributes:
+        viewed: whether there was a page view; the first label says whether there was anything.
+    """
 
     user: Ints
     item: Ints
     time: Ints
     labels: NDArray[np.uint8]
+    viewed: NDArray[np.bool_]
 
 
 def positives(events: Events, items: int, window: Window) -> Positives:
@@ -74,9 +79,10 @@ def positives(events: Events, items: int, window: Window) -> Positives:
     _, start = np.unique(pair[order], return_index=True)
     done = np.bitwise_or.reduceat(1 << events.behaviour[order], start) if len(start) else start
     labels = np.stack([done >> k & 1 for k in range(len(window.behaviours))], axis=1).astype(np.uint8)
+    viewed = labels[:, 0] == 1
     labels[:, 0] = 1  # the first task is any behaviour
     first = order[start]
-    return Positives(events.user[first], events.item[first], events.time[first], labels)
+    return Positives(events.user[first], events.item[first], events.time[first], labels, viewed)
 
 
 class Pool:

@@ -99,7 +99,7 @@ class Histories:
             raise OverflowError(f"{users} users x {items} items exceed a 64-bit key")
         self._category, self._items, self._categories, self._span = category, items, categories, span
         self._never, behaviours = never(window), len(window.behaviours)
-        self._recent: Ints = category[events.item] + 1  # in (user, time) order
+        self._recent: Ints = np.append(category[events.item] + 1, 0)  # in (user, time) order; nothing at -1
         self._by_user: Ints = events.user * span + events.time
         self._user_counts = _running(events.behaviour, behaviours)
 
@@ -128,8 +128,7 @@ class Histories:
         """Category codes plus one of the user's last events, (rows, LENGTH), the most recent last."""
         start, end = self._range(self._by_user, user, time)
         at = end[:, None] + np.arange(-LENGTH, 0)
-        padded = np.where(at >= start[:, None], at, len(self._recent))
-        return np.append(self._recent, 0)[padded]
+        return self._recent[np.where(at >= start[:, None], at, -1)]
 
     def _range(self, keys: Ints, group: Ints, time: Ints) -> tuple[Ints, Ints]:
         first = group * self._span
@@ -137,7 +136,7 @@ class Histories:
 
     def _past(self, keys: Ints, running: Ints, group: Ints, time: Ints) -> tuple[Ints, NDArray[np.float64]]:
         start, end = self._range(keys, group, time)
-        last = np.append(keys, 0)[end - 1] % self._span
+        last = keys[np.maximum(end - 1, 0)] % self._span
         since = np.where(end > start, np.log1p(np.maximum(time - last, 0)), self._never)
         return running[end] - running[start], since
 

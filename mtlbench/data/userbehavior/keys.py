@@ -48,9 +48,12 @@ class Key:
         """The inverse of `pack`."""
         _, seconds, items, behaviours = self._bits
         behaviour = keys & (1 << behaviours) - 1
-        item = (keys := keys >> behaviours) & (1 << items) - 1
-        second = (keys := keys >> items) & (1 << seconds) - 1
-        return keys >> seconds, second, item, behaviour
+        rest = keys >> behaviours
+        item = rest & (1 << items) - 1
+        rest >>= items
+        second = rest & (1 << seconds) - 1
+        rest >>= seconds
+        return rest, second, item, behaviour
 
 
 class Codes:
