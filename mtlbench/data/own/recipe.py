@@ -50,7 +50,7 @@ class OwnTable:
         """Read, split, write."""
         try:
             return _build(settings, parts(settings, self.path), work, out, says)
-        except pl.exceptions.PolarsError as error:
+        except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:  # damaged Parquet panics
             first = str(error).strip().splitlines()[0]
             raise DataError(
                 f"The files of {self.path} cannot be read: {first}. Mend the file, then: {says.command}"

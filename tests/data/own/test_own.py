@@ -319,14 +319,24 @@ def test_times_are_compared_as_times(texts: list[str]) -> None:
     assert earlier < later
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(position=st.integers(0, 20_000), byte=st.binary(min_size=1, max_size=3))
-def test_damage_is_an_error_or_is_counted(tmp_path: Path, position: int, byte: bytes) -> None:
-    """Bytes of a CSV replaced at random: every row is prepared or counted, or an error says what is wrong."""
-    text = as_csv(rows(400).drop("note")).write_csv().encode()
-    position = min(position, len(text) - len(byte))
-    (tmp_path / "shop-1.csv").write_bytes(text[:position] + byte + text[position + len(byte) :])
-    (tmp_path / "card.toml").write_text(CARD)
+@pytest.mark.parametrize("suffix", ["csv", "ndjson", "parquet"])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(share=st.floats(0, 1), damage=st.binary(min_size=1, max_size=3), insert=st.booleans())
+def test_damage_is_an_error_or_is_counted(
+    tmp_path: Path, suffix: str, share: float, damage: bytes, insert: bool
+) -> None:
+    """Bytes replaced or put in at random: every row is prepared or counted, or an error says why."""
+    file, frame = tmp_path / f"shop-1.{suffix}", rows(400).drop("note")
+    if suffix == "csv":
+        as_csv(frame).write_csv(file)
+    elif suffix == "ndjson":
+        frame.write_ndjson(file)
+    else:
+        frame.write_parquet(file)
+    content = file.read_bytes()
+    position = int(share * (len(content) - len(damage)))
+    file.write_bytes(content[:position] + damage + content[position + (0 if insert else len(damage)) :])
+    (tmp_path / "card.toml").write_text(CARD.replace("shop-*.csv", file.name))
     try:
         prepared = prepare_own(Home(tmp_path / "home"), tmp_path / "card.toml", force=True)
     except (DataError, UsageError) as error:
