@@ -131,10 +131,10 @@ def test_an_archive_that_holds_the_files_twice_is_read_once(base: Prepared, tmp_
     packed = {f"{name}.gz": gzip.compress(data) for name, data in files().items()}
     both = io.BytesIO()
     with tarfile.open(fileobj=both, mode="w:gz") as archive:
-        for name, data in files().items():
+        for name, content in files().items():
             info = tarfile.TarInfo(name)
-            info.size = len(data)
-            archive.addfile(info, io.BytesIO(data))
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
     data = prepared(tmp_path, "census-income", packed | {"census.tar.gz": both.getvalue()})
     assert data.fingerprint == base.fingerprint
 
