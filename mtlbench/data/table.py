@@ -197,7 +197,8 @@ def _check_labels(files: Mapping[SplitName, Path], schema: Schema, says: Reporti
             if strange:
                 raise DataError(
                     f"Task {task.name} is binary, but {strange:,} labels in the {split} split are neither "
-                    f"0 nor 1; the values lie between {low:g} and {high:g}. {again}"
+                    f"0 nor 1; they lie between {low:g} and {high:g}. (In a card of one's own, at_least "
+                    f'makes two classes of them, and kind = "regression" learns the value.) {again}'
                 )
             if low is None or low == high:
                 found = "is defined on no row" if low is None else f"is {low:g} on every row"

@@ -21,6 +21,7 @@ liked = { label = "stars", at_least = 4 }
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -31,6 +32,7 @@ from mtlbench.errors import UsageError, unknown
 from mtlbench.load import SPLITS
 from mtlbench.schema import Field, FieldKind, Schema, Task, TaskKind
 
+LONGEST_TASK = 40
 SEPARATORS = " ,;|"
 """Any of these stands between the ids of a sequence that is written as text."""
 _STRICT = ConfigDict(extra="forbid")
@@ -128,10 +130,27 @@ class OwnCard:
         for name, task in self.tasks.items():
             if task.at_least is not None and task.kind != "binary":
                 raise ValueError(f"tasks.{name}: at_least makes a binary task")
+            if len(name) > LONGEST_TASK:
+                raise ValueError(f"tasks.{name}: a name of more than {LONGEST_TASK} characters fits no table")
             for column in {name, task.label or name} & set(self.fields):
                 raise ValueError(f"{column!r} is task {name!r} or its label, so it cannot be a field")
+        self._check_fields()
         if self.cluster in self.fields and self.fields[self.cluster].kind != "categorical":
             raise ValueError(f"cluster = {self.cluster!r}; as a field it must be categorical")
+
+    def _check_fields(self) -> None:
+        """Refuse what would be without effect, so most likely a slip of the pen."""
+        ids = [f.vocabulary or name for name, f in self.fields.items() if f.kind != "numeric"]
+        for name, f in self.fields.items():
+            if f.log and f.kind != "numeric":
+                raise ValueError(f"fields.{name}: log is for a numeric field")
+            if f.vocabulary and f.kind == "numeric":
+                raise ValueError(f"fields.{name}: a numeric field has no vocabulary")
+            if f.vocabulary and ids.count(f.vocabulary) < 2:
+                raise ValueError(f"fields.{name}: no other field has the vocabulary {f.vocabulary!r}")
+        for pattern in self.explained:
+            if not any(fnmatchcase(name, pattern) for name in self.fields):
+                raise ValueError(f"explained.{pattern}: there is no such field")
 
     @property
     def schema(self) -> Schema:
@@ -175,9 +194,10 @@ def own_card(values: Mapping[str, Any], path: Path) -> OwnCard:
     try:
         return TypeAdapter(OwnCard).validate_python({"name": path.stem, **values})
     except ValidationError as error:
-        first = error.errors()[0]
+        unexpected = ("unexpected_keyword_argument", "extra_forbidden")  # before what is missing for it
+        first = min(error.errors(), key=lambda one: one["type"] not in unexpected)
         place = [str(part) for part in first["loc"]]
-        if first["type"] in ("unexpected_keyword_argument", "extra_forbidden") and place:
+        if first["type"] in unexpected and place:
             kinds: dict[str, type[OwnField | OwnTask]] = {"fields": OwnField, "tasks": OwnTask}
             of = kinds[place[0]] if len(place) > 1 else OwnCard
             raise unknown(

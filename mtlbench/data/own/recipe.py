@@ -50,8 +50,10 @@ class OwnTable:
         """Read, split, write."""
         try:
             return _build(settings, parts(settings, self.path), work, out, says)
-        except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:  # damaged Parquet panics
-            first = str(error).strip().splitlines()[0]
+        except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+            if isinstance(error, OSError) and error.errno is not None:  # the disk's; a cut archive has none
+                raise
+            first = str(error).strip().splitlines()[0]  # (Polars panics over damaged Parquet)
             raise DataError(
                 f"The files of {self.path} cannot be read: {first}. Mend the file, then: {says.command}"
             ) from error
@@ -61,21 +63,27 @@ def parts(card: OwnCard, path: Path) -> dict[str, tuple[Path, ...]]:
     """The files of each entry of `files`, in the order of their names.
 
     Raises:
-        DataError: a pattern matches none.
+        DataError: a pattern matches none, or a file would be in two splits.
     """
-    found = {}
+    found: dict[str, tuple[Path, ...]] = {}
     for part, patterns in card.files.items():
         files: list[Path] = []
         for pattern in patterns:
             base = Path(Path(pattern).anchor) if Path(pattern).is_absolute() else path.resolve().parent
             relative = Path(pattern).relative_to(base) if Path(pattern).is_absolute() else Path(pattern)
-            matching = sorted(file for file in base.glob(str(relative)) if file.is_file())
+            try:
+                matching = sorted(file for file in base.glob(str(relative)) if file.is_file())
+            except (ValueError, IndexError, NotImplementedError):  # no pattern, such as "."
+                matching = []
             if not matching:
                 raise DataError(
                     f"{path}: files = {pattern!r} matches no file in {base}. Patterns are "
                     "relative to the card."
                 )
             files += [file for file in matching if file not in files]
+        for other, theirs in found.items():
+            for file in set(map(Path.resolve, files)) & set(map(Path.resolve, theirs)):
+                raise DataError(f"{path}: {file} is both in files.{other} and in files.{part}.")
         found[part] = tuple(files)
     return found
 
@@ -88,12 +96,14 @@ def _build(
     raw = work / "rows.parquet"
     says.progress("read", 0, 0)
     parted = [
-        scan(some, columns, says.command).with_columns(pl.lit(part).alias(PART))
+        scan(some, columns, says.command).with_columns(pl.lit(part or "all").alias(PART))
         for part, some in files.items()
     ]
     pl.concat(parted).sink_parquet(raw, compression="zstd", compression_level=1)
     text = pl.scan_parquet(raw)
     quirks = {"rows": int(text.select(pl.len()).collect().item())}
+    if not quirks["rows"]:
+        raise DataError(f"The files of card {card.name!r} hold no row. Give others, then: {says.command}")
     where = ", ".join(file.name for some in files.values() for file in some)
     quirks |= check_readable(text, card, where, says.command)
 
@@ -121,6 +131,8 @@ def _build(
         kept = kept & ~drop
     rows = table.filter(kept)
     says.report(_reading(quirks, where))
+    if not (card.time or card.split or "train" in card.files):
+        says.report(f"No `time` and no `split`: the rows of each {card.cluster} go to one split, 80/10/10.")
     return write_table(
         _splits(card, rows),
         card.schema,

@@ -1,5 +1,7 @@
 """Reading a user's files into one table: ids as texts, numbers as numbers, what cannot be read counted."""
 
+import glob
+import gzip
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -32,11 +34,16 @@ def scan(files: Sequence[Path], columns: Mapping[str, bool], command: str) -> pl
 
 def _scan_one(file: Path, columns: Mapping[str, bool], command: str) -> pl.LazyFrame:
     form = next((form for form, ends in SUFFIXES.items() if file.name.lower().endswith(ends)), "")
+    head = _head(file)
+    if head.startswith(("\xff\xfe", "\xfe\xff")):
+        raise DataError(f"{file.name} is UTF-16. Save it as UTF-8, then: {command}")
+    if form and head.startswith("PAR1"):
+        form = "parquet"
     if not form:
         known = ", ".join(suffix for ends in SUFFIXES.values() for suffix in ends)
         raise DataError(f"{file.name}: what format is it? The name should end in one of {known}.")
     if form == "csv":
-        separator = "\t" if ".tsv" in file.name.lower() else ","
+        separator = max(",;\t|", key=head.count)
         frame = pl.scan_csv(
             file, infer_schema=False, empty_string_is_null=False, separator=separator, glob=False
         )
@@ -44,7 +51,7 @@ def _scan_one(file: Path, columns: Mapping[str, bool], command: str) -> pl.LazyF
         frame = pl.scan_parquet(file, glob=False)
     else:
         lists = {name: pl.List(pl.String) if many else pl.String for name, many in columns.items()}
-        frame = pl.scan_ndjson(file, schema=lists)
+        frame = pl.scan_ndjson(glob.escape(str(file)), schema=lists)
     schema = frame.collect_schema()
     missing = [name for name in columns if name not in schema]
     if missing:
@@ -52,7 +59,18 @@ def _scan_one(file: Path, columns: Mapping[str, bool], command: str) -> pl.LazyF
             f"{file.name} has no column {', '.join(map(repr, missing))}; it has {', '.join(schema.names())}. "
             f"Mend the card or the file, then: {command}"
         )
+    double = [name for name in columns if f"{name}_duplicated_0" in schema]
+    if double:
+        raise DataError(f"{file.name} has column {double[0]!r} twice. Rename one, then: {command}")
     return frame.select(_plain(name, schema[name], many) for name, many in columns.items())
+
+
+def _head(file: Path) -> str:
+    """The first line, a character a byte; unpacked where it is packed."""
+    with file.open("rb") as stream:
+        packed = stream.read(2) == b"\x1f\x8b"
+    with gzip.open(file) if packed else file.open("rb") as stream:
+        return stream.readline(100_000).decode("latin-1")
 
 
 def _plain(name: str, dtype: pl.DataType, many: bool) -> pl.Expr:
@@ -63,8 +81,9 @@ def _plain(name: str, dtype: pl.DataType, many: bool) -> pl.Expr:
     text = _as_text(column, dtype)
     if not many:
         return text
-    ids = text.str.replace_all(f"[{SEPARATORS}\\[\\]]+", " ").str.strip_chars().str.split(" ")
-    return ids.list.eval(pl.element().filter(pl.element() != ""))
+    ids = text.str.replace_all(f"[{SEPARATORS}\\[\\]]+", " ").str.split(" ")
+    bare = pl.element().str.strip_chars("'\"")
+    return ids.list.eval(bare.filter(bare != ""))
 
 
 def _as_text(value: pl.Expr, dtype: object) -> pl.Expr:
@@ -76,7 +95,7 @@ def _as_text(value: pl.Expr, dtype: object) -> pl.Expr:
             .otherwise(value.cast(pl.String))
         )
     if isinstance(dtype, pl.Datetime | pl.Date):
-        return value.cast(pl.Datetime("us")).cast(pl.Int64).cast(pl.String)
+        return value.cast(pl.Datetime("us")).dt.strftime("%Y-%m-%d %H:%M:%S%.6f")
     return value.cast(pl.String)
 
 
@@ -86,14 +105,19 @@ def _known(name: str) -> pl.Expr:
     return pl.when(~text.str.to_lowercase().is_in(EMPTY)).then(text)
 
 
+def _id(text: pl.Expr) -> pl.Expr:
+    """An id as text; 3.0 is 3, for pandas writes whole columns so where one id is missing."""
+    return text.str.replace(r"^(-?\d+)\.0+$", "${1}")
+
+
 def field_column(name: str, field: OwnField) -> pl.Expr:
     """A field as `write_table` wants it."""
     if field.kind == "numeric":
-        value = _known(name).cast(pl.Float64, strict=False)
+        value = _number(name)
         return (value.log1p() if field.log else value).alias(name)
     if field.kind == "categorical":
-        return _known(name).alias(name)
-    return pl.col(name).list.drop_nulls()
+        return _id(_known(name)).alias(name)
+    return pl.col(name).list.eval(_id(pl.element().drop_nulls()))
 
 
 def label_column(name: str, task: OwnTask) -> pl.Expr:
@@ -107,47 +131,76 @@ def label_column(name: str, task: OwnTask) -> pl.Expr:
 
 
 def _number(name: str) -> pl.Expr:
-    """A number, or yes and no as 1 and 0."""
+    """A finite number, or yes and no as 1 and 0; null for anything else."""
     text = _known(name).str.to_lowercase()
     yes_no = pl.when(text.is_in(YES)).then(1.0).when(text.is_in(NO)).then(0.0)
-    return yes_no.otherwise(text.cast(pl.Float64, strict=False)).fill_nan(None)
+    value = yes_no.otherwise(text.cast(pl.Float64, strict=False))
+    return pl.when(value.is_finite()).then(value)
 
 
 def time_column(name: str) -> pl.Expr:
-    """Times that can be compared: numbers as they are, dates as microseconds since 1970."""
+    """Times that can be compared: numbers as they are, ISO dates as microseconds since 1970 (UTC)."""
+    return pl.coalesce(_stamp(name), _known(name).cast(pl.Float64, strict=False)).alias(name)
+
+
+def _stamp(name: str) -> pl.Expr:
+    """Dates of the form 2024-01-31 23:59:59 alone: 1/2/2024 is one day here and another there."""
     text = _known(name)
-    stamp = text.str.to_datetime(strict=False, time_unit="us", time_zone="UTC").cast(pl.Int64)
-    return pl.coalesce(text.cast(pl.Float64, strict=False), stamp.cast(pl.Float64)).alias(name)
+    date = pl.when(text.str.contains(r"^\d{4}-\d\d-\d\d")).then(text)
+    return date.str.to_datetime(strict=False, time_unit="us", time_zone="UTC").cast(pl.Int64).cast(pl.Float64)
 
 
 def check_readable(table: pl.LazyFrame, card: OwnCard, where: str, command: str) -> dict[str, int]:
     """Count values that are there but are no number where one is wanted.
 
     Raises:
-        DataError: more than 0.1 % of a column's values are.
+        DataError: more than 0.1 % of a column's values are, a column is empty, or its times are of two kinds.
     """
-    wanted = {name: field_column(name, f) for name, f in card.fields.items() if f.kind == "numeric"}
+    _check_filled(table, card, where, command)
+    wanted = [(name, field_column(name, f)) for name, f in card.fields.items() if f.kind == "numeric"]
     for name, task in card.tasks.items():
-        wanted[task.label or name] = _number(task.label or name)
-        if task.where:
-            wanted[task.where] = _number(task.where)
+        wanted += [(column, _number(column)) for column in (task.label or name, task.where) if column]
     if card.time:
-        wanted[card.time] = time_column(card.time)
+        wanted.append((card.time, time_column(card.time)))
     looks = []
-    for name, value in wanted.items():
+    for place, (name, value) in enumerate(wanted):
         given = _known(name).is_not_null()
         strange = given & (value.is_null() | value.is_nan())
         example = pl.col(name).filter(strange).first()
-        looks.append(pl.struct(given=given.sum(), strange=strange.sum(), example=example).alias(name))
-    seen = table.select(looks).collect(engine="streaming").row(0, named=True)
+        looks.append(pl.struct(given=given.sum(), strange=strange.sum(), example=example).alias(str(place)))
+    seen = table.select(looks).collect(engine="streaming").row(0)
     quirks: dict[str, int] = {}
-    for name, found in seen.items():
+    for (name, _), found in zip(wanted, seen, strict=True):
         given, strange, example = found["given"], found["strange"], found["example"]
         if strange:
             quirks[f"unreadable_{name}"] = strange
         if strange > MOST_UNREADABLE * given:
             raise DataError(
-                f"{where}: {strange:,} of {given:,} values of column {name!r} are no number or date, such as "
-                f"{example!r}. Mend the column, or the card: {command}"
+                f"{where}: {strange:,} of {given:,} values of column {name!r} are no number or date "
+                f"(2024-01-31 23:59:59), such as {example!r}. Mend the column, or the card: {command}"
             )
     return quirks
+
+
+def _check_filled(table: pl.LazyFrame, card: OwnCard, where: str, command: str) -> None:
+    """Raise where a column has no value at all, as one that NDJSON lacks, or where times are of two kinds."""
+    schema = table.collect_schema()
+    names = schema.names()
+    filled = [
+        (pl.col(name).list.len() > 0 if schema[name] == pl.List else _known(name).is_not_null())
+        .any()
+        .alias(name)
+        for name in names
+    ]
+    dates = _stamp(card.time).is_not_null() if card.time else pl.lit(False)
+    times = _known(card.time).is_not_null() if card.time else pl.lit(False)
+    looks = [*filled, dates.any().alias("dates"), (times & ~dates).any().alias("numbers")]
+    *of_columns, has_dates, has_numbers = table.select(looks).collect(engine="streaming").row(0)
+    empty = [name for name, one in zip(names, of_columns, strict=True) if not one]
+    if empty:
+        raise DataError(f"{where}: column {empty[0]!r} is empty on every row. Mend the card: {command}")
+    if has_dates and has_numbers:
+        raise DataError(
+            f"{where}: column {card.time!r} holds dates on some rows and numbers on others, which cannot be "
+            f"compared. Write them alike, then: {command}"
+        )

@@ -60,6 +60,8 @@ def rows(count: int = 2000, seed: int = 0) -> pl.DataFrame:
 
 
 def as_csv(frame: pl.DataFrame) -> pl.DataFrame:
+    if frame.schema["past"] == pl.String:
+        return frame
     return frame.with_columns(pl.col("past").list.eval(pl.element().cast(pl.String)).list.join(" "))
 
 
@@ -238,7 +240,7 @@ def test_the_same_again_is_nothing_and_another_card_needs_force(make: Prepare, t
     first = make()
     said: list[str] = []
     assert prepare_own(home, card, report=said.append).fingerprint == first.fingerprint
-    assert said == []
+    assert said == ["datasets/my-shop/prepared is that already; nothing to do."]
     card.write_text(CARD.replace("least_rows = 2", "least_rows = 3"))
     with pytest.raises(UsageError, match=r"was prepared with least_rows 2 \(asked: 3\)"):
         prepare_own(home, card)
@@ -259,6 +261,11 @@ def test_the_same_again_is_nothing_and_another_card_needs_force(make: Prepare, t
         ("at_least = 4", 'at_least = 4, kind = "regression"', "at_least makes a binary task"),
         ('cluster = "user"', 'cluster = "price"', "must be categorical"),
         ('cluster = "user"', 'cluster = "user', "is no TOML file"),
+        ('vocabulary = "item"', 'vocabulary = "itm"', "no other field has the vocabulary 'itm'"),
+        ("[tasks]", '[explained]\nprise = "So."\n\n[tasks]', "explained.prise: there is no such field"),
+        ('past = { kind = "sequence",', 'past = { kind = "sequence", log = true,', "log is for a numeric"),
+        ('cluster = "user"', 'clutser = "user"', "'clutser'. Did you mean 'cluster'"),
+        ("click = {}", f"{'c' * 50} = {{ label = 'click' }}", "fits no table"),
         ('time = "at"', 'name = "taobao"', "is the name of another dataset"),
         ('time = "at"', 'name = "a b"', "is no name for a dataset"),
     ],
@@ -283,6 +290,115 @@ def test_a_card_that_does_not_fit_is_explained(make: Prepare, old: str, new: str
     with pytest.raises((DataError, UsageError), match=says) as error:
         make(CARD.replace(old, new))
     assert "Traceback" not in str(error.value)
+
+
+def test_a_file_cannot_be_in_two_splits(make: Prepare) -> None:
+    files = 'files = { train = "shop-*.csv", test = "shop-2.csv" }'
+    card = CARD.replace('files = "shop-*.csv"', files).replace('time = "at"', "")
+    with pytest.raises(DataError, match=r"shop-2\.csv is both in files\.train and in files\.test"):
+        make(card, **{"shop-1": rows(), "shop-2": rows(300)})
+
+
+def test_a_name_that_reads_as_a_pattern_is_a_name(make: Prepare, tmp_path: Path) -> None:
+    rows(1500).write_ndjson(tmp_path / "s[12].jsonl")
+    rows(500, seed=1).write_ndjson(tmp_path / "s1.jsonl")
+    prepared = make(CARD.replace("shop-*.csv", "s*.jsonl"))
+    notes = pl.concat([pl.read_parquet(prepared.path / f"{split}.parquet") for split in SPLITS])["price"]
+    expected = pl.concat([rows(500, seed=1), rows(1500)])["price"].log1p()
+    assert sorted(notes.to_list()) == pytest.approx(sorted(expected.to_list()))
+
+
+def test_ids_that_pandas_wrote_as_floats_are_the_same_ids(make: Prepare) -> None:
+    expected = matrices(make())
+    frame = rows().with_columns(pl.col("item").cast(pl.String) + ".0")
+    assert matrices(make(**{"shop-1": frame})) == expected
+
+
+@pytest.mark.parametrize("form", ['["{}"]', "['{}']", "[{}]", "{}"])
+def test_lists_written_as_text_are_read_without_their_quotes(make: Prepare, form: str) -> None:
+    expected = matrices(make())
+    quote = form[1:-3].strip("{}[")
+    joined = pl.col("past").list.eval(pl.element().cast(pl.String)).list.join(f"{quote}, {quote}")
+    text = pl.format(form, joined)
+    frame = rows().with_columns(
+        past=pl.when(pl.col("past").list.len() > 0).then(text).otherwise(pl.lit("[]"))
+    )
+    assert matrices(make(**{"shop-1": frame})) == expected
+
+
+def test_dates_and_numbers_in_one_column_of_times_are_refused(make: Prepare, tmp_path: Path) -> None:
+    """Seconds beside dates would put the whole future into train."""
+    frame = rows()
+    frame.slice(1000).with_columns(at=pl.from_epoch("at")).write_parquet(tmp_path / "later.parquet")
+    card = CARD.replace('"shop-*.csv"', '["shop-*.csv", "later.parquet"]')
+    with pytest.raises(DataError, match="'at' holds dates on some rows and numbers on others"):
+        make(card, **{"shop-1": frame.head(1000)})
+
+
+def test_dates_that_may_be_read_two_ways_are_refused(make: Prepare) -> None:
+    frame = rows().with_columns(at=pl.lit("03/04/2024"))
+    with pytest.raises(DataError, match=r"'at' are no number or date \(2024-01-31"):
+        make(**{"shop-1": frame})
+
+
+@pytest.mark.parametrize("suffix", ["csv", "ndjson"])
+def test_a_column_without_any_value_is_named(make: Prepare, tmp_path: Path, suffix: str) -> None:
+    """NDJSON has no header: a name that no record has would read as empty."""
+    frame = rows().with_columns(price=pl.lit(None, dtype=pl.Float64))
+    as_csv(frame).write_csv(tmp_path / "x.csv")
+    frame.drop("price").write_ndjson(tmp_path / "x.ndjson")
+    with pytest.raises(DataError, match="'price' is empty on every row"):
+        make(CARD.replace("shop-*.csv", f"x.{suffix}"))
+
+
+def test_infinite_numbers_are_counted_as_unreadable(make: Prepare) -> None:
+    price = [float("inf"), float("-inf"), *rows(4000)["price"].to_list()[2:]]
+    prepared = make(**{"shop-1": rows(4000).with_columns(price=pl.Series(price))})
+    assert prepared.manifest["quirks"]["unreadable_price"] == 2
+
+
+def test_yes_and_no_make_a_numeric_field_also_where_they_mask_a_task(make: Prepare) -> None:
+    card = CARD.replace("[tasks]\nclick = {}", 'bought = "numeric"\n\n[tasks]').replace(
+        'purchase = { label = "bought", where = "click" }', 'seen = { label = "click", where = "bought" }'
+    )
+    frame = rows().with_columns(click=pl.Series(np.random.default_rng(3).random(2000) < 0.5))
+    prepared = make(card, **{"shop-1": frame})
+    values = np.unique(np.asarray(prepared.open_split("train").numeric[:, 1]))
+    assert len(values) == 2
+
+
+@pytest.mark.parametrize("separator", [";", "\t", "|"])
+def test_the_separator_is_told_by_the_header(make: Prepare, tmp_path: Path, separator: str) -> None:
+    expected = matrices(make())
+    as_csv(rows()).write_csv(tmp_path / "other.csv", separator=separator)
+    assert matrices(make(CARD.replace("shop-*.csv", "other.csv"))) == expected
+
+
+def test_files_that_cannot_be_read_are_blamed_themselves(make: Prepare, tmp_path: Path) -> None:
+    as_csv(rows()).write_csv(tmp_path / "cut.csv.gz", compression="gzip")
+    whole = (tmp_path / "cut.csv.gz").read_bytes()
+    (tmp_path / "cut.csv.gz").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DataError, match=r"The files of .*my-shop\.toml cannot be read"):
+        make(CARD.replace("shop-*.csv", "cut.csv.gz"))
+    (tmp_path / "wide.csv").write_bytes("user,item".encode("utf-16"))
+    with pytest.raises(DataError, match="UTF-16"):
+        make(CARD.replace("shop-*.csv", "wide.csv"))
+    (tmp_path / "head.csv").write_text(as_csv(rows(1)).write_csv().splitlines()[0] + "\n")
+    with pytest.raises(DataError, match="hold no row"):
+        make(CARD.replace("shop-*.csv", "head.csv"))
+    (tmp_path / "twice.csv").write_text(as_csv(rows(300)).write_csv().replace("note", "click", 1))
+    with pytest.raises(DataError, match="has column 'click' twice"):
+        make(CARD.replace("shop-*.csv", "twice.csv"))
+
+
+def test_parts_of_one_name_are_the_same_sources_again(tmp_path: Path) -> None:
+    for day in (1, 2):
+        (tmp_path / f"day={day}").mkdir()
+        rows(1000, seed=day).write_parquet(tmp_path / f"day={day}" / "part-0.parquet")
+    (tmp_path / "my-shop.toml").write_text(CARD.replace("shop-*.csv", "day=*/part-0.parquet"))
+    home = Home(tmp_path / "home")
+    first = prepare_own(home, tmp_path / "my-shop.toml")
+    assert prepare_own(home, tmp_path / "my-shop.toml").fingerprint == first.fingerprint
 
 
 def test_a_card_that_is_not_there_is_named(tmp_path: Path) -> None:
