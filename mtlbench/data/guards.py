@@ -64,7 +64,8 @@ def check(built: Built, out: Path, card: Card, report: Report) -> dict[str, Any]
             "The guards against leaks stopped it:\n  "
             + "\n  ".join(shown + [f"and {more} more"] * (more > 0))
             + ("\n" + BALANCE_HINT if card.balanced else "")
-            + f"\nIf a feature is no leak, say why under [explained] in {card.where}."
+            + f"\nIf a feature is no leak, say why under [explained] in {card.where}; beyond "
+            f"{card.error_above:g} that does not help, unless error_above there is higher."
         )
     return findings.summary
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mtlbench.data.hashing import splitmix64
 from mtlbench.data.recipe import Built
 from mtlbench.load import GROUP, SPLITS, SplitName, open_matrix
-from mtlbench.schema import OUT_OF_VOCABULARY, PADDING
+from mtlbench.schema import OUT_OF_VOCABULARY, PADDING, Schema
 
 SAMPLE = 200_000
 """About how many rows of a split are looked at, chosen by a hash of the row number."""
@@ -20,7 +20,7 @@ SMOOTHING = 20.0
 """Rows' worth of the base rate in a train rate."""
 
 Rates = Mapping[str, Mapping[str, NDArray[np.float64]]]
-"""Categorical field -> task -> rate of positives per index."""
+"""Field of ids -> task -> rate of positives per index."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +126,14 @@ def readings(built: Built, columns: SplitColumns, rates: Rates | None) -> Iterat
     start = 0
     for f in schema.of_kind("sequence"):
         values = sequence[:, start : start + f.length]
-        yield Reading(f.name, f.of, "", (values != PADDING).sum(axis=1))
+        there = values != PADDING
+        yield Reading(f.name, f.of, "", values[:, -1])
+        yield Reading(f.name, f.of, "length", there.sum(axis=1))
         yield Reading(f.name, f.of, "out of vocabulary", (values == OUT_OF_VOCABULARY).sum(axis=1))
+        if rates is not None:
+            for task, rate in rates[f.name].items():
+                mean = (rate[values] * there).sum(axis=1) / np.maximum(1, there.sum(axis=1))
+                yield Reading(f.name, f.of, "train rate", mean, task)
         start += f.length
 
 
@@ -166,19 +172,43 @@ def thresholds(built: Built, out: Path) -> NDArray[np.float64]:
 
 
 def train_rates(built: Built, out: Path, limits: NDArray[np.float64]) -> Rates:
-    """For each categorical field and task: the smoothed rate of positives per index, on train."""
-    columns = SplitColumns(built, out, "train")
+    """For each field of ids and task: the smoothed rate of positives per index, on train.
+
+    Of a sequence every id counts for its row, and only sampled rows are looked at.
+    """
+    schema, columns = built.schema, SplitColumns(built, out, "train")
     labels = columns.labels()
-    found: dict[str, dict[str, NDArray[np.float64]]] = {}
-    for f, index in zip(built.schema.of_kind("categorical"), columns.categorical(), strict=True):
-        size = built.vocabularies[f.vocabulary]
-        found[f.name] = {}
-        for i, task in enumerate(built.schema.tasks):
-            defined, positive = ~np.isnan(labels[:, i]), labels[:, i] > limits[i]
-            rows = np.bincount(index, weights=defined, minlength=size)
-            happened = np.bincount(index, weights=positive, minlength=size)
-            base = positive.sum() / max(1, defined.sum())
-            found[f.name][task.name] = (happened + SMOOTHING * base) / (rows + SMOOTHING)
+    found = {
+        f.name: _rates(index, labels, limits, schema, built.vocabularies[f.vocabulary])
+        for f, index in zip(schema.of_kind("categorical"), columns.categorical(), strict=True)
+    }
+    if sequences := schema.of_kind("sequence"):
+        some = SplitColumns(built, out, "train", sampled_rows(built.rows["train"]))
+        ids, labels = some.sequence(), some.labels()
+        start = 0
+        for f in sequences:
+            row, place = np.nonzero(ids[:, start : start + f.length] != PADDING)
+            size = built.vocabularies[f.vocabulary]
+            found[f.name] = _rates(ids[row, start + place], labels[row], limits, schema, size)
+            start += f.length
+    return found
+
+
+def _rates(
+    index: NDArray[np.int32],
+    labels: NDArray[np.float32],
+    limits: NDArray[np.float64],
+    schema: Schema,
+    size: int,
+) -> dict[str, NDArray[np.float64]]:
+    """Of each task, by index."""
+    found = {}
+    for i, task in enumerate(schema.tasks):
+        defined, positive = ~np.isnan(labels[:, i]), labels[:, i] > limits[i]
+        rows = np.bincount(index, weights=defined, minlength=size)
+        happened = np.bincount(index, weights=positive, minlength=size)
+        base = positive.sum() / max(1, defined.sum())
+        found[task.name] = (happened + SMOOTHING * base) / (rows + SMOOTHING)
     return found
 
 

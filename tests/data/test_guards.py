@@ -270,3 +270,12 @@ def test_fields_stored_once_a_group_are_judged_on_every_row(tmp_path: Path) -> N
 
     built = replace(made(grouped, group), schema=replace(SCHEMA, fields=fields))
     assert check(built, grouped, card(), print) == expected
+
+
+def test_a_sequence_whose_ids_give_a_task_away_is_an_error(tmp_path: Path) -> None:
+    def spoil(split: str, m: Matrices) -> None:
+        m["sequence"] = np.stack([m["labels"][:, 1] * 2 + FIRST_ID] * 3, axis=1).astype(np.int32)
+        m["sequence"][:, 0] = 0
+
+    with pytest.raises(DataError, match=r"recent train rate alone has AUC 1\.000 on buy \(validation\)"):
+        check(made(tmp_path, spoil), tmp_path, card(), print)
