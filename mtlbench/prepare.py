@@ -254,12 +254,15 @@ def _scale_all(schema: Schema, out: Path, progress: Progress) -> dict[str, list[
 
 
 def scale(matrix: Path, mean: np.ndarray, deviation: np.ndarray) -> None:
-    """Scale to (value - mean) / deviation in place; columns constant on train become 0, and so does NaN."""
+    """Scale to (value - mean) / deviation in place; NaN becomes 0, and so do columns constant on train.
+
+    Of the latter a network learns nothing, so that another value later would only disturb it.
+    """
     values = np.load(matrix, mmap_mode="r+") if len(mean) else np.empty((0, 0))
     divisor = np.where(deviation > 0, deviation, 1.0)
     for start in range(0, len(values), BLOCK):
         block = values[start : start + BLOCK]
-        block[:] = np.nan_to_num((block - mean) / divisor, nan=0.0)
+        block[:] = np.where(deviation > 0, np.nan_to_num((block - mean) / divisor, nan=0.0), 0.0)
 
 
 def _settings(recipe: Recipe, dataset: str, options: Mapping[str, object]) -> Any:
@@ -274,7 +277,8 @@ def _settings(recipe: Recipe, dataset: str, options: Mapping[str, object]) -> An
         first = error.errors()[0]
         option = str(first["loc"][0]) if first["loc"] else ""
         given = f"{option} = {options[option]!r}: " if option in options else ""
-        raise UsageError(f"Dataset {dataset!r}: {given}{first['msg']}.") from error
+        said = first["msg"].removeprefix("Value error, ").rstrip(".")
+        raise UsageError(f"Dataset {dataset!r}: {given}{said}.") from error
 
 
 def _plain(settings: Any) -> dict[str, Any]:
@@ -319,7 +323,7 @@ def _same_as_there(home: Home, job: Job, raw: Sequence[Path], says: Reporting) -
             ", ".join(names) for names in ([s["name"] for s in manifest["sources"]], [f.name for f in raw])
         )
         differences.append(f"source {had} (asked: {asked_files}, other bytes)")
-    if manifest["revision"] != job.recipe.revision:
+    if manifest["recipe"] == job.of and manifest["revision"] != job.recipe.revision:
         differences.append(f"recipe revision {manifest['revision']} (now {job.recipe.revision})")
     if differences:
         raise UsageError(
@@ -328,15 +332,21 @@ def _same_as_there(home: Home, job: Job, raw: Sequence[Path], says: Reporting) -
         )
     for split in SPLITS:
         there.open_split(split)  # whole, or DataError
+    says.report(f"{home.relative(there.path)} is that already; nothing to do.")
     return there
 
 
 def _same_sources(raw: Sequence[Path], described: Sequence[dict[str, Any]], says: Reporting) -> bool:
     """Whether these files hold the bytes described, in whatever order."""
-    if sorted(file.name for file in raw) != sorted(source["name"] for source in described):
-        return len(raw) == len(described) == 1 and same(raw[0], described[0], says)  # only renamed
-    by_name = {source["name"]: source for source in described}
-    return all(same(file, by_name[file.name], says) for file in raw)
+    if len(raw) == len(described) == 1:  # perhaps only renamed
+        return same(raw[0], described[0], says)
+    left = list(described)
+    for file in raw:  # two of them may have one name, in different folders
+        alike = (source for source in left if source["name"] == file.name and same(file, source, says))
+        if (found := next(alike, None)) is None:
+            return False
+        left.remove(found)
+    return not left
 
 
 def _counts(folder: Path, built: Built) -> dict[str, Any]:
@@ -386,6 +396,8 @@ def _plain_words(target: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if error.filename and not Path(error.filename).is_relative_to(target.parent):
+            raise DataError(f"{error.filename} cannot be read ({error.strerror}).") from error
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or "No space left" in str(error)
         if full:
             raise DataError(

@@ -93,7 +93,9 @@ class Schema:
         return tuple(t.name for t in self.tasks)
 
     def only(self, tasks: Collection[str] = ()) -> "Schema":
-        """The same with only these tasks, in their old order; none named means all that are not optional.
+        """The same with only these tasks, in their old order.
+
+        None named means all that are not optional, or all where there is no other.
 
         Raises:
             UsageError: there is no such task.
@@ -101,7 +103,8 @@ class Schema:
         for name in tasks:
             if name not in self.task_names:
                 raise unknown("task", name, self.task_names)
-        chosen = [t for t in self.tasks if (t.name in tasks if tasks else not t.optional)]
+        named = tasks or [t.name for t in self.tasks if not t.optional] or self.task_names
+        chosen = [t for t in self.tasks if t.name in named]
         names = {t.name for t in chosen}
         return replace(self, tasks=tuple(t if t.given in names else replace(t, given="") for t in chosen))
 

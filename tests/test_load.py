@@ -77,6 +77,9 @@ def test_optional_tasks_are_read_when_named(home: Home, toy: Prepared) -> None:
     assert open_prepared(home, "toy").schema.task_names == ("click", "buy")
     assert open_prepared(home, "toy").open_split("train").labels.shape == (600, 2)
     assert open_prepared(home, "toy", ("rating",)).schema.task_names == ("rating",)
+    tasks = tuple(replace(t, optional=True) for t in schema.tasks)  # nothing else is there
+    write_json(toy.path / "manifest.json", {**toy.manifest, "schema": replace(schema, tasks=tasks).to_json()})
+    assert open_prepared(home, "toy").schema.task_names == schema.task_names
 
 
 def test_what_is_not_prepared_is_named_with_the_command(home: Home) -> None:

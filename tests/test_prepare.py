@@ -21,7 +21,7 @@ from mtlbench.data.shop import ShopSettings, truth
 from mtlbench.errors import DataError, UsageError
 from mtlbench.home import Home, alone_in
 from mtlbench.load import SPLITS, Prepared, open_prepared, prepared_names
-from mtlbench.prepare import prepare, summary
+from mtlbench.prepare import prepare, scale, summary
 from tests.data.logs import random_rows, write_log
 
 
@@ -108,14 +108,14 @@ def test_the_manifest_says_how_it_came_about(home: Home, log: Path) -> None:
     assert set(manifest["guards"]) >= {"auc", "above", "never_seen", "identical_tasks"}
 
 
-def test_the_same_again_does_nothing_and_says_nothing(home: Home, log: Path) -> None:
+def test_the_same_again_does_nothing_and_says_so(home: Home, log: Path) -> None:
     first = summary(taobao(home, log))
     before = everything(home)
     said: list[str] = []
     again = taobao(home, log, options={"users": "12"}, report=said.append)
     assert summary(again) == first
     assert everything(home) == before
-    assert said == []
+    assert said == ["datasets/taobao/prepared is that already; nothing to do."]
 
 
 def test_a_copy_of_the_source_is_the_same_source(home: Home, log: Path, tmp_path: Path) -> None:
@@ -376,3 +376,11 @@ def test_an_unknown_knob_is_wrong_use(home: Home) -> None:
 def test_a_home_that_reads_as_a_pattern_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="would be read as a pattern"):
         prepare(Home(tmp_path / "my [shop]"), "shop", options=SHOP)
+
+
+def test_a_column_that_is_constant_on_train_is_nothing_later(tmp_path: Path) -> None:
+    """A network never learns its weight, so another value on test would only disturb."""
+    matrix = tmp_path / "numeric.npy"
+    np.save(matrix, np.array([[9, 1], [5, np.nan]], np.float32))
+    scale(matrix, np.array([7.0, 1.0]), np.array([0.0, 2.0]))
+    assert np.load(matrix).tolist() == [[0, 0], [0, 0]]

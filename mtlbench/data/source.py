@@ -16,6 +16,8 @@ from mtlbench.errors import DataError
 from mtlbench.home import Home
 
 CHUNK = 1 << 20
+NOTES = (".md", ".pdf")
+"""Of what lies beside the data in a folder."""
 
 
 class Published:
@@ -85,7 +87,9 @@ def lying_in(folder: Path, patterns: Sequence[str]) -> Path | None:
 
 
 def given_files(sources: Sequence[Path], command: str) -> tuple[Path, ...]:
-    """The files that `--source` names; a folder stands for all files in it, at any depth, but dot files.
+    """The files that `--source` names.
+
+    A folder stands for all files in it, at any depth, but dot files and notes.
 
     Raises:
         DataError: one cannot be opened, or a folder holds none.
@@ -97,7 +101,9 @@ def given_files(sources: Sequence[Path], command: str) -> tuple[Path, ...]:
             inside = [
                 file
                 for file in sorted(path.rglob("*"))
-                if file.is_file() and not any(p.startswith(".") for p in file.relative_to(path).parts)
+                if file.is_file()
+                and file.suffix.lower() not in NOTES
+                and not any(p.startswith(".") for p in file.relative_to(path).parts)
             ]
             if not inside:
                 raise DataError(f"{path} is a folder without files. Give the raw files: {command}")
