@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtlbench.data.userbehavior.exposures import Exposures
+from mtlbench.data.userbehavior.keys import check_size
 from mtlbench.data.userbehavior.log import Events
 from mtlbench.data.userbehavior.window import DAY, Window
 from mtlbench.schema import Field
@@ -95,8 +96,7 @@ class Histories:
 
     def __init__(self, events: Events, category: Ints, users: int, window: Window) -> None:
         items, categories, span = len(category), int(category.max(initial=0)) + 1, window.seconds
-        if max(1, users) * max(items, categories) * span >= 2**63:
-            raise OverflowError(f"{users} users x {items} items exceed a 64-bit key")
+        check_size(users, items, window)
         self._category, self._items, self._categories, self._span = category, items, categories, span
         self._never, behaviours = never(window), len(window.behaviours)
         self._recent: Ints = np.append(category[events.item] + 1, 0)  # in (user, time) order; nothing at -1

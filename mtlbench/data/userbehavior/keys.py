@@ -5,9 +5,25 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mtlbench.data.userbehavior.window import DAY
+from mtlbench.data.userbehavior.window import DAY, Window
+from mtlbench.errors import DataError
 
 Ints = NDArray[np.int64]
+
+
+def check_size(users: int, items: int, window: Window) -> None:
+    """Raise DataError where (user, item, second) does not fit a 64-bit key, before anything wraps."""
+    if users * items * window.seconds >= 2**63:
+        raise too_large(users, items)
+
+
+def too_large(users: int, items: int) -> DataError:
+    """What to say then; more than twice the largest public log is."""
+    return DataError(
+        f"The log has {users:,} users and {items:,} items; together they exceed the 64-bit keys by which "
+        "rows are sorted. Give a part of the log: some of its users, with all their rows."
+    )
+
 
 LARGEST_TABLE = 2**26
 """Ids below it are looked up in a table, of 4 bytes an id."""
@@ -28,7 +44,7 @@ class Key:
     def __post_init__(self) -> None:
         """Refuse what 63 bits do not hold."""
         if sum(self._bits) > 63:
-            raise OverflowError(f"{self.users} users and {self.items} items exceed a 64-bit key")
+            raise too_large(self.users, self.items)
 
     @property
     def _bits(self) -> tuple[int, int, int, int]:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from mtlbench.data.recipe import Reporting
 from mtlbench.data.userbehavior.days import NO_CATEGORY, Days
-from mtlbench.data.userbehavior.keys import Codes, Key
+from mtlbench.data.userbehavior.keys import Codes, Key, check_size
 from mtlbench.data.userbehavior.raw import LARGEST_ID, check_malformed, parse
 from mtlbench.data.userbehavior.window import DAY, Window
 from mtlbench.errors import DataError
@@ -138,6 +138,7 @@ def _cleaned(days: Days, rows: Rows, window: Window, says: Reporting) -> Log:
             f"Give another log: {says.command}"
         )
     users, items = (days.ids(name, window.days) for name in ("user", "item"))
+    check_size(len(users), len(items), window)
     user_code, item_code = Codes(users), Codes(items)
     of_item = _first_categories(days, item_code, len(items), window)
     categories = np.unique(of_item)

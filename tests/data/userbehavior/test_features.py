@@ -18,6 +18,7 @@ from mtlbench.data.userbehavior.features import (
 )
 from mtlbench.data.userbehavior.log import Events, Log
 from mtlbench.data.userbehavior.window import DAY, TAOBAO
+from mtlbench.errors import DataError
 from mtlbench.schema import FieldKind
 from tests.data.logs import Row, at, random_rows, read
 
@@ -196,5 +197,5 @@ def test_day_one_alone_sets_the_priors(tmp_path: Path) -> None:
 
 def test_keys_that_would_overflow_are_refused() -> None:
     nothing = np.zeros(0, np.int64)
-    with pytest.raises(OverflowError):
+    with pytest.raises(DataError, match="64-bit"):
         Histories(Events(nothing, nothing, nothing, nothing), np.zeros(2**22, np.int64), 2**22, TAOBAO)

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from mtlbench.data.userbehavior import keys
 from mtlbench.data.userbehavior.keys import Codes, Key
 from mtlbench.data.userbehavior.window import DAY
+from mtlbench.errors import DataError
 
 KEY = Key(users=5000, items=70_000, behaviours=4)
 EVENTS = st.lists(
@@ -24,7 +25,7 @@ def test_keys_hold_their_events_and_sort_as_they_do(events: list[tuple[int, int,
 
 def test_keys_that_need_more_than_63_bits_are_refused() -> None:
     Key(users=2**20, items=2**21, behaviours=4)
-    with pytest.raises(OverflowError, match="64-bit"):
+    with pytest.raises(DataError, match="64-bit"):
         Key(users=2**22, items=2**22, behaviours=4)
 
 
