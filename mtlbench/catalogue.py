@@ -33,7 +33,7 @@ def catalogue(kind: str, home: Home) -> list[dict[str, Any]]:
             {**row, "summary": card_head(row["name"]), "prepared": row["name"] in prepared} for row in rows
         ]
         rows += [
-            {"name": name, "summary": "prepared here with --as", "family": "", "paper": "", "prepared": True}
+            {"name": name, "summary": "prepared here", "family": "", "paper": "", "prepared": True}
             for name in prepared
             if name not in table
         ]
@@ -54,7 +54,7 @@ def show(name: str, home: Home) -> dict[str, Any]:
             return about | (_dataset(name, home) if kind == "dataset" else _architecture(entry.load()))
     if name in prepared_names(home):
         return {"name": name, "kind": "prepared dataset", "prepared": _prepared(name, home)}
-    known = [*(known for table in tables.values() for known in table), *prepared_names(home)]
+    known = {*(known for table in tables.values() for known in table), *prepared_names(home)}
     raise unknown("dataset, method or balancer", name, known)
 
 

@@ -147,7 +147,9 @@ def prepare(
             )
         _write_volume(events, seed or 0, as_json)
         return
-    if (dataset is None) == (card is None):
+    if dataset is not None and card is not None:
+        raise UsageError(f"Prepare {dataset}, or the table of --card {card}? Give one of them.")
+    if dataset is None and card is None:
         raise UsageError(
             "Prepare what? Name a dataset (mtlbench list datasets), for example: mtlbench prepare shop; or "
             "give the card of your own table: mtlbench prepare --card my-shop.toml"
@@ -451,6 +453,12 @@ def main() -> None:
                 f"Error: no space left on the disk of {Home.find().root}. Nothing is damaged: free some "
                 "space (or set MTLBENCH_HOME to a folder on another disk) and give the same command again.",
                 1,
+            )
+        if isinstance(error, OSError) and error.filename:
+            _stop(
+                f"Error: {error.filename}: {error.strerror}. Data and results lie in {Home.find().root}; set "
+                "MTLBENCH_HOME to a folder that you may write to.",
+                3,
             )
         _stop(
             f"Internal error: {type(error).__name__}: {error}\n"

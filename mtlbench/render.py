@@ -21,7 +21,13 @@ if TYPE_CHECKING:
     from mtlbench.experiment import Bar
     from mtlbench.runner import Outcome
 
-out = Console(highlight=False)
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError  # the command line knows what to do
+
+
+out = _Console(highlight=False)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 STYLES = {"POSITIVE": "bold green", "NEGATIVE": "bold red", "EQUIVALENT": "cyan", "INCONCLUSIVE": "yellow"}
@@ -127,7 +133,7 @@ def prepared(summary: Mapping[str, Any]) -> None:
         table.add_row(name, f"{split['rows']:,}", f"{split['clusters']:,}", *cells)
     out.print(table)
     out.print(f"{summary['path']}, fingerprint {summary['fingerprint'][:12]}")
-    out.print("Next: mtlbench run --method mmoe")
+    out.print(f"Next: mtlbench run --dataset {escape(summary['dataset'])} --method mmoe")
 
 
 def _happened(split: Mapping[str, Any], task: str) -> str:

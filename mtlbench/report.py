@@ -65,7 +65,7 @@ def legend(document: Mapping[str, Any]) -> list[str]:
         lines.append(
             f"Smallest gain that this could have called (power .80): {known[0]:.4f} to {known[-1]:.4f}."
         )
-    return [*lines, "All methods untuned: default settings."]
+    return [*lines, "All methods untuned: default settings, but for what was set by hand."]
 
 
 def many_clusters(document: Mapping[str, Any]) -> str:

@@ -54,7 +54,8 @@ def plan(benchmark: Benchmark, schema: Schema, fingerprint: str) -> list[list[Ru
     for arm in benchmark.run:
         specs = [_resolve(arm, benchmark, schema, fingerprint, seed) for seed in benchmark.seed_numbers]
         if specs in planned:
-            raise UsageError(f"{benchmark.name}: {arm.method} with {arm.balancer} stands there twice.")
+            where = f"{benchmark.name}: " if benchmark.name else ""
+            raise UsageError(f"{where}{arm.method} with {arm.balancer} stands there twice.")
         planned.append(specs)
     return planned
 
