@@ -1,5 +1,6 @@
 """The recipe of a user's own table: what the card says, done."""
 
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from mtlbench.load import SPLITS, SplitName
 
 SHARES = (0.8, 0.1)
 """Of train and validation; test has the rest."""
+_DAMAGE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, EOFError, zlib.error)
+"""What is raised over damaged files; Polars panics over some damage of Parquet."""
 PART = "part of the card's files"
 """Column that says which entry of `files` a row is from."""
 TIME = "time of the row"
@@ -50,10 +53,10 @@ class OwnTable:
         """Read, split, write."""
         try:
             return _build(settings, parts(settings, self.path), work, out, says)
-        except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+        except (*_DAMAGE, OSError) as error:
             if isinstance(error, OSError) and error.errno is not None:  # the disk's; a cut archive has none
                 raise
-            first = str(error).strip().splitlines()[0]  # (Polars panics over damaged Parquet)
+            first = str(error).strip().splitlines()[0]
             raise DataError(
                 f"The files of {self.path} cannot be read: {first}. Mend the file, then: {says.command}"
             ) from error

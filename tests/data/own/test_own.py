@@ -380,6 +380,9 @@ def test_files_that_cannot_be_read_are_blamed_themselves(make: Prepare, tmp_path
     (tmp_path / "cut.csv.gz").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(DataError, match=r"The files of .*my-shop\.toml cannot be read"):
         make(CARD.replace("shop-*.csv", "cut.csv.gz"))
+    (tmp_path / "cut.csv.gz").write_bytes(whole[:12])
+    with pytest.raises(DataError, match="cannot be read"):
+        make(CARD.replace("shop-*.csv", "cut.csv.gz"))
     (tmp_path / "wide.csv").write_bytes("user,item".encode("utf-16"))
     with pytest.raises(DataError, match="UTF-16"):
         make(CARD.replace("shop-*.csv", "wide.csv"))
