@@ -288,12 +288,12 @@ def test_kaggles_archive_will_do(base: Prepared, tmp_path: Path) -> None:
 
 
 def test_files_are_told_by_their_first_lines(base: Prepared, tmp_path: Path) -> None:
-    renamed = {f"{n}.txt": text for n, text in enumerate(files().values())} | {"notes.md": b"# read me\n"}
+    renamed = {f"{n}.txt": text for n, text in enumerate(files().values())} | {"notes.txt": b"# read me\n"}
     said: list[str] = []
     source = write_files(tmp_path / "given", renamed)
     data = prepare(Home(tmp_path), "retailrocket", source=[source], options={"users": 12}, report=said.append)
     assert data.fingerprint == base.fingerprint
-    assert "Not read: notes.md." in said
+    assert "Not read: notes.txt." in said
 
 
 @pytest.mark.parametrize("count", [0, 2])
