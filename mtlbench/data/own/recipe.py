@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 
 import polars as pl
@@ -35,6 +36,11 @@ class OwnTable:
     def __init__(self, path: Path) -> None:
         self.path, self.own = path, read_own_card(path)
 
+    @cached_property
+    def parts(self) -> dict[str, tuple[Path, ...]]:
+        """The files of each entry of the card; looked for once, so that what is read is what is described."""
+        return parts(self.own, self.path)
+
     @property
     def card(self) -> Card:
         """What the guards need of it."""
@@ -43,7 +49,7 @@ class OwnTable:
 
     def find(self, home: Home, card: Card, settings: OwnCard, given: Sequence[Path]) -> tuple[Path, ...]:
         """The files that the card's patterns match."""
-        return tuple(file for part in parts(settings, self.path).values() for file in part)
+        return tuple(file for part in self.parts.values() for file in part)
 
     def fetch(self, home: Home, card: Card, settings: OwnCard, work: Path, says: Reporting) -> Raw:
         """Never: `find` has found the files, or has said which are missing."""
@@ -52,7 +58,7 @@ class OwnTable:
     def build(self, raw: Raw, settings: OwnCard, work: Path, out: Path, says: Reporting) -> Built:
         """Read, split, write."""
         try:
-            return _build(settings, parts(settings, self.path), work, out, says)
+            return _build(settings, self.parts, work, out, says)
         except (*_DAMAGE, OSError) as error:
             if isinstance(error, OSError) and error.errno is not None:  # the disk's; a cut archive has none
                 raise
@@ -128,10 +134,11 @@ def _build(
         drops["rows_without_time"] = pl.col(TIME).is_null()
     if card.split:
         drops["rows_in_no_split"] = ~pl.col(PART).is_in(SPLITS).fill_null(False)
-    kept = pl.lit(True)
+    kept, counts = pl.lit(True), {}
     for name, drop in drops.items():  # each row is counted for one reason, the first
-        quirks[name] = int(table.filter(kept & drop).select(pl.len()).collect(engine="streaming").item())
+        counts[name] = (kept & drop).sum()
         kept = kept & ~drop
+    quirks |= table.select(**counts).collect(engine="streaming").row(0, named=True)
     rows = table.filter(kept)
     says.report(_reading(quirks, where))
     if not (card.time or card.split or "train" in card.files):
