@@ -112,7 +112,7 @@ class Prepared:
         rows, groups = counts["rows"], counts["groups"]
         lengths = dict.fromkeys(ROW_MATRICES, rows) | dict.fromkeys(GROUP_MATRICES, groups)
         whole, chosen = self._whole.task_names, self.schema.task_names
-        if any(f.grouped for f in self.schema.fields):
+        if self.schema.grouped:
             lengths[GROUP] = rows
         matrices = {name: self._matrix(split, name, length) for name, length in lengths.items()}
         if chosen != whole:

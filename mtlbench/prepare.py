@@ -204,7 +204,7 @@ def fingerprint(built: Built, settings: Mapping[str, Any], out: Path) -> str:
         "settings": settings,
     }
     digest.update(json.dumps(document, sort_keys=True).encode())
-    names = (*MATRICES, GROUP) if any(f.grouped for f in built.schema.fields) else tuple(MATRICES)
+    names = (*MATRICES, GROUP) if built.schema.grouped else tuple(MATRICES)
     for split in SPLITS:
         for matrix in names:
             values = open_matrix(out / split / f"{matrix}.npy")

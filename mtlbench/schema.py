@@ -88,6 +88,11 @@ class Schema:
         return tuple(sorted((f for f in self.fields if f.kind == kind), key=lambda f: f.grouped))
 
     @property
+    def grouped(self) -> bool:
+        """Whether some field is stored once a group of rows; else every row is a group of its own."""
+        return any(f.grouped for f in self.fields)
+
+    @property
     def task_names(self) -> tuple[str, ...]:
         """The tasks' names, in the column order of the label matrix."""
         return tuple(t.name for t in self.tasks)

@@ -47,8 +47,7 @@ class SplitColumns:
     ) -> None:
         self._built, self._folder = built, out / split
         self._rows: Any = slice(None) if rows is None else rows
-        grouped = any(f.grouped for f in built.schema.fields)
-        self._groups: Any = self._open(GROUP)[self._rows] if grouped else self._rows
+        self._groups: Any = self._open(GROUP)[self._rows] if built.schema.grouped else self._rows
 
     def _open(self, name: str) -> NDArray[Any]:
         return open_matrix(self._folder / f"{name}.npy")
