@@ -12,9 +12,11 @@ from mtlbench.data.amazon.describe import described
 from mtlbench.data.amazon.features import fields
 from mtlbench.data.amazon.kinds import Kind, category_of, kind_of
 from mtlbench.data.amazon.metadata import items_of, read_metadata
-from mtlbench.data.amazon.records import GZIP, Records
 from mtlbench.data.amazon.reviews import form_of, read_reviews
+from mtlbench.data.archive import GZIP
+from mtlbench.data.lines import Lines
 from mtlbench.data.recipe import Reporting
+from mtlbench.data.source import NOTES
 from mtlbench.data.splits import cut_dates
 from mtlbench.data.unpack import unpack
 from mtlbench.errors import DataError
@@ -23,8 +25,6 @@ from mtlbench.schema import Field
 
 OFFICIAL = (1628643414042, 1658002729837)
 """Where validation and test open in the split of 2023, milliseconds (its timestamp_split.py)."""
-NOTES = (".md", ".pdf")
-"""What lies beside the data in a folder; all other files must be known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +148,7 @@ def _kinds(files: Sequence[Path], categories: Sequence[str], work: Path, says: R
 
 def _read_all(
     kinds: Mapping[Path, Kind], work: Path, says: Reporting
-) -> tuple[dict[Path, Records], dict[Path, Records]]:
+) -> tuple[dict[Path, Lines], dict[Path, Lines]]:
     """The files of reviews, and those of metadata."""
     reviews, metadata = {}, {}
     for i, (file, kind) in enumerate(kinds.items()):
@@ -173,4 +173,4 @@ def _report(quirks: Mapping[str, int], says: Reporting) -> None:
 def _gzipped(path: Path) -> bool:
     """Whether to read the file as it is: reviews are read out of gzip without unpacking them first."""
     with path.open("rb") as stream:
-        return stream.read(2) == GZIP
+        return stream.read(len(GZIP)) == GZIP

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import polars as pl
 
-from mtlbench.data.amazon.records import Records
 from mtlbench.data.amazon.reviews import REVIEW_FORM
+from mtlbench.data.lines import Lines
 from mtlbench.errors import DataError
 
 
@@ -30,7 +30,7 @@ class Clean:
     quirks: dict[str, int]
 
 
-def clean(reviews: Sequence[tuple[str, Records]], work: Path, command: str) -> Clean:
+def clean(reviews: Sequence[tuple[str, Lines]], work: Path, command: str) -> Clean:
     """Drop what is incomplete, impossible, double, or not a user's first review of an item; count each.
 
     Args:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import polars as pl
 
-from mtlbench.data.amazon.records import Records, read_records
+from mtlbench.data.amazon.records import read_records
+from mtlbench.data.lines import Lines
 from mtlbench.data.recipe import Reporting
 
 METADATA_KEYS = {
@@ -21,11 +22,11 @@ _SECOND = rf"(?s)^[\[\s]*{_TEXT}\s*,\s*{_TEXT}"
 """The second text of a list, or of the first list in a list (2014)."""
 
 
-def read_metadata(path: Path, version: str, parts: Path, says: Reporting) -> Records:
+def read_metadata(path: Path, version: str, parts: Path, says: Reporting) -> Lines:
     """The items of a file.
 
     Returns:
-        Records with item, brand and subcategory (strings), price (dollars), and `strange_price`: whether the
+        Lines with item, brand and subcategory (strings), price (dollars), and `strange_price`: whether the
         price is a text that holds none, such as CSS.
 
     Raises:
@@ -48,7 +49,7 @@ def read_metadata(path: Path, version: str, parts: Path, says: Reporting) -> Rec
     return read_records(path, keys, shape, parts, says, literals=version == "2014")
 
 
-def items_of(files: Sequence[Records]) -> tuple[pl.DataFrame, dict[str, int]]:
+def items_of(files: Sequence[Lines]) -> tuple[pl.DataFrame, dict[str, int]]:
     """One row an item, and what was odd.
 
     Where several lines describe an item, the first counts, in the order of the files.

@@ -12,37 +12,19 @@ import json
 import warnings
 import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 import polars as pl
 
-from mtlbench.data.lines import MOST_MALFORMED
+from mtlbench.data.archive import GZIP
+from mtlbench.data.lines import MOST_MALFORMED, Lines
 from mtlbench.data.recipe import Reporting
 from mtlbench.errors import DataError
 
 CHUNK = 1 << 24
 """Bytes of lines that are parsed at a time."""
-GZIP = b"\x1f\x8b"
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-
-
-@dataclass(frozen=True, slots=True)
-class Records:
-    """A file, read.
-
-    Attributes:
-        frame: the well-formed records in file order, shaped, and `line`, counted from 1.
-        rows: lines of the file that are not blank.
-        malformed: how many of them are not in `frame`.
-        first_malformed: numbers of the first ten of those.
-    """
-
-    frame: pl.LazyFrame
-    rows: int
-    malformed: int
-    first_malformed: tuple[int, ...]
 
 
 def read_records(
@@ -53,7 +35,7 @@ def read_records(
     says: Reporting,
     *,
     literals: bool = False,
-) -> Records:
+) -> Lines:
     """Read some keys of the records at `path`, shaped, into Parquet files in the new folder `parts`.
 
     Args:
@@ -64,6 +46,9 @@ def read_records(
         parts: where to.
         says: progress, and the command that mends the file.
         literals: lines may be Python literals instead, as in the metadata of 2014.
+
+    Returns:
+        The well-formed records, shaped; blank lines count as no rows.
 
     Raises:
         DataError: damaged packing, no line, or more than 0.1 % of the lines are malformed.
@@ -87,7 +72,7 @@ def read_records(
             f"object a line. First malformed lines: {', '.join(map(str, bad.first))}; line {bad.first[0]}: "
             f"{bad.text!r}. Mend the file, or get it again, then: {says.command}"
         )
-    return Records(pl.scan_parquet(sorted(parts.iterdir()), glob=False), rows, bad.count, tuple(bad.first))
+    return Lines(pl.scan_parquet(sorted(parts.iterdir()), glob=False), rows, bad.count, tuple(bad.first))
 
 
 def first_lines(path: Path, says: Reporting, most: int = 100) -> list[bytes]:
@@ -191,7 +176,7 @@ def _opened(path: Path, says: Reporting) -> Iterator[tuple[IO[bytes], IO[bytes]]
     """What is in the file, and the file itself."""
     try:
         with path.open("rb") as packed:
-            head = packed.read(2)
+            head = packed.read(len(GZIP))
             packed.seek(0)
             if head == GZIP:
                 with gzip.open(packed) as stream:

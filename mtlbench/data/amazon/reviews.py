@@ -16,8 +16,8 @@ from pathlib import Path
 import polars as pl
 
 from mtlbench.data.amazon.kinds import HEADERS, Kind, Version
-from mtlbench.data.amazon.records import Records, read_records
-from mtlbench.data.lines import Column, read_lines
+from mtlbench.data.amazon.records import read_records
+from mtlbench.data.lines import Column, Lines, read_lines
 from mtlbench.data.recipe import Reporting
 from mtlbench.data.unpack import unpack
 
@@ -75,11 +75,11 @@ def form_of(version: Version) -> tuple[str, ...]:
     return tuple(name for name in REVIEW_FORM if said.get(name, "text") in _KEYS[version])
 
 
-def read_reviews(path: Path, kind: Kind, parts: Path, says: Reporting) -> Records:
+def read_reviews(path: Path, kind: Kind, parts: Path, says: Reporting) -> Lines:
     """Reviews or ratings as one table.
 
     Returns:
-        Records with user, item (strings), time (milliseconds), rating, votes, verified and REVIEW_FORM; null
+        Lines with user, item (strings), time (milliseconds), rating, votes, verified and REVIEW_FORM; null
         where the file says nothing or something impossible, which nobody has counted yet.
 
     Raises:
@@ -102,7 +102,7 @@ def read_reviews(path: Path, kind: Kind, parts: Path, says: Reporting) -> Record
     return read_records(path, keys.values(), shape, parts, says)
 
 
-def _read_ratings(path: Path, kind: Kind, parts: Path, says: Reporting) -> Records:
+def _read_ratings(path: Path, kind: Kind, parts: Path, says: Reporting) -> Lines:
     parts.mkdir(parents=True)
     names = HEADERS[kind.version] if not kind.columns else ("user", "item", "rating", "time")
     [table] = unpack(path, parts, says)
@@ -121,7 +121,7 @@ def _read_ratings(path: Path, kind: Kind, parts: Path, says: Reporting) -> Recor
         verified=pl.lit(None, dtype=pl.Boolean),
         **{name: pl.lit(None, dtype=pl.Float32) for name in REVIEW_FORM},
     )
-    return Records(frame, lines.rows, lines.malformed, lines.first_malformed)
+    return Lines(frame, lines.rows, lines.malformed, lines.first_malformed)
 
 
 def _facts(version: Version) -> list[pl.Expr]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
+from mtlbench.data.archive import GZIP
 from mtlbench.data.own.card import SEPARATORS, OwnCard, OwnField, OwnTask
 from mtlbench.errors import DataError
 
@@ -68,7 +69,7 @@ def _scan_one(file: Path, columns: Mapping[str, bool], command: str) -> pl.LazyF
 def _head(file: Path) -> str:
     """The first line, a character a byte; unpacked where it is packed."""
     with file.open("rb") as stream:
-        packed = stream.read(2) == b"\x1f\x8b"
+        packed = stream.read(len(GZIP)) == GZIP
     with gzip.open(file) if packed else file.open("rb") as stream:
         return stream.readline(100_000).decode("latin-1")
 

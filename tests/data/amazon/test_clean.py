@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from mtlbench.data.amazon.clean import Clean, clean
 from mtlbench.data.amazon.kinds import kind_of
-from mtlbench.data.amazon.records import Records
 from mtlbench.data.amazon.reviews import read_reviews
+from mtlbench.data.lines import Lines
 from mtlbench.data.recipe import Reporting
 from mtlbench.errors import DataError
 from tests.data.amazon.files import DAY, START, review_2018, write_lines
@@ -29,7 +29,7 @@ DROPPED = (
 def cleaned(folder: Path, *files: list[dict[str, Any]]) -> tuple[Clean, pl.DataFrame]:
     work = folder / f"work-{len(list(folder.iterdir()))}"
     work.mkdir()
-    reviews: list[tuple[str, Records]] = []
+    reviews: list[tuple[str, Lines]] = []
     for i, records in enumerate(files):
         path = write_lines(work / f"{i}.json", records)
         reviews.append((f"C{i}", read_reviews(path, kind_of(path, SAYS), work / f"parts-{i}", SAYS)))

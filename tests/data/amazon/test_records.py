@@ -9,7 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mtlbench.data.amazon.records import Records, as_object, first_lines, read_records
+from mtlbench.data.amazon.records import as_object, first_lines, read_records
+from mtlbench.data.lines import Lines
 from mtlbench.data.recipe import Reporting
 from mtlbench.errors import DataError
 
@@ -20,14 +21,14 @@ ONE_FOLDER = settings(
 )
 
 
-def read(content: bytes, folder: Path, literals: bool = False) -> Records:
+def read(content: bytes, folder: Path, literals: bool = False) -> Lines:
     number = len(list(folder.iterdir()))
     path = folder / f"file-{number}"
     path.write_bytes(content)
     return read_records(path, KEYS, lambda c: c, folder / f"parts-{number}", SAYS, literals=literals)
 
 
-def rows(records: Records) -> list[tuple[Any, ...]]:
+def rows(records: Lines) -> list[tuple[Any, ...]]:
     return records.frame.select("line", "user", "n").collect().rows()
 
 
