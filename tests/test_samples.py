@@ -4,10 +4,8 @@ An epoch of a few thousand rows teaches little: the lower bounds say that nothin
 ones that nothing is too good. Samples of a hundred rows only have to come through.
 """
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +15,7 @@ from mtlbench.experiment import Execution, run
 from mtlbench.home import Home
 from mtlbench.prepare import prepare
 from mtlbench.render import grid
+from tests.samples import samples
 
 pytestmark = pytest.mark.slow
 ANYTHING = (-10.0, 1.0)
@@ -73,10 +72,7 @@ CASES = {
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_a_sample_goes_the_whole_way(case: Case, home: Home) -> None:
-    folder = os.environ.get("MTLBENCH_SAMPLES")
-    if not folder:
-        pytest.skip("$MTLBENCH_SAMPLES does not say where the samples are")
-    source = [Path(folder) / file for file in case.files]
+    source = [samples(file) for file in case.files]
     prepared = prepare(home, case.dataset, source=source, options=dict(case.options))
     tasks = ["rating"] if "rating" in case.bounds else []
     values = {

@@ -1,6 +1,5 @@
 """Conversions on the real sample of UserBehavior, and RetailRocket's sample, which has no times."""
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -10,20 +9,14 @@ from mtlbench.errors import DataError
 from mtlbench.home import Home
 from mtlbench.load import SPLITS, Prepared
 from mtlbench.prepare import prepare
+from tests.samples import samples
 
 pytestmark = pytest.mark.slow
 
 
-def samples() -> Path:
-    folder = os.environ.get("MTLBENCH_SAMPLES")
-    if not folder:
-        pytest.skip("$MTLBENCH_SAMPLES does not say where the samples are")
-    return Path(folder)
-
-
 @pytest.fixture(scope="module")
 def conversions(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
-    source = samples() / "taobao_userbehavior" / "UserBehavior_head814.csv.gz"
+    source = samples("taobao_userbehavior", "UserBehavior_head814.csv.gz")
     return prepare(Home(tmp_path_factory.mktemp("home")), "taobao-conversion", source=[source])
 
 
@@ -52,7 +45,7 @@ def test_every_feature_is_finite(conversions: Prepared) -> None:
 
 def test_retailrockets_sample_is_counted_and_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError) as refused:
-        prepare(Home(tmp_path), "retailrocket", source=[samples() / "retailrocket"])
+        prepare(Home(tmp_path), "retailrocket", source=[samples("retailrocket")])
     said = str(refused.value)
     for count in (
         "view_ecommerce.dat 78,371",

@@ -1,24 +1,19 @@
 """The recipe on the real sample: 814 complete users of UserBehavior, found through $MTLBENCH_SAMPLES."""
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from mtlbench.home import Home
 from mtlbench.load import SPLITS, Prepared
 from mtlbench.prepare import prepare
+from tests.samples import samples
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def sample(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
-    folder = os.environ.get("MTLBENCH_SAMPLES")
-    if not folder:
-        pytest.skip("$MTLBENCH_SAMPLES does not say where the samples are")
-    source = Path(folder, "taobao_userbehavior", "UserBehavior_head814.csv.gz")
+    source = samples("taobao_userbehavior", "UserBehavior_head814.csv.gz")
     return prepare(Home(tmp_path_factory.mktemp("home")), "taobao", source=[source])
 
 

@@ -1,6 +1,5 @@
 """The recipes that read text tables on real samples, found through $MTLBENCH_SAMPLES."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -11,22 +10,15 @@ from mtlbench.data.recipe import Reporting
 from mtlbench.home import Home
 from mtlbench.load import SPLITS
 from mtlbench.prepare import prepare
+from tests.samples import samples
 
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def samples() -> Path:
-    folder = os.environ.get("MTLBENCH_SAMPLES")
-    if not folder:
-        pytest.skip("$MTLBENCH_SAMPLES does not say where the samples are")
-    return Path(folder)
-
-
-def test_aliexpress_is_read_as_torch_rechub_ships_it(samples: Path, home: Home) -> None:
+def test_aliexpress_is_read_as_torch_rechub_ships_it(home: Home) -> None:
     """100 and 20 rows with 60 + 10 clicks and 2 + 2 purchases, as the sample's page says."""
     data = prepare(
-        home, "aliexpress-nl", source=[samples / "aliexpress"], options={"validation": 0.5, "seed": 0}
+        home, "aliexpress-nl", source=[samples("aliexpress")], options={"validation": 0.5, "seed": 0}
     )
     quirks, splits = data.manifest["quirks"], data.manifest["splits"]
     assert (quirks["train_rows"], quirks["test_rows"]) == (100, 20)
@@ -39,9 +31,9 @@ def test_aliexpress_is_read_as_torch_rechub_ships_it(samples: Path, home: Home) 
     assert sum(p["ctcvr"] for p in learnt) == 2
 
 
-def test_ali_ccp_is_read_as_torch_rechub_ships_it(samples: Path, home: Home) -> None:
+def test_ali_ccp_is_read_as_torch_rechub_ships_it(home: Home) -> None:
     """100, 50 and 50 rows with 7, 3 and 2 clicks and a purchase each, as the sample's page says."""
-    files = [samples / "ali_ccp" / f"ali_ccp_{part}_sample.csv" for part in ("train", "val", "test")]
+    files = [samples("ali_ccp", f"ali_ccp_{part}_sample.csv") for part in ("train", "val", "test")]
     splits = prepare(home, "ali-ccp", source=files).manifest["splits"]
     assert [splits[split]["rows"] for split in SPLITS] == [100, 50, 50]
     assert [splits[split]["positives"]["ctr"] for split in SPLITS] == [7, 3, 2]
@@ -49,9 +41,9 @@ def test_ali_ccp_is_read_as_torch_rechub_ships_it(samples: Path, home: Home) -> 
     assert [splits[split]["defined"]["cvr"] for split in SPLITS] == [7, 3, 2]
 
 
-def test_aitms_ali_ccp_table_is_read(samples: Path, tmp_path: Path) -> None:
+def test_aitms_ali_ccp_table_is_read(tmp_path: Path) -> None:
     """48 rows of four users: to read, not to split, for 2 of its 3 purchases have no click."""
-    path = samples / "ali_ccp" / "aitm_ctr_cvr_train_sample.csv"
+    path = samples("ali_ccp", "aitm_ctr_cvr_train_sample.csv")
     says = Reporting("mtlbench prepare ali-ccp --source FILE")
     inputs = encoded.fields([path], says.command)
     part, share = encoded.read_part(path, inputs, None, AliCcpSettings(), tmp_path, says)
@@ -68,9 +60,9 @@ def test_aitms_ali_ccp_table_is_read(samples: Path, tmp_path: Path) -> None:
     assert rows.select("ctr", "cvr", "ctcvr").sum().row(0) == (3, 1, 1)
 
 
-def test_census_income_is_the_official_test_file(samples: Path, home: Home) -> None:
+def test_census_income_is_the_official_test_file(home: Home) -> None:
     """Rows, positives and duplicates as the card says."""
-    source = samples / "census_income" / "census-income.test.gz"
+    source = samples("census_income", "census-income.test.gz")
     data = prepare(home, "census-income", source=[source], options={"split": "hashed"})
     quirks, splits = data.manifest["quirks"], data.manifest["splits"]
     assert quirks == {"file_1_rows": 99_762, "file_1_malformed_rows": 0, "file_1_duplicate_rows": 883}

@@ -1,6 +1,5 @@
 """The recipes on the real samples of 2014, 2018 and 2023, found through $MTLBENCH_SAMPLES."""
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +8,7 @@ import pytest
 from mtlbench.home import Home
 from mtlbench.load import SPLITS, Prepared
 from mtlbench.prepare import prepare
+from tests.samples import samples
 
 pytestmark = pytest.mark.slow
 
@@ -20,16 +20,9 @@ READ_IN_2018 = {  # rows, exact duplicates: as the sample's own page counts them
 }
 
 
-def samples(release: str) -> Path:
-    folder = os.environ.get("MTLBENCH_SAMPLES")
-    if not folder:
-        pytest.skip("$MTLBENCH_SAMPLES does not say where the samples are")
-    return Path(folder, f"amazon_reviews_{release}")
-
-
 @pytest.fixture(scope="module")
 def of_2018(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
-    return prepare(Home(tmp_path_factory.mktemp("2018")), "amazon", source=[samples("2018")])
+    return prepare(Home(tmp_path_factory.mktemp("2018")), "amazon", source=[samples("amazon_reviews_2018")])
 
 
 def test_its_quirks_are_the_counts_that_others_found(of_2018: Prepared) -> None:
@@ -48,7 +41,7 @@ def test_its_quirks_are_the_counts_that_others_found(of_2018: Prepared) -> None:
 
 @pytest.mark.parametrize("category", ["All_Beauty", "Gift_Cards", "Magazine_Subscriptions"])
 def test_each_category_alone_has_the_counts_of_its_page(category: str, tmp_path: Path) -> None:
-    files = sorted(samples("2018").glob(f"*{category}*"))
+    files = sorted(samples("amazon_reviews_2018").glob(f"*{category}*"))
     done = prepare(Home(tmp_path), "amazon", source=files)
     rows, double = READ_IN_2018[category]
     assert done.manifest["quirks"]["rows"] == rows
@@ -81,7 +74,7 @@ def test_what_is_high_alone_is_explained(of_2018: Prepared) -> None:
 
 
 def test_a_category_is_a_task(tmp_path: Path) -> None:
-    done = prepare(Home(tmp_path), "amazon-categories", source=[samples("2018")])
+    done = prepare(Home(tmp_path), "amazon-categories", source=[samples("amazon_reviews_2018")])
     assert done.schema.task_names == ("all_beauty", "appliances", "gift_cards", "magazine_subscriptions")
     defined = sum((~np.isnan(done.open_split(s).labels)).sum(axis=0) for s in SPLITS)
     assert defined.sum() == 9_542
@@ -90,7 +83,7 @@ def test_a_category_is_a_task(tmp_path: Path) -> None:
 
 def test_the_music_of_2014(tmp_path: Path) -> None:
     """Rows, positive votes and ratings as the sample's page gives them; metadata of every item."""
-    done = prepare(Home(tmp_path), "amazon", source=[samples("2014")])
+    done = prepare(Home(tmp_path), "amazon", source=[samples("amazon_reviews_2014")])
     quirks = done.manifest["quirks"]
     assert (quirks["rows"], quirks["duplicate_reviews"], quirks["metadata_lines"]) == (6_908, 0, 7_419)
     assert quirks["items_without_metadata"] == quirks["malformed_metadata_lines"] == 0
@@ -101,7 +94,9 @@ def test_the_music_of_2014(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("split", "rows"), [("dates", [2_028, 254, 253]), ("official", [2_237, 276, 22])])
 def test_the_ratings_of_2023(split: str, rows: list[int], tmp_path: Path) -> None:
-    done = prepare(Home(tmp_path), "amazon", source=[samples("2023")], options={"split": split})
+    done = prepare(
+        Home(tmp_path), "amazon", source=[samples("amazon_reviews_2023")], options={"split": split}
+    )
     assert [done.manifest["splits"][s]["rows"] for s in SPLITS] == rows
     assert done.schema.task_names == ("liked",)
     assert sum(done.open_split(s).labels[:, 0].sum() for s in SPLITS) == 1_413
