@@ -145,9 +145,9 @@ def _coded(
 
 
 def _floats(column: pl.Series) -> NDArray[np.float32]:
-    """Numbers, NaN where null or infinite."""
-    values = column.cast(pl.Float64).fill_null(np.nan).to_numpy().astype(np.float32)
-    return np.where(np.isfinite(values), values, np.float32(np.nan))
+    """Numbers, NaN where null, infinite or beyond what the matrix holds."""
+    values = column.cast(pl.Float64).fill_null(np.nan).to_numpy()
+    return np.where(np.abs(values) <= np.finfo(np.float32).max, values, np.nan).astype(np.float32)
 
 
 def _side_by_side(columns: list[NDArray[Any]], rows: int, dtype: type) -> NDArray[Any]:

@@ -75,6 +75,12 @@ def test_every_kind_of_column_finds_its_matrix(tmp_path: Path) -> None:
     assert (built.quirks, built.notes, built.rows["test"]) == ({"odd": 3}, {"why": "so"}, 4)
 
 
+def test_a_number_that_the_matrix_cannot_hold_is_missing(tmp_path: Path) -> None:
+    _, out = written(tmp_path, {"train": FRAME.with_columns(price=pl.Series([1e300, -1e39, 1e30, 0.0]))})
+    column = open_matrix(out / "train" / "numeric.npy")[:, 0]
+    assert np.array_equal(column, np.array([np.nan, np.nan, 1e30, 0], np.float32), equal_nan=True)
+
+
 def test_what_train_does_not_know_is_out_of_vocabulary(tmp_path: Path) -> None:
     """Vocabularies sized on one file overflow on another: sized on train, the unknown has an index."""
     test = FRAME.with_columns(shop=pl.Series(["zz", "a", "", None]), item=pl.Series([99, 7, -1, 10**12]))

@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from mtlbench.data.archive import GZIP
+from mtlbench.data.lines import LARGEST
 from mtlbench.data.own.card import SEPARATORS, OwnCard, OwnField, OwnTask
 from mtlbench.errors import DataError
 
@@ -132,11 +133,11 @@ def label_column(name: str, task: OwnTask) -> pl.Expr:
 
 
 def _number(name: str) -> pl.Expr:
-    """A finite number, or yes and no as 1 and 0; null for anything else."""
+    """A number up to LARGEST, or yes and no as 1 and 0; null for anything else."""
     text = _known(name).str.to_lowercase()
     yes_no = pl.when(text.is_in(YES)).then(1.0).when(text.is_in(NO)).then(0.0)
     value = yes_no.otherwise(text.cast(pl.Float64, strict=False))
-    return pl.when(value.is_finite()).then(value)
+    return pl.when(value.abs() <= LARGEST).then(value)
 
 
 def time_column(name: str) -> pl.Expr:
