@@ -25,17 +25,16 @@ from mtlbench import __version__
 from mtlbench.data import DATASETS
 from mtlbench.data.card import Card, read_card
 from mtlbench.data.guards import check
+from mtlbench.data.matrix import blocks
 from mtlbench.data.recipe import Built, Progress, Raw, Recipe, Reporting
+from mtlbench.data.scaling import scale_all, with_units
 from mtlbench.data.source import describe, given_files, same
 from mtlbench.data.volume import PREFIX
 from mtlbench.errors import DataError, UsageError, unknown
 from mtlbench.home import Home, alone_in, atomic_folder, write_json
 from mtlbench.load import FORMAT, GROUP, MATRICES, SPLITS, Prepared, open_matrix, open_prepared
 from mtlbench.registry import lookup
-from mtlbench.schema import Schema
 
-BLOCK = 100_000
-"""Rows that are scaled or counted at a time."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
@@ -144,7 +143,7 @@ def _prepare(home: Home, job: Job, given: Sequence[Path], force: bool, says: Rep
         built = recipe.build(found, settings, work, out, says)
         built = replace(built, schema=with_units(built.schema, out))
         guards = check(built, out, job.card, says.report)
-        scaling = _scale_all(built.schema, out, progress)
+        scaling = scale_all(built.schema, out, progress)
         splits = {split: _counts(out / split, built) for split in SPLITS}
         plain = _plain(settings)
         write_json(
@@ -209,60 +208,9 @@ def fingerprint(built: Built, settings: Mapping[str, Any], out: Path) -> str:
         for matrix in names:
             values = open_matrix(out / split / f"{matrix}.npy")
             digest.update(f"{split}/{matrix} {values.dtype.str} {values.shape}".encode())
-            for start in range(0, len(values), BLOCK):
-                digest.update(np.ascontiguousarray(values[start : start + BLOCK]).data)
+            for rows in blocks(len(values)):
+                digest.update(np.ascontiguousarray(values[rows]).data)
     return digest.hexdigest()
-
-
-def with_units(schema: Schema, out: Path) -> Schema:
-    """The schema whose regressions know mean and standard deviation of their labels on train."""
-    labels = open_matrix(out / "train" / "labels.npy")
-    tasks = []
-    for i, task in enumerate(schema.tasks):
-        if task.kind == "regression":
-            values = labels[:, i].astype(np.float64)
-            deviation = float(np.nanstd(values)) or 1.0
-            task = replace(task, mean=float(np.nanmean(values)), deviation=deviation)
-        tasks.append(task)
-    return replace(schema, tasks=tuple(tasks))
-
-
-def moments(matrix: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of each column over what is not NaN, block by block in double precision."""
-    values = open_matrix(matrix)
-    blocks = [slice(start, start + BLOCK) for start in range(0, len(values), BLOCK)]
-    width = values.shape[1]
-    count = np.maximum(1, sum(((~np.isnan(values[b])).sum(axis=0) for b in blocks), np.zeros(width)))
-    mean = sum((np.nansum(values[b], axis=0, dtype=np.float64) for b in blocks), np.zeros(width)) / count
-    square = sum((np.nansum((values[b] - mean) ** 2, axis=0) for b in blocks), np.zeros(width)) / count
-    return mean, np.sqrt(square)
-
-
-def _scale_all(schema: Schema, out: Path, progress: Progress) -> dict[str, list[float]]:
-    """Scale every numeric field in place; by which mean and standard deviation, both on train."""
-    scaling: dict[str, list[float]] = {}
-    for grouped, matrix in enumerate(matrices := ("numeric", "group_numeric")):
-        progress("scale", grouped, len(matrices))
-        mean, deviation = moments(out / "train" / f"{matrix}.npy")
-        for split in SPLITS:
-            scale(out / split / f"{matrix}.npy", mean, deviation)
-        names = [f.name for f in schema.of_kind("numeric") if f.grouped == bool(grouped)]
-        both = np.stack([mean, deviation], axis=1).tolist()
-        scaling |= dict(zip(names, both, strict=True))
-    progress("scale", len(matrices), len(matrices))
-    return scaling
-
-
-def scale(matrix: Path, mean: np.ndarray, deviation: np.ndarray) -> None:
-    """Scale to (value - mean) / deviation in place; NaN becomes 0, and so do columns constant on train.
-
-    Of the latter a network learns nothing, so that another value later would only disturb it.
-    """
-    values = np.load(matrix, mmap_mode="r+") if len(mean) else np.empty((0, 0))
-    divisor = np.where(deviation > 0, deviation, 1.0)
-    for start in range(0, len(values), BLOCK):
-        block = values[start : start + BLOCK]
-        block[:] = np.where(deviation > 0, np.nan_to_num((block - mean) / divisor, nan=0.0), 0.0)
 
 
 def _settings(recipe: Recipe, dataset: str, options: Mapping[str, object]) -> Any:

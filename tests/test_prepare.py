@@ -21,7 +21,7 @@ from mtlbench.data.shop import ShopSettings, truth
 from mtlbench.errors import DataError, UsageError
 from mtlbench.home import Home, alone_in
 from mtlbench.load import SPLITS, Prepared, open_prepared, prepared_names
-from mtlbench.prepare import prepare, scale, summary
+from mtlbench.prepare import prepare, summary
 from tests.data.logs import random_rows, write_log
 
 
@@ -376,11 +376,3 @@ def test_an_unknown_knob_is_wrong_use(home: Home) -> None:
 def test_a_home_that_reads_as_a_pattern_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="would be read as a pattern"):
         prepare(Home(tmp_path / "my [shop]"), "shop", options=SHOP)
-
-
-def test_a_column_that_is_constant_on_train_is_nothing_later(tmp_path: Path) -> None:
-    """A network never learns its weight, so another value on test would only disturb."""
-    matrix = tmp_path / "numeric.npy"
-    np.save(matrix, np.array([[9, 1], [5, np.nan]], np.float32))
-    scale(matrix, np.array([7.0, 1.0]), np.array([0.0, 2.0]))
-    assert np.load(matrix).tolist() == [[0, 0], [0, 0]]

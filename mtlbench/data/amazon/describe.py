@@ -8,7 +8,7 @@ import polars as pl
 from mtlbench.data.amazon.clean import Clean
 from mtlbench.data.amazon.features import DAY, LENGTH, calendar, past
 from mtlbench.data.amazon.history import Ints
-from mtlbench.data.matrix import BLOCK
+from mtlbench.data.matrix import blocks
 from mtlbench.data.recipe import Reporting
 
 READ_AFTER = 180 * DAY
@@ -35,9 +35,8 @@ def described(cleaned: Clean, items: pl.DataFrame | None, parts: Path, says: Rep
         known = known.with_columns(pl.col("price").log1p())
     labels = _labels(newest=int(time[-1]))
     parts.mkdir()
-    for start in range(0, len(time), BLOCK):
-        block = slice(start, min(start + BLOCK, len(time)))
-        frame = scan.slice(start, block.stop - start).collect()
+    for block in blocks(len(time)):
+        frame = scan.slice(block.start, block.stop - block.start).collect()
         code = frame["item"]
         frame.drop("row").with_columns(
             user=cleaned.users.gather(frame["user"]),
@@ -47,7 +46,7 @@ def described(cleaned: Clean, items: pl.DataFrame | None, parts: Path, says: Rep
             **{column.name: column.gather(code) for column in known},
             **calendar(),
             **labels,
-        ).write_parquet(parts / f"{start:012}.parquet", compression="zstd", compression_level=1)
+        ).write_parquet(parts / f"{block.start:012}.parquet", compression="zstd", compression_level=1)
         says.progress("features", block.stop, len(time))
     return pl.scan_parquet(sorted(parts.iterdir()), glob=False)
 

@@ -52,7 +52,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
 def unscaled(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     """The same with numeric fields as they were before scaling."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mtlbench.prepare.scale", lambda *arguments: None)
+        patch.setattr("mtlbench.data.scaling.scale", lambda *arguments: None)
         return prepared(tmp_path_factory.mktemp("unscaled"), ROWS)
 
 
