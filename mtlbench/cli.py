@@ -296,7 +296,7 @@ def compare(
     """Say again which tasks gain and which lose, from results/ alone; trains nothing, needs no data."""
     from mtlbench import render
     from mtlbench.config import load_benchmark
-    from mtlbench.experiment import compare_stored
+    from mtlbench.stored import compare_stored
 
     chosen = load_benchmark(benchmark).with_baseline() if benchmark else None
     document = compare_stored(Home.find(), chosen, dataset or "", render.say, alpha=alpha, delta=delta)

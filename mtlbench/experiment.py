@@ -1,23 +1,23 @@
-"""The main job as one call: train what is missing, compare, write down. `run` and `compare` are this."""
+"""The main job as one call: train what is missing, compare, write down."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields, replace
 from typing import Any, Protocol
 
 from mtlbench.balancing import BALANCERS
 from mtlbench.compare import Comparison, compare
-from mtlbench.config import Benchmark, RunSpec, parse_value
+from mtlbench.config import Benchmark, parse_value
 from mtlbench.errors import DataError, UsageError, unknown
+from mtlbench.grid import plan, rows_to_train
 from mtlbench.home import Home
 from mtlbench.launch import cores, launch
 from mtlbench.load import Prepared, open_prepared, prepared_names
 from mtlbench.methods import METHODS
 from mtlbench.registry import lookup
 from mtlbench.report import document, markdown
-from mtlbench.results import Result, read_result
-from mtlbench.runner import Outcome, finished, pick_device, plan, rows_to_train
+from mtlbench.runner import Outcome, finished, pick_device
 from mtlbench.schema import Schema
 
 Say = Callable[[str], None]
@@ -98,69 +98,10 @@ def run(
         say(f"Nothing to train: all {len(outcomes)} runs are done.")
     ordered = [outcomes[spec.hash] for arm in planned for spec in arm]
     about = {**prepared.manifest, "schema": prepared.schema.to_json()}
-    written = document(home, about, ordered, _compare(ordered, prepared.schema, benchmark))
+    written = document(home, about, ordered, compare_results(ordered, prepared.schema, benchmark))
     if execution.track:
         _track(home, benchmark.name, ordered, written, say)
     return written
-
-
-def compare_stored(
-    home: Home,
-    benchmark: Benchmark | None,
-    dataset: str,
-    say: Say,
-    *,
-    alpha: float = 0.05,
-    delta: float | None = None,
-) -> dict[str, Any]:
-    """The same document from `results/` alone: no data, no training.
-
-    Of the dataset's results the newest fingerprint counts; with a benchmark its runs, else every run with the
-    tasks and the training settings of the newest one.
-    """
-    results = stored(home, dataset or (benchmark.dataset if benchmark else ""), say)
-    if benchmark is not None and benchmark.tasks:
-        results = [r for r in results if set(r.data["tasks"]) == set(benchmark.tasks)]
-        if not results:
-            raise DataError(
-                f"No result with the tasks {', '.join(benchmark.tasks)}. Train first: mtlbench run"
-            )
-    newest = results[0]
-    schema = Schema.from_json(newest.data["schema"])
-    same = {
-        r.path.name: r for r in results if r.data["run"]["fingerprint"] == newest.data["run"]["fingerprint"]
-    }
-    if benchmark is not None:
-        planned = plan(benchmark, schema, str(newest.data["run"]["fingerprint"]))
-        specs = [spec for arm in planned for spec in arm]
-        absent = [spec for spec in specs if spec.hash not in same]
-        if absent:
-            say(
-                f"{len(absent)} of the {len(specs)} runs of {benchmark.name} have no result yet: mtlbench run"
-            )
-        outcomes = [Outcome(spec, "reused", same[spec.hash]) for spec in specs if spec.hash in same]
-    else:
-        outcomes = _alike(same.values(), newest)
-        if len(outcomes) < len(results):
-            say(
-                f"{len(results) - len(outcomes)} results are left out: other tasks or training settings, or "
-                "from an earlier preparation or version. Name a benchmark file to choose: "
-                "mtlbench compare FILE.toml"
-            )
-    if not outcomes:
-        raise DataError("None of these runs has a result yet. Train them: mtlbench run")
-    compared = _compare(outcomes, schema, benchmark, alpha=alpha, delta=delta)
-    return document(home, newest.data, outcomes, compared)
-
-
-def _alike(results: Iterable[Result], newest: Result) -> list[Outcome]:
-    """Results with the training settings of the newest; of the same arm and seed the newest counts."""
-    chosen: dict[str, Outcome] = {}
-    for result in results:  # the newest first
-        spec = RunSpec.from_json(result.data["run"])
-        if all(result.data["run"][key] == newest.data["run"][key] for key in ("training", "tasks")):
-            chosen.setdefault(replace(spec, revision={}).hash, Outcome(spec, "reused", result))
-    return sorted(chosen.values(), key=lambda o: (o.spec.method, o.spec.balancer, o.spec.seed))
 
 
 def with_options(benchmark: Benchmark, given: Mapping[str, str]) -> Benchmark:
@@ -212,36 +153,13 @@ def open_dataset(home: Home, name: str, say: Say, tasks: tuple[str, ...] = ()) -
     return open_prepared(home, names[0], tasks)
 
 
-def stored(home: Home, dataset: str, say: Say) -> list[Result]:
-    """All results of a dataset, the newest first; without a name, of the dataset that has the newest.
-
-    Raises:
-        DataError: there is none.
-    """
-    folders = sorted((home.results / "runs").glob(f"{dataset or '*'}/[!.]*/"))
-    results = [r for r in map(read_result, folders) if r is not None]
-    if not results:
-        of = f" of {dataset!r}" if dataset else ""
-        raise DataError(f"No results{of} in {home.results / 'runs'}. Train first: mtlbench run --method mmoe")
-    results.sort(key=lambda r: (str(r.data["finished_at"]), r.path.name), reverse=True)
-    name = str(results[0].data["dataset"])
-    if not dataset:
-        say(f"Dataset: {name} (the one with the newest result; choose with --dataset)")
-    return [r for r in results if r.data["dataset"] == name]
-
-
-def _compare(
-    outcomes: Sequence[Outcome],
-    schema: Schema,
-    benchmark: Benchmark | None,
-    **levels: Any,
+def compare_results(
+    outcomes: Sequence[Outcome], schema: Schema, benchmark: Benchmark | None, **levels: Any
 ) -> Comparison:
-    tasks = benchmark.family.tasks if benchmark else ()
-    for name in tasks:
-        if name not in schema.task_names:
-            raise unknown("task in family.tasks:", name, schema.task_names)
+    """Compare what has a result, over the family that the benchmark declares."""
     results = [o.result for o in outcomes if o.result is not None]
-    return compare(results, schema, family_tasks=tasks or None, **levels)
+    family = benchmark.family.tasks if benchmark else ()
+    return compare(results, schema, family_tasks=family or None, **levels)
 
 
 def _track(

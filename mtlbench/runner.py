@@ -1,11 +1,11 @@
-"""Runs: what a benchmark asks for, which of it is done already, and the doing of one job."""
+"""Runs: which of them are done already, and the doing of one job."""
 
 import os
 import platform
 import subprocess
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -17,8 +17,8 @@ from safetensors.torch import save_file
 from mtlbench import __version__
 from mtlbench.balancing import BALANCERS
 from mtlbench.balancing.base import Balancer
-from mtlbench.config import Arm, Benchmark, RunSpec, fill
-from mtlbench.errors import UsageError, unknown
+from mtlbench.config import RunSpec, fill
+from mtlbench.errors import UsageError
 from mtlbench.evaluate import constant_tasks, identical_tasks, score_test, test_metrics
 from mtlbench.home import Home, atomic_folder, write_json
 from mtlbench.load import Prepared, open_prepared
@@ -26,9 +26,8 @@ from mtlbench.methods import METHODS
 from mtlbench.methods.base import Method
 from mtlbench.registry import lookup
 from mtlbench.results import FORMAT, Result, Scores, read_result
-from mtlbench.schema import Schema
-from mtlbench.train.loop import REVISION, Trained, train
-from mtlbench.train.stack import TABLES, Blueprint
+from mtlbench.train.loop import Trained, train
+from mtlbench.train.stack import TABLES, Blueprint, Replica
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,60 +40,11 @@ class Outcome:
     reason: str = ""
 
 
-def plan(benchmark: Benchmark, schema: Schema, fingerprint: str) -> list[list[RunSpec]]:
-    """The runs of a benchmark, one list of seeds an arm.
-
-    Raises:
-        UsageError: an unknown method, balancer, task or option.
-    """
-    for name in benchmark.family.tasks:
-        if name not in schema.task_names:
-            raise unknown("task in family.tasks:", name, schema.task_names)
-    planned: list[list[RunSpec]] = []
-    for arm in benchmark.run:
-        specs = [_resolve(arm, benchmark, schema, fingerprint, seed) for seed in benchmark.seed_numbers]
-        if specs in planned:
-            where = f"{benchmark.name}: " if benchmark.name else ""
-            raise UsageError(f"{where}{arm.method} with {arm.balancer} stands there twice.")
-        planned.append(specs)
-    return planned
-
-
-def _resolve(arm: Arm, benchmark: Benchmark, schema: Schema, fingerprint: str, seed: int) -> RunSpec:
-    """Fill in all options, so that the identity names every number that matters."""
-    method: type[Method] = lookup(METHODS, arm.method, "method").load()
-    config = fill(method.Config, arm.method_options, f"options of {arm.method}")
-    # Where every task has a model of its own there is nothing to balance.
-    name = "equal" if method.per_task else arm.balancer
-    balancer: type[Balancer] = lookup(BALANCERS, name, "balancer").load()
-    options = fill(
-        balancer.Config, {} if method.per_task else arm.balancer_options, f"options of {arm.balancer}"
-    )
-    balancer(schema.task_names, options)  # refuses weights of tasks that are not there
-    return RunSpec(
-        fingerprint=fingerprint,
-        tasks=schema.task_names,
-        method=arm.method,
-        method_options=asdict(config),
-        balancer=name,
-        balancer_options=asdict(options),
-        training=benchmark.training,
-        seed=seed,
-        revision={"method": method.revision, "balancer": balancer.revision, "loop": REVISION},
-    )
-
-
 def finished(home: Home, dataset: str, spec: RunSpec) -> Result | None:
     """The result of that very run, if it is there and whole."""
     folder = home.runs(dataset) / spec.hash
     result = read_result(folder)
     return result if result is not None and (folder / "scores.npz").is_file() else None
-
-
-def rows_to_train(spec: RunSpec, prepared: Prepared) -> int:
-    """Rows that a run goes through at the most, over all its models."""
-    models = len(spec.tasks) if lookup(METHODS, spec.method, "method").load().per_task else 1
-    return models * spec.training.epochs * int(prepared.manifest["splits"]["train"]["rows"])
 
 
 def pick_device(name: str) -> torch.device:
@@ -112,35 +62,52 @@ def pick_device(name: str) -> torch.device:
 
 
 def execute(
-    home: Home, dataset: str, specs: Sequence[RunSpec], device: torch.device, progress: Callable[[int], None]
+    home: Home,
+    dataset: str,
+    specs: Sequence[RunSpec],
+    device: torch.device,
+    progress: Callable[[int], None],
+    *,
+    stacked: bool | None = None,
 ) -> list[Outcome]:
-    """Train, evaluate and store runs that differ in seed alone.
+    """Train, evaluate and store runs that differ in seed and in the balancer's options alone.
 
-    On a GPU their models form one stack; on a CPU, where a stack gains nothing, each model is its own.
+    Args:
+        home: where data and results lie.
+        dataset: name of the prepared dataset.
+        specs: the runs.
+        device: where to train.
+        progress: told how many more rows have been trained on.
+        stacked: whether all models form one stack. Unless given: on a GPU; on a CPU only nets of a few
+            thousand weights gain by it.
     """
     first = specs[0]
     prepared = open_prepared(home, dataset, first.tasks)
     method: type[Method] = lookup(METHODS, first.method, "method").load()
     balancer: type[Balancer] = lookup(BALANCERS, first.balancer, "balancer").load()
     blueprint = Blueprint.of(method, fill(method.Config, first.method_options, "method options"), prepared)
-    balance = balancer(
-        prepared.schema.task_names, fill(balancer.Config, first.balancer_options, "balancer options")
-    )
-    replicas = [replica for spec in specs for replica in blueprint.replicas(spec.seed)]
+    members = [(spec, replica) for spec in specs for replica in blueprint.replicas(spec.seed)]
     if device.type == "cpu":
         torch.set_num_threads(1)
-        stacks = [[replica] for replica in replicas]
+    if stacked is None:
+        stacked = device.type != "cpu"
+    if stacked:
+        alike: dict[Any, list[tuple[RunSpec, Replica]]] = {}
+        for spec, replica in members:
+            kind = tuple((t.kind, t.mean, t.deviation) for t in blueprint.tasks(replica))
+            alike.setdefault(kind, []).append((spec, replica))
+        stacks = list(alike.values())
     else:
-        kinds = {r: tuple((t.kind, t.mean, t.deviation) for t in blueprint.tasks(r)) for r in replicas}
-        stacks = [[r for r in replicas if kinds[r] == kind] for kind in dict.fromkeys(kinds.values())]
-    trained = {}
+        stacks = [[member] for member in members]
+    trained: dict[str, list[Trained]] = {spec.hash: [] for spec in specs}
     for stack in stacks:
-        for outcome in train(blueprint, balance, first.training, stack, prepared, device, progress):
-            trained[outcome.replica] = outcome
-    return [
-        _finish(home, prepared, blueprint, spec, [trained[r] for r in blueprint.replicas(spec.seed)], device)
-        for spec in specs
-    ]
+        options = [fill(balancer.Config, spec.balancer_options, "balancer options") for spec, _ in stack]
+        balance = balancer([prepared.schema.task_names[k] for k in stack[0][1].tasks], options)
+        replicas = [replica for _, replica in stack]
+        outcomes = train(blueprint, balance, first.training, replicas, prepared, device, progress)
+        for (spec, _), outcome in zip(stack, outcomes, strict=True):
+            trained[spec.hash].append(outcome)
+    return [_finish(home, prepared, blueprint, spec, trained[spec.hash], device) for spec in specs]
 
 
 def _finish(

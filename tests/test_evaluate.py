@@ -22,7 +22,7 @@ CPU = torch.device("cpu")
 def test_each_task_is_scored_by_its_own_model(toy: Prepared) -> None:
     plan = Blueprint.of(SingleTask, SingleTask.Config(network=(4,), tower=()), toy)
     settings = TrainingSettings(epochs=3, batch_rows=64, patience=9)
-    balancer = Equal(toy.schema.task_names, NoOptions())
+    balancer = Equal(toy.schema.task_names, [NoOptions()])
     models = [train(plan, balancer, settings, [r], toy, CPU, lambda rows: None)[0] for r in plan.replicas(2)]
     scores = score_test(plan, models, toy, CPU)
     for k, task in enumerate(toy.schema.tasks):

@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from mtlbench.config import Benchmark, RunSpec, fill
+from mtlbench.grid import plan
 from mtlbench.home import Home
 from mtlbench.launch import launch
 from mtlbench.load import Prepared
-from mtlbench.runner import Outcome, plan
+from mtlbench.runner import Outcome
 
 CPU = torch.device("cpu")
 

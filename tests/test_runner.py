@@ -10,11 +10,12 @@ from safetensors import safe_open
 
 from mtlbench.config import Benchmark, RunSpec, fill
 from mtlbench.errors import UsageError
+from mtlbench.grid import plan, rows_to_train
 from mtlbench.home import Home
 from mtlbench.load import Prepared
 from mtlbench.metrics import score_task
 from mtlbench.results import read_result
-from mtlbench.runner import execute, finished, pick_device, plan, rows_to_train
+from mtlbench.runner import execute, finished, pick_device
 
 CPU = torch.device("cpu")
 

@@ -24,9 +24,12 @@ class Balancer:
     revision: ClassVar[int] = 1
     """Raised in the commit that may change a number; part of a run's identity."""
 
-    def __init__(self, tasks: Sequence[str], config: Any) -> None:
-        """`tasks` in the order of the loss columns."""
+    def __init__(self, tasks: Sequence[str], configs: Sequence[Any]) -> None:
+        """Tasks in the order of the loss columns; options (instances of the class's `Config`) a replica."""
 
     def weights(self, losses: Tensor) -> Tensor:
         """Map detached losses (replica, task) to weights of the same shape."""
         raise NotImplementedError
+
+    def keep(self, positions: Tensor) -> None:
+        """Go on with these replicas of the stack alone; a balancer with a state drops that of the others."""

@@ -36,14 +36,18 @@ class Static(Balancer):
 
     Config = StaticConfig
 
-    def __init__(self, tasks: Sequence[str], config: StaticConfig) -> None:
-        for name in config.weights:
+    def __init__(self, tasks: Sequence[str], configs: Sequence[StaticConfig]) -> None:
+        for name in (name for config in configs for name in config.weights):
             if name not in tasks:
                 raise unknown("task in balancer.weights", name, tasks)
-        self.given = torch.tensor([config.weights.get(task, 1.0) for task in tasks])
+        self.given = torch.tensor([[c.weights.get(task, 1.0) for task in tasks] for c in configs])
 
     def weights(self, losses: Tensor) -> Tensor:
-        """The given weights for every replica, (replica, task)."""
+        """The weights given for each replica, (replica, task)."""
         if self.given.device != losses.device:  # once, not a copy to the device at each step
             self.given = self.given.to(losses.device)
-        return self.given.expand_as(losses)
+        return self.given
+
+    def keep(self, positions: Tensor) -> None:
+        """Drop the weights of the other replicas."""
+        self.given = self.given[positions.to(self.given.device)]

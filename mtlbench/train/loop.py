@@ -4,6 +4,10 @@ Validation is scored a few times an epoch. Two kinds of checkpoint are kept a re
 at the evaluation that maximises `mean_k M_k / delta_k` (M the primary metric of task k, delta the smallest
 effect that matters), and per task the one that is best for that task alone, so that tasks which peak at
 different times are not mistaken for tasks that interfere.
+
+Each of these criteria has a patience of its own: it is settled after so many evaluations without a better
+one, and a replica stops when all of its criteria are. A task's own checkpoint is thus exactly the one that a
+model of that task alone, with that task's predictions, would have stopped with.
 """
 
 import time
@@ -27,7 +31,7 @@ from mtlbench.train.optimiser import StackedAdam
 from mtlbench.train.randomness import generator
 from mtlbench.train.stack import Blueprint, Replica, Stack, Weights
 
-REVISION = 1
+REVISION = 2
 """Raised in the commit that may change a number; part of a run's identity."""
 REPORT_STEPS = 20
 
@@ -50,9 +54,11 @@ class Trained:
         deployable: the headline checkpoint; None if it failed before its first evaluation.
         best: column of the label matrix -> the checkpoint best for that task alone.
         history: an entry an evaluation: step, epoch, train loss and validation metric of each task.
-        rows: how many it was trained on.
-        seconds: its share of its stack's time.
+        rows: how many it was trained on until the deployable checkpoint was settled. What the checkpoints
+            of single tasks take beyond that is the protocol's cost, not the method's.
+        seconds: its share of its stack's time, until then.
         failure: why it stopped, if not of its own accord.
+        stale: criterion (None: the deployable one) -> evaluations since its best.
     """
 
     replica: Replica
@@ -62,7 +68,15 @@ class Trained:
     rows: int = 0
     seconds: float = 0.0
     failure: str | None = None
-    stale: int = 0
+    stale: dict[int | None, int] = field(default_factory=dict)
+
+    def settled(self, criterion: int | None, patience: int) -> bool:
+        """Whether that criterion's checkpoint stands."""
+        return self.stale.get(criterion, 0) >= patience
+
+    def all_settled(self, patience: int) -> bool:
+        """Whether nothing is left to train for."""
+        return all(self.settled(criterion, patience) for criterion in (None, *self.replica.tasks))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +112,7 @@ def train(
 
     Args:
         blueprint: the method on this dataset.
-        balancer: turns task losses into weights.
+        balancer: turns task losses into weights; made for these replicas.
         settings: epochs, batch, learning rate, stopping.
         replicas: members of the stack; their tasks must be of the same kinds.
         prepared: where the splits are.
@@ -115,7 +129,8 @@ def train(
     validation = Matrices.of(prepared.open_split("validation"), stack.layout, device)
     optimiser = StackedAdam(stack, settings)
     schedule = Schedule.of(len(data), settings)
-    outcomes = {replica: Trained(replica) for replica in replicas}
+    outcomes = [Trained(replica) for replica in replicas]
+    going = outcomes  # those still in the stack, in its order
     losses: list[Tensor] = []
     unreported = 0
 
@@ -137,23 +152,23 @@ def train(
         scores = stack.predict(validation).numpy()  # (replica, row, task)
         seconds = (time.perf_counter() - clock) / len(stack.replicas)
         clock = time.perf_counter()
-        going = []
-        for i, replica in enumerate(stack.replicas):
-            outcome = outcomes[replica]
-            outcome.rows, outcome.seconds = step * schedule.batch, outcome.seconds + seconds
-            _judge(
-                outcome, stack, i, scores[i], validation.labels, train_loss[i], step, step / schedule.steps
-            )
-            if outcome.failure is None and outcome.stale < settings.patience:
-                going.append(i)
-        stopped = len(stack.replicas) - len(going)
+        kept = []
+        for i, outcome in enumerate(going):
+            if not outcome.settled(None, settings.patience):
+                outcome.rows, outcome.seconds = step * schedule.batch, outcome.seconds + seconds
+            at = step, step / schedule.steps
+            _judge(outcome, stack, i, scores[i], validation.labels, train_loss[i], at, settings.patience)
+            if outcome.failure is None and not outcome.all_settled(settings.patience):
+                kept.append(i)
+        stopped = len(going) - len(kept)
         progress(stopped * (schedule.total - step) * schedule.batch)
-        if not going:
+        if not kept:
             break
         if stopped:
-            optimiser.keep(going)
-            order = order[going]
-    return [outcomes[replica] for replica in replicas]
+            optimiser.keep(kept)
+            balancer.keep(torch.tensor(kept))
+            order, going = order[kept], [going[i] for i in kept]
+    return outcomes
 
 
 def _order(seed: int, epoch: int, rows: int) -> Tensor:
@@ -179,10 +194,11 @@ def _judge(
     scores: NDArray[np.float32],
     labels: Tensor,
     train_loss: NDArray[np.float32],
-    step: int,
-    epoch: float,
+    at: tuple[int, float],
+    patience: int,
 ) -> None:
     """Score one replica's validation predictions (row, task) and keep its weights where they are the best."""
+    step, epoch = at
     tasks = {k: stack.blueprint.schema.tasks[k] for k in outcome.replica.tasks}
     if not (np.isfinite(train_loss).all() and np.isfinite(scores).all()):
         outcome.failure = f"the loss was no longer finite at step {step}; try a lower --learning-rate"
@@ -201,14 +217,19 @@ def _judge(
     )
     criterion = float(np.mean([figures[k] / task.smallest_effect for k, task in tasks.items()]))
     weights: Weights | None = None
-    outcome.stale += 1
-    if outcome.deployable is None or criterion > outcome.deployable.criterion:
-        weights = stack.weights(place)
-        outcome.deployable, outcome.stale = Checkpoint(step, criterion, weights), 0
-    for k, figure in figures.items():
-        if k not in outcome.best or figure > outcome.best[k].criterion:
-            weights = weights or stack.weights(place)
-            outcome.best[k] = Checkpoint(step, figure, weights)
+    for which, value in ((None, criterion), *figures.items()):
+        if outcome.settled(which, patience):
+            continue
+        old = outcome.deployable if which is None else outcome.best.get(which)
+        if old is not None and value <= old.criterion:
+            outcome.stale[which] = outcome.stale.get(which, 0) + 1
+            continue
+        weights = weights or stack.weights(place)
+        new, outcome.stale[which] = Checkpoint(step, value, weights), 0
+        if which is None:
+            outcome.deployable = new
+        else:
+            outcome.best[which] = new
 
 
 def _primary(task: Task, label: NDArray[np.float32], score: NDArray[np.float32]) -> float:

@@ -15,26 +15,33 @@ LOSSES = torch.tensor([[0.7, 0.1], [0.6, 0.2], [2.0, 0.3]])  # (replica, task)
 @pytest.mark.parametrize("name", BALANCERS)
 def test_weights_have_the_shape_of_the_losses_and_replicas_do_not_mix(name: str) -> None:
     cls = BALANCERS[name].load()
-    together = cls(TASKS, cls.Config()).weights(LOSSES)
+    together = cls(TASKS, [cls.Config()] * 3).weights(LOSSES)
     assert together.shape == LOSSES.shape
     assert (together >= 0).all()
-    alone = [cls(TASKS, cls.Config()).weights(row.unsqueeze(0)) for row in LOSSES]
+    alone = [cls(TASKS, [cls.Config()]).weights(row.unsqueeze(0)) for row in LOSSES]
     assert_close(together, torch.cat(alone))
 
 
 def test_equal_is_one_a_task() -> None:
     cls = BALANCERS["equal"].load()
-    assert_close(cls(TASKS, cls.Config()).weights(LOSSES), torch.ones(3, 2))
+    assert_close(cls(TASKS, [cls.Config()] * 3).weights(LOSSES), torch.ones(3, 2))
 
 
 def test_static_weights_are_used_as_given_and_default_to_one() -> None:
-    weights = Static(TASKS, StaticConfig(weights={"buy": 5.0})).weights(LOSSES)
+    weights = Static(TASKS, [StaticConfig(weights={"buy": 5.0})] * 3).weights(LOSSES)
     assert_close(weights, torch.tensor([[1.0, 5.0]] * 3))
+
+
+def test_each_replica_has_static_weights_of_its_own_and_keeps_them() -> None:
+    static = Static(TASKS, [StaticConfig(weights={"buy": w}) for w in (1.0, 2.0, 3.0)])
+    assert_close(static.weights(LOSSES)[:, 1], torch.tensor([1.0, 2.0, 3.0]))
+    static.keep(torch.tensor([0, 2]))
+    assert_close(static.weights(LOSSES[[0, 2]])[:, 1], torch.tensor([1.0, 3.0]))
 
 
 def test_a_weight_for_a_task_that_is_not_there_is_refused() -> None:
     with pytest.raises(UsageError, match=r"'bye'.*Did you mean 'buy'"):
-        Static(TASKS, StaticConfig(weights={"bye": 5.0}))
+        Static(TASKS, [StaticConfig(weights={"bye": 5.0})])
 
 
 @pytest.mark.parametrize("weight", [-1.0, float("nan"), float("inf")])

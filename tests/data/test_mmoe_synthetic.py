@@ -24,11 +24,12 @@ from mtlbench.data.mmoe_synthetic import (
     truth,
     weights,
 )
+from mtlbench.grid import plan
 from mtlbench.home import Home
 from mtlbench.load import SPLITS, Prepared
 from mtlbench.methods import METHODS
 from mtlbench.prepare import prepare
-from mtlbench.runner import execute, plan
+from mtlbench.runner import execute
 
 LINEAR: dict[str, Any] = {"sines": 0, "noise": 0.0, "n_a": 2000, "n_b": 2000}
 

@@ -63,7 +63,7 @@ def fit(cls: type[Method], prepared: Prepared, **options: object) -> tuple[Bluep
     config = cls.Config(network=(8, 4), tower=(3,), **options)  # type: ignore[arg-type]
     plan = Blueprint.of(cls, config, prepared)
     settings = TrainingSettings(epochs=3, batch_rows=50, patience=99)
-    balancer = Equal(prepared.schema.task_names, NoOptions())
+    balancer = Equal(prepared.schema.task_names, [NoOptions()])
     outcomes = [
         train(plan, balancer, settings, [replica], prepared, CPU, lambda rows: None)[0]
         for replica in plan.replicas(4)

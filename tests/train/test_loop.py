@@ -25,7 +25,7 @@ def run(
     replicas = [plan.replicas(seed)[0] for seed in seeds]
     return train(
         plan,
-        balancer or Equal(prepared.schema.task_names, NoOptions()),
+        balancer or Equal(prepared.schema.task_names, [NoOptions()] * len(seeds)),
         TrainingSettings(**{"batch_rows": 64, **settings}),
         replicas,
         prepared,
@@ -64,9 +64,27 @@ def test_patience_stops_a_replica_and_leaves_the_others(toy: Prepared) -> None:
     for outcome in outcomes:
         assert outcome.deployable is not None
         last = outcome.history[-1]["step"]
-        later = [e for e in outcome.history if e["step"] > outcome.deployable.step]
+        chosen = [outcome.deployable.step, *(best.step for best in outcome.best.values())]
+        later = [e for e in outcome.history if e["step"] > max(chosen)]
         assert len(later) == 2 or last == 30 * (600 // 64)
     assert len({outcome.rows for outcome in outcomes}) > 1, "all stopped together: the test shows nothing"
+
+
+def test_each_criterion_is_settled_by_its_own_patience(toy: Prepared) -> None:
+    """What a criterion keeps is what it would have kept had training stopped for it alone."""
+    patience = 2
+    differ = False
+    for outcome in run(toy, seeds=(0, 1, 2, 3), epochs=30, learning_rate=0.05, patience=patience):
+        for k, task in enumerate(("click", "buy", "rating")):
+            values = [e["validation"][task] for e in outcome.history]
+            kept = 0
+            for i in range(1, len(values)):
+                if i - kept > patience:
+                    break
+                kept = i if values[i] > values[kept] else kept
+            assert outcome.best[k].step == outcome.history[kept]["step"]
+            differ |= values[kept] < max(values)
+    assert differ, "no criterion was settled before the end: the test shows nothing"
 
 
 class _Poison(Balancer):
@@ -80,7 +98,8 @@ class _Poison(Balancer):
 
 
 def test_a_loss_that_is_no_longer_finite_fails_alone(toy: Prepared) -> None:
-    fine, broken, also_fine = run(toy, seeds=(0, 1, 2), epochs=1, balancer=_Poison(("click",), NoOptions()))
+    poison = _Poison(("click",), [NoOptions()] * 3)
+    fine, broken, also_fine = run(toy, seeds=(0, 1, 2), epochs=1, balancer=poison)
     assert broken.failure is not None
     assert "finite" in broken.failure
     assert fine.failure is None
@@ -96,6 +115,6 @@ def test_progress_adds_up_to_all_rows_even_with_early_stops(toy: Prepared) -> No
     seen: list[int] = []
     settings = TrainingSettings(epochs=10, batch_rows=60, learning_rate=0.05, patience=1)
     replicas = [plan.replicas(seed)[0] for seed in (0, 1)]
-    balancer = Equal(toy.schema.task_names, NoOptions())
+    balancer = Equal(toy.schema.task_names, [NoOptions()] * 2)
     train(plan, balancer, settings, replicas, toy, CPU, seen.append)
     assert sum(seen) == 2 * 10 * 600

@@ -25,7 +25,7 @@ def blueprint(prepared: Prepared, method: str, **options: object) -> Blueprint:
 
 
 def trained(plan: Blueprint, replicas: list[Replica], prepared: Prepared) -> list[Trained]:
-    balancer = Equal(plan.schema.task_names, NoOptions())
+    balancer = Equal(plan.schema.task_names, [NoOptions()])
     return train(plan, balancer, SETTINGS, replicas, prepared, CPU, lambda rows: None)
 
 
@@ -119,7 +119,7 @@ def skewed(make_prepared: Callable[..., Prepared]) -> Prepared:
 def test_fewer_rows_than_a_batch_still_train(skewed: Prepared) -> None:
     plan = blueprint(skewed, "hard-sharing")
     settings = TrainingSettings(epochs=3, batch_rows=512)
-    balancer = Equal(skewed.schema.task_names, NoOptions())
+    balancer = Equal(skewed.schema.task_names, [NoOptions()])
     (outcome,) = train(plan, balancer, settings, plan.replicas(0), skewed, CPU, lambda rows: None)
     assert outcome.deployable is not None
     assert outcome.rows <= 3 * 70

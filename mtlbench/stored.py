@@ -1,0 +1,92 @@
+"""What `compare` says again from `results/` alone: no data, no training."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from mtlbench.config import Benchmark, RunSpec
+from mtlbench.errors import DataError
+from mtlbench.experiment import Say, compare_results
+from mtlbench.grid import plan
+from mtlbench.home import Home
+from mtlbench.report import document
+from mtlbench.results import Result, read_result
+from mtlbench.runner import Outcome
+from mtlbench.schema import Schema
+
+
+def compare_stored(
+    home: Home,
+    benchmark: Benchmark | None,
+    dataset: str,
+    say: Say,
+    *,
+    alpha: float = 0.05,
+    delta: float | None = None,
+) -> dict[str, Any]:
+    """The same document from `results/` alone: no data, no training.
+
+    Of the dataset's results the newest fingerprint counts; with a benchmark its runs, else every run with the
+    tasks and the training settings of the newest one.
+    """
+    results = stored(home, dataset or (benchmark.dataset if benchmark else ""), say)
+    if benchmark is not None and benchmark.tasks:
+        results = [r for r in results if set(r.data["tasks"]) == set(benchmark.tasks)]
+        if not results:
+            raise DataError(
+                f"No result with the tasks {', '.join(benchmark.tasks)}. Train first: mtlbench run"
+            )
+    newest = results[0]
+    schema = Schema.from_json(newest.data["schema"])
+    same = {
+        r.path.name: r for r in results if r.data["run"]["fingerprint"] == newest.data["run"]["fingerprint"]
+    }
+    if benchmark is not None:
+        planned = plan(benchmark, schema, str(newest.data["run"]["fingerprint"]))
+        specs = [spec for arm in planned for spec in arm]
+        absent = [spec for spec in specs if spec.hash not in same]
+        if absent:
+            say(
+                f"{len(absent)} of the {len(specs)} runs of {benchmark.name} have no result yet: mtlbench run"
+            )
+        outcomes = [Outcome(spec, "reused", same[spec.hash]) for spec in specs if spec.hash in same]
+    else:
+        outcomes = _alike(same.values(), newest)
+        if len(outcomes) < len(results):
+            say(
+                f"{len(results) - len(outcomes)} results are left out: other tasks or training settings, or "
+                "from an earlier preparation or version. Name a benchmark file to choose: "
+                "mtlbench compare FILE.toml"
+            )
+    if not outcomes:
+        raise DataError("None of these runs has a result yet. Train them: mtlbench run")
+    compared = compare_results(outcomes, schema, benchmark, alpha=alpha, delta=delta)
+    return document(home, newest.data, outcomes, compared)
+
+
+def _alike(results: Iterable[Result], newest: Result) -> list[Outcome]:
+    """Results with the training settings of the newest; of the same arm and seed the newest counts."""
+    chosen: dict[str, Outcome] = {}
+    for result in results:  # the newest first
+        spec = RunSpec.from_json(result.data["run"])
+        if all(result.data["run"][key] == newest.data["run"][key] for key in ("training", "tasks")):
+            chosen.setdefault(replace(spec, revision={}).hash, Outcome(spec, "reused", result))
+    return sorted(chosen.values(), key=lambda o: (o.spec.method, o.spec.balancer, o.spec.seed))
+
+
+def stored(home: Home, dataset: str, say: Say) -> list[Result]:
+    """All results of a dataset, the newest first; without a name, of the dataset that has the newest.
+
+    Raises:
+        DataError: there is none.
+    """
+    folders = sorted((home.results / "runs").glob(f"{dataset or '*'}/[!.]*/"))
+    results = [r for r in map(read_result, folders) if r is not None]
+    if not results:
+        of = f" of {dataset!r}" if dataset else ""
+        raise DataError(f"No results{of} in {home.results / 'runs'}. Train first: mtlbench run --method mmoe")
+    results.sort(key=lambda r: (str(r.data["finished_at"]), r.path.name), reverse=True)
+    name = str(results[0].data["dataset"])
+    if not dataset:
+        say(f"Dataset: {name} (the one with the newest result; choose with --dataset)")
+    return [r for r in results if r.data["dataset"] == name]
