@@ -1,0 +1,8 @@
+"""What people read in a terminal. The one package that builds Rich output."""
+
+from mtlbench.render.console import say
+from mtlbench.render.progress import grid, stages
+from mtlbench.render.things import catalogue, prepared, shown
+from mtlbench.render.verdicts import verdicts
+
+__all__ = ["catalogue", "grid", "prepared", "say", "shown", "stages", "verdicts"]

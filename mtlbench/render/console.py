@@ -1,0 +1,18 @@
+"""Where output goes: what was asked for to stdout, everything else to stderr."""
+
+from rich.console import Console
+from rich.markup import escape
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError  # the command line knows what to do
+
+
+out = _Console(highlight=False)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def say(line: str) -> None:
+    """One line for people, to stderr."""
+    err.print(escape(line))

@@ -1,0 +1,7 @@
+"""Report: the document that `run` and `compare` give, its Markdown form, the words below its tables."""
+
+from mtlbench.report.document import document
+from mtlbench.report.markdown import markdown
+from mtlbench.report.words import figure, legend, many_clusters, remarks
+
+__all__ = ["document", "figure", "legend", "many_clusters", "markdown", "remarks"]

@@ -1,0 +1,48 @@
+"""The document that `run` and `compare` give: what ran, the verdicts, the costs."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from mtlbench.home import Home
+
+if TYPE_CHECKING:
+    from mtlbench.compare import Comparison
+    from mtlbench.runner import Outcome
+
+
+def document(
+    home: Home, about: Mapping[str, Any], outcomes: Sequence["Outcome"], comparison: "Comparison"
+) -> dict[str, Any]:
+    """Plain values for `--json`, MLflow and the tables; paths are relative to the home.
+
+    Args:
+        home: where results lie.
+        about: dataset, fingerprint, simulated and schema: a manifest, or a stored result.
+        outcomes: every run that was asked for, failed ones too.
+        comparison: the verdicts over the results.
+    """
+    return {
+        "dataset": about["dataset"],
+        "fingerprint": about["fingerprint"],
+        "simulated": about["simulated"],
+        "tasks": about["schema"]["tasks"],
+        "cluster": about["schema"]["cluster"],
+        **comparison.to_json(),
+        "runs": [_run(home, outcome) for outcome in outcomes],
+    }
+
+
+def _run(home: Home, outcome: "Outcome") -> dict[str, Any]:
+    spec, result = outcome.spec, outcome.result
+    return {
+        "method": spec.method,
+        "balancer": spec.balancer,
+        "method_options": dict(spec.method_options),
+        "balancer_options": dict(spec.balancer_options),
+        "seed": spec.seed,
+        "status": outcome.status,
+        "reason": outcome.reason,
+        "warnings": result.data["warnings"] if result else [],
+        "result": home.relative(result.path / "result.json") if result else None,
+        "metrics": result.data["metrics"] if result else {},
+    }
