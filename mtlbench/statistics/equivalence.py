@@ -1,5 +1,7 @@
 """Is a gain too small to matter? Two one-sided tests (TOST).
 
+Guards against: "no significant loss" taken for "no loss", which rewards tables with few seeds and few users.
+
 Source: Schuirmann, Journal of Pharmacokinetics and Biopharmaceutics 15(6), 1987.
 """
 

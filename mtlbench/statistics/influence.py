@@ -7,7 +7,14 @@ For a metric M on clusters u = 1..U with weights w_u (all 1), the influence is
 M does not change when all weights are scaled together, so the derivatives sum to 0. The contrast of two arms
 on one seed is d_u = phi_u(method) - phi_u(baseline): linear, hence exactly 0 for identical scores and exactly
 negated when the arms are swapped. Every function takes `index`, (rows,) the dense number 0..U-1 of each row's
-cluster, and returns (U,) float64.
+cluster, and returns (U,) float64 in the unit of the metric: a fraction for AUC, GAUC and R2, nats a row for
+log loss, the label's unit for MAE.
+
+Guards against: rows taken for independent. A user's rows share a taste, so that an error over rows is too
+small, and falls when each user's rows are merely repeated. An influence is a whole cluster's.
+
+Source: the infinitesimal jackknife; Jaeckel, Bell Laboratories memorandum, 1972; Efron, The Jackknife, the
+Bootstrap and Other Resampling Plans, SIAM 1982, chapter 6.
 """
 
 from typing import Any
@@ -84,6 +91,9 @@ def gauc_influence(label: Array, score: Array, index: Index, clusters: int) -> N
     """GAUC, a ratio of sums over clusters with both classes: `phi_u = G + (U/W) n_u (A_u - G)`.
 
     W is the number of rows in those clusters; the others count in U and have phi_u = G.
+
+    Guards against: an average over users weighted by one thing and its error by another, and users of one
+    class dropped from U without a word.
     """
     value = metrics.gauc(label, score, index)
     rows, within = metrics.auc_by_cluster(label, score, index)
@@ -96,6 +106,8 @@ def r2_influence(label: Array, score: Array, index: Index, clusters: int) -> NDA
     """R2: `phi_u = R2 + (U/SST) (SST_u - SSE_u - R2 SST_u)`, the label's mean held fixed.
 
     Holding the mean fixed is exact to first order: the mean minimises SST, so its derivative is 0.
+
+    Guards against: R2 treated as a mean over rows. SST varies with the users drawn, as SSE does.
     """
     errors = _sums(index, metrics.squared_errors(label, score), clusters)
     deviations = _sums(index, metrics.squared_deviations(label), clusters)
@@ -116,6 +128,8 @@ def relative_loss_gain(method: Array, baseline: Array) -> NDArray[np.float64]:
     """(clusters, seeds) contrasts of a loss as a share of the baseline's, higher is better.
 
     The baseline's mean over seeds is the unit and is held fixed: its own error is second order in the gain.
+
+    Guards against: a unit of its own for each seed, whose noise would pass for a noise of the gain.
 
     Args:
         method: (clusters, seeds) influences on the loss.

@@ -1,7 +1,10 @@
 """Many tests at once: p-values adjusted so that they can be held against alpha itself.
 
 Each function takes the p-values of one family and `members`, the size of that family where some of its tests
-have no p-value: those count as p = 1. Adjusted values come back in the order given.
+have no p-value: those count as p = 1. Adjusted values come back in the order given. P-values are fractions.
+
+Guards against: a table of forty cells in which two are "significant" by chance, and a family that shrinks
+when a run fails.
 """
 
 from collections.abc import Sequence

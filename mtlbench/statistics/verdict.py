@@ -3,6 +3,10 @@
 POSITIVE and NEGATIVE control the chance of any false call in the family (Holm). The verdict is the first
 that holds of NO_VERDICT, NEGATIVE, POSITIVE, EQUIVALENT, INCONCLUSIVE; `equivalent` and `material` stand
 beside it, so that "negative, but negligible" can be told from "negative, and it matters".
+
+Guards against: a verdict from too little (with three seeds even this test calls 7.7 % at a nominal 5 %, and a
+Wilcoxon test over five cannot call at all), a tail too generous for a family's level, a difference too small
+to matter sold as one that does, and silence where nothing could have been seen.
 """
 
 import math
