@@ -112,8 +112,12 @@ def alone_in(folder: Path) -> Iterator[None]:
 
 def write_json(path: Path, data: Any) -> None:
     """Write JSON so that `path` is the old text or the new one, never a part; NaN becomes null upstream."""
+    write_text(path, json.dumps(data, indent=1, allow_nan=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write text so that `path` is the old text or the new one, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(data, indent=1, allow_nan=False) + "\n"
     handle, scratch = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as stream:

@@ -2,7 +2,8 @@
 
 from mtlbench.render.console import say
 from mtlbench.render.progress import grid, stages
+from mtlbench.render.protocol import findings, work
 from mtlbench.render.things import catalogue, prepared, shown
 from mtlbench.render.verdicts import verdicts
 
-__all__ = ["catalogue", "grid", "prepared", "say", "shown", "stages", "verdicts"]
+__all__ = ["catalogue", "findings", "grid", "prepared", "say", "shown", "stages", "verdicts", "work"]

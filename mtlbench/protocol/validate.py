@@ -1,0 +1,214 @@
+"""`mtlbench validate-protocol`: run the acceptance tests, say what was found, write the table down."""
+
+import platform
+import shlex
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from mtlbench import __version__
+from mtlbench.errors import unknown
+from mtlbench.home import Home, write_json, write_text
+from mtlbench.protocol import CHECKS
+from mtlbench.protocol.check import Check, Finding, Lab, Part, Workers
+
+Say = Callable[[str], None]
+
+
+class Bar(Protocol):
+    """A progress bar over the seconds of work that the checks expect."""
+
+    def __call__(self, text: str, done: float, total: float) -> None:
+        """Seconds `done` of `total`, and what is at hand."""
+
+
+def validate(
+    home: Home,
+    *,
+    quick: bool,
+    only: Sequence[str],
+    workers: int,
+    say: Say,
+    bar: Callable[[], AbstractContextManager[Bar]],
+) -> dict[str, Any]:
+    """Run the checks; the full validation, all of it, is written to `results/protocol/validation.*`.
+
+    Args:
+        home: whose `results/` the table goes to; nothing else of it is read or written.
+        quick: fewer replicates; writes nothing.
+        only: the checks to run, by their number; all of them if empty. Writes nothing unless all are named.
+        workers: processes at a time.
+        say: told each finding as soon as it is there.
+        bar: the progress bar.
+
+    Returns:
+        What `validation.json` holds; `holds` says whether every bound does.
+
+    Raises:
+        UsageError: an unknown check.
+    """
+    chosen = _chosen(only)
+    began = time.perf_counter()
+    findings: list[Finding] = []
+    seconds: dict[str, float] = {}
+    with (
+        tempfile.TemporaryDirectory(prefix="mtlbench-") as scratch,
+        bar() as progress,
+        Workers(workers) as pool,
+    ):
+        tracker = _Progress(progress, [part for name in chosen for part in CHECKS[name].parts], quick)
+        for name in chosen:
+            start = time.perf_counter()
+            for part in CHECKS[name].parts:
+                with tracker.part(name, part) as on_item:
+                    lab = Lab(Home(Path(scratch)), quick, pool, on_item)
+                    found = _findings(name, CHECKS[name], part, lab)
+                for finding in found:
+                    say(line(finding))
+                findings += found
+            seconds[name] = round(time.perf_counter() - start, 1)
+    document = {
+        **provenance(_command(quick, only, chosen), time.perf_counter() - began),
+        "quick": quick,
+        "workers": workers,
+        "checks": chosen,
+        "check_seconds": seconds,
+        "holds": all(f.holds for f in findings),
+        "findings": [asdict(f) for f in findings],
+    }
+    if not quick and len(chosen) == len(CHECKS):
+        folder = home.results / "protocol"
+        write_text(folder / "validation.md", markdown(document))
+        write_json(folder / "validation.json", document)
+        say(f"Written: {home.relative(folder)}/validation.md and validation.json")
+    return document
+
+
+def _chosen(only: Sequence[str]) -> list[str]:
+    """The checks' names in their order."""
+    names = {name.strip().upper() for name in only if name.strip()}
+    for name in sorted(names - CHECKS.keys()):
+        raise unknown("check", name, CHECKS)
+    return [name for name in CHECKS if not names or name in names]
+
+
+def _command(quick: bool, only: Sequence[str], chosen: Sequence[str]) -> str:
+    options = (["--quick"] if quick else []) + (["--only", ",".join(chosen)] if only else [])
+    return shlex.join(["mtlbench", "validate-protocol", *options])
+
+
+def _findings(name: str, check: Check, part: Part, lab: Lab) -> list[Finding]:
+    """What the part finds; a part that fails has found that its claim does not hold."""
+    try:
+        return part.run(lab)
+    except Exception as error:  # whatever it is, the other checks go on, and the table says so
+        at = traceback.extract_tb(error.__traceback__)[-1]
+        reason = f"{type(error).__name__}: {error} ({Path(at.filename).name}:{at.lineno})"
+        return [
+            Finding(
+                check=name,
+                what=f"{check.claim} ({part.target.partition(':')[2]})",
+                bound="the check runs to its end",
+                measured=" ".join(reason.split()),
+                holds=False,
+                seeds="",
+                simulated="",
+            )
+        ]
+
+
+class _Progress:
+    """One bar over everything: seconds of work behind us, of those that the parts declare."""
+
+    def __init__(self, bar: Bar, parts: Iterable[Part], quick: bool) -> None:
+        self._bar, self._quick = bar, quick
+        self._total = sum(part.items.of(quick) * part.seconds for part in parts)
+        self._behind = 0.0  # of the parts that have ended
+
+    @contextmanager
+    def part(self, name: str, part: Part) -> Iterator[Callable[[], None]]:
+        """While a part runs: what to call when an item of it is done."""
+        items, done, began = part.items.of(self._quick), 0, time.perf_counter()
+
+        def on_item() -> None:
+            nonlocal done
+            done += 1
+            rate = done / (time.perf_counter() - began)
+            text = f"{name}, {done} of {items} items, {rate:.2g}/s"
+            self._bar(text, self._behind + min(done, items) * part.seconds, self._total)
+
+        self._bar(name, self._behind, self._total)
+        yield on_item
+        self._behind += items * part.seconds
+
+
+def provenance(command: str, wall_seconds: float) -> dict[str, Any]:
+    """Where a table comes from: command, commit, versions, machine, time."""
+    import numpy
+    import scipy
+    import torch
+
+    from mtlbench.runner import commit, device_name
+
+    return {
+        "command": command,
+        "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "wall_seconds": round(wall_seconds, 1),
+        "commit": commit(),
+        "versions": {
+            "mtlbench": __version__,
+            "python": platform.python_version(),
+            "numpy": numpy.__version__,
+            "scipy": scipy.__version__,
+            "torch": torch.__version__,
+        },
+        "machine": device_name(torch.device("cpu")),
+    }
+
+
+def line(finding: Finding) -> str:
+    """A finding as one line for people."""
+    mark = "holds " if finding.holds else "BROKEN"
+    return f"{mark} {finding.check:<3} {finding.what}: {finding.measured} (bound: {finding.bound})"
+
+
+def markdown(document: dict[str, Any]) -> str:
+    """The table, with what it was made by."""
+    findings = document["findings"]
+    broken = [f for f in findings if not f["holds"]]
+    lines = [
+        "# The protocol's acceptance tests",
+        "",
+        f"`{document['command']}`",
+        "",
+        f"{len(findings) - len(broken)} of {len(findings)} bounds hold"
+        + (f"; BROKEN: {', '.join(dict.fromkeys(f['check'] for f in broken))}." if broken else "."),
+        "",
+        "| check | what | bound | measured | holds | scores | seeds |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+        *(_row(f) for f in findings),
+        "",
+        footer(document),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _row(finding: dict[str, Any]) -> str:
+    cells = [finding[key] for key in ("check", "what", "bound", "measured", "holds", "simulated", "seeds")]
+    cells[4] = "yes" if cells[4] else "**NO**"
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def footer(document: dict[str, Any]) -> str:
+    """Machine, versions and time in one sentence."""
+    versions = ", ".join(f"{name} {version}" for name, version in document["versions"].items())
+    return (
+        f"{document['wall_seconds'] / 60:.1f} minutes on {document['machine']}; {versions}; commit "
+        f"{document['commit'] or 'unknown'}; {document['finished_at']}."
+    )

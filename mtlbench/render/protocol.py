@@ -1,0 +1,60 @@
+"""The acceptance tests of the protocol: their one progress bar, and the table of what was found."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from mtlbench.render.console import err, out
+
+if TYPE_CHECKING:
+    from mtlbench.protocol.validate import Bar
+
+
+class _Work:
+    """A bar over the seconds that the work is expected to take."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._task = progress.add_task("", total=None)
+
+    def __call__(self, text: str, done: float, total: float) -> None:
+        """Seconds `done` of `total`, and what is at hand."""
+        self._progress.update(self._task, description=text, completed=done, total=total)
+
+
+@contextmanager
+def work() -> "Iterator[Bar]":
+    """Progress of the checks, or of the simulation of rules; the text carries the rate."""
+    progress = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=30),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TimeRemainingColumn(elapsed_when_finished=True),
+        console=err,
+        transient=True,
+        disable=not err.is_terminal,
+    )
+    with progress:
+        yield _Work(progress)
+
+
+def findings(document: Mapping[str, Any]) -> None:
+    """A row a finding, those that do not hold in red."""
+    table = Table(show_lines=True)
+    for head in ("check", "what", "bound", "measured", "scores"):
+        table.add_column(head, no_wrap=head == "check", overflow="fold")
+    for f in document["findings"]:
+        cells = (f["check"], f["what"], f["bound"], f["measured"], f["simulated"])
+        table.add_row(*map(escape, cells), style="" if f["holds"] else "bold red")
+    out.print(table)
+    broken = [f["check"] for f in document["findings"] if not f["holds"]]
+    total = len(document["findings"])
+    if broken:
+        names = ", ".join(dict.fromkeys(broken))
+        out.print(f"[bold red]{len(broken)} of {total} bounds are BROKEN[/bold red]: {names}")
+    else:
+        out.print(f"All {total} bounds hold, in {document['wall_seconds'] / 60:.1f} minutes.")
