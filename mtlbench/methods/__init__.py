@@ -8,6 +8,16 @@ METHODS: dict[str, Entry] = {
         "an independent model a task: the baseline",
         family="baseline",
     ),
+    "disjoint": Entry(
+        "mtlbench.methods.disjoint:Disjoint",
+        "the multi-task code path with nothing shared: tests the code",
+        family="baseline",
+    ),
+    "embedding-sharing": Entry(
+        "mtlbench.methods.embedding_sharing:EmbeddingSharing",
+        "one embedding table for all tasks, a network and tower a task",
+        family="baseline",
+    ),
     "hard-sharing": Entry(
         "mtlbench.methods.hard_sharing:HardSharing",
         "one bottom for all tasks, a tower a task",

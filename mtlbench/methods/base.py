@@ -1,7 +1,7 @@
 """What a method is given and what it owes: the contract between architectures and the training loop."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
@@ -78,6 +78,14 @@ class Inputs:
     sequence_mask: Tensor
     numeric: Tensor
 
+    def from_table(self, table: int) -> "Inputs":
+        """The same as a model sees it that has this embedding table alone."""
+        return replace(
+            self,
+            categorical=self.categorical[table : table + 1],
+            sequence=self.sequence[table : table + 1],
+        )
+
     def flat(self, table: int = 0) -> Tensor:
         """All fields side by side, sequences averaged over their ids: (batch, input_dim)."""
         parts = [self.categorical[table].flatten(start_dim=-2)]
@@ -115,6 +123,10 @@ class Method(nn.Module):
     def tables(cls, tasks: Sequence[Task]) -> int:
         """How many embedding tables the method wants; all start from the same draw."""
         return 1
+
+    def dropout_key(self, name: str) -> str:
+        """What the masks of the dropout layer `name` are keyed by; layers of one key drop the same units."""
+        return name
 
     def forward(self, inputs: Inputs) -> dict[str, Tensor]:
         """Map a batch to one output per task, each (batch, 1): a logit, or a value in `units`."""

@@ -181,8 +181,9 @@ class Stack:
         masks = {}
         for name, layer in self._dropouts.items():
             keep = 1 - layer.rate
+            layer_key = PREFIX + self._objective.method.dropout_key(name.removeprefix(PREFIX))
             draws = [
-                torch.rand(rows, layer.width, generator=generator(r.seed, "dropout", step, name))
+                torch.rand(rows, layer.width, generator=generator(r.seed, "dropout", step, layer_key))
                 for r in self.replicas
             ]
             masks[f"{name}.mask"] = (torch.stack(draws) < keep).float().div_(keep).to(self.device)
