@@ -4,7 +4,7 @@ import dataclasses
 import json
 import math
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from hashlib import sha256
 from pathlib import Path
@@ -16,7 +16,7 @@ from mtlbench.home import shipped
 T = TypeVar("T")
 DEFAULT_SEEDS = 5
 BASELINE = "single-task"
-"""The method that every gain is measured against."""
+"""The method that gains are measured against unless another is named."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,9 +61,29 @@ class Arm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Family:
-    """Which tasks the verdicts are about; none named means all."""
+    """What the verdicts are about, declared before anything is run.
+
+    Attributes:
+        tasks: those that are compared; none named means all.
+        baseline: the method that every gain is measured against; not a member of the family.
+        alpha: chance of any false POSITIVE or NEGATIVE in the whole family.
+        delta: smallest effect of interest, one number or one a task; else that of the metric.
+        metric: what is compared, on the tasks that have it; else each task's primary metric.
+    """
 
     tasks: tuple[str, ...] = ()
+    baseline: str = BASELINE
+    alpha: float = 0.05
+    delta: float | Mapping[str, float] | None = None
+    metric: str = ""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.alpha < 1:
+            raise ValueError(f"alpha = {self.alpha}: give a chance of error between 0 and 1, e.g. 0.05")
+        deltas = self.delta.values() if isinstance(self.delta, Mapping) else [self.delta]
+        for delta in deltas:
+            if delta is not None and not 0 < delta < math.inf:
+                raise ValueError(f"delta = {delta}: give the smallest effect that matters, e.g. 0.001")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,11 +114,57 @@ class Benchmark:
         """The seeds themselves: a number N means 0..N-1."""
         return tuple(range(self.seeds)) if isinstance(self.seeds, int) else self.seeds
 
-    def with_baseline(self) -> "Benchmark":
-        """The same with the single-task baseline in front, where no arm is it."""
-        if any(arm.method == BASELINE for arm in self.run):
-            return self
-        return replace(self, run=(Arm(method=BASELINE), *self.run))
+    def with_family(self, **changes: Any) -> "Benchmark":
+        """The same with another baseline, alpha, delta or metric; what is None stays as it is.
+
+        Raises:
+            UsageError: a value that is not allowed.
+        """
+        given = {key: value for key, value in changes.items() if value is not None}
+        try:
+            return replace(self, family=replace(self.family, **given)) if given else self
+        except ValueError as error:
+            raise UsageError(f"{error}.") from error
+
+    def with_baseline(self, name: str = "") -> "Benchmark":
+        """The same with that baseline (else `family.baseline`) in front, as far as it is not there yet.
+
+        Most baselines serve every arm. One whose options name the method that it is made to `match` is a
+        control of that method with those options alone, so each arm has its own.
+
+        Raises:
+            UsageError: there is no such method.
+        """
+        same = self.with_family(baseline=name or None)
+        missing = _missing_baselines(same.family.baseline, same.run)
+        return replace(same, run=(*missing, *same.run)) if missing else same
+
+
+def _missing_baselines(name: str, arms: Sequence[Arm]) -> list[Arm]:
+    from mtlbench.methods import METHODS  # their classes load torch, which reading a file should not
+    from mtlbench.registry import lookup
+
+    there = [arm for arm in arms if arm.method == name]
+    if "match" not in option_names(lookup(METHODS, name, "baseline").load()):
+        return [] if there else [Arm(method=name)]
+    matched = [
+        (arm.method_options.get("match"), arm.method_options.get("match_options", {})) for arm in there
+    ]
+    missing = []
+    for arm in arms:
+        own_networks = getattr(lookup(METHODS, arm.method, "method").load(), "per_task", True)
+        key = (arm.method, arm.method_options)
+        if not own_networks and key not in matched:  # a network a task already has the size of single-task
+            matched.append(key)
+            missing.append(
+                Arm(method=name, method_options=dict(zip(("match", "match_options"), key, strict=True)))
+            )
+    return missing
+
+
+def option_names(registered: Any) -> set[str]:
+    """The options of a method or balancer class."""
+    return {f.name for f in fields(registered.Config)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
