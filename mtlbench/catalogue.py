@@ -16,6 +16,7 @@ from mtlbench.errors import unknown
 from mtlbench.home import Home, shipped
 from mtlbench.load import open_prepared, prepared_names
 from mtlbench.methods import METHODS
+from mtlbench.registry import written_options
 
 
 def catalogue(kind: str, home: Home) -> list[dict[str, Any]]:
@@ -78,7 +79,7 @@ def _architecture(loaded: Any) -> dict[str, Any]:
     """The paper's equations as the module's docstring has them, and the options."""
     return {
         "description": cleandoc(sys.modules[loaded.__module__].__doc__ or ""),
-        "options": options(loaded.Config),
+        "options": options(written_options(loaded)),
     }
 
 

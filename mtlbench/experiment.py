@@ -10,12 +10,12 @@ from mtlbench.balancing import BALANCERS
 from mtlbench.compare import Comparison, compare
 from mtlbench.config import Benchmark, parse_value
 from mtlbench.errors import DataError, UsageError, unknown
-from mtlbench.grid import plan, rows_to_train
+from mtlbench.grid import plan, rows_to_train, to_jobs
 from mtlbench.home import Home
 from mtlbench.launch import cores, launch
 from mtlbench.load import Prepared, open_prepared, prepared_names
 from mtlbench.methods import METHODS
-from mtlbench.registry import lookup
+from mtlbench.registry import lookup, written_options
 from mtlbench.report import document, markdown
 from mtlbench.runner import Outcome, finished, pick_device
 from mtlbench.schema import Schema
@@ -79,10 +79,7 @@ def run(
         if result is not None:
             outcomes[spec.hash] = Outcome(spec, "reused", result)
     missing = [[spec for spec in arm if spec.hash not in outcomes] for arm in planned]
-    if device.type == "cpu":  # seed by seed, so that an interrupted grid has something of every method
-        jobs = [[arm[i]] for i in range(max(map(len, missing))) for arm in missing if i < len(arm)]
-    else:
-        jobs = [arm for arm in missing if arm]
+    jobs = to_jobs(missing, stacked=device.type != "cpu")
     if jobs:
         todo = [spec for job in jobs for spec in job]
         with bar(len(todo), sum(rows_to_train(spec, prepared) for spec in todo)) as progress:
@@ -120,7 +117,8 @@ def with_options(benchmark: Benchmark, given: Mapping[str, str]) -> Benchmark:
         known: set[str] = set()
         used = False
         for i, arm in enumerate(arms):
-            options = {f.name for f in fields(lookup(registry, getattr(arm, kind), kind).load().Config)}
+            written = written_options(lookup(registry, getattr(arm, kind), kind).load())
+            options = {f.name for f in fields(written)}
             known |= options
             if key in options:
                 used = True

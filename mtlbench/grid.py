@@ -1,6 +1,7 @@
 """Grids: the runs that a benchmark asks for, each with every option filled in."""
 
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 
 from mtlbench.balancing import BALANCERS
 from mtlbench.balancing.base import Balancer
@@ -15,7 +16,7 @@ from mtlbench.train.loop import REVISION
 
 
 def plan(benchmark: Benchmark, schema: Schema, fingerprint: str) -> list[list[RunSpec]]:
-    """The runs of a benchmark, one list of seeds an arm.
+    """The runs of a benchmark, one list of seeds an arm; an arm that stands for a grid has a list a point.
 
     Raises:
         UsageError: an unknown method, balancer, task or option.
@@ -24,13 +25,29 @@ def plan(benchmark: Benchmark, schema: Schema, fingerprint: str) -> list[list[Ru
         if name not in schema.task_names:
             raise unknown("task in family.tasks:", name, schema.task_names)
     planned: list[list[RunSpec]] = []
-    for arm in benchmark.run:
+    for arm in [point for written in benchmark.run for point in _points(written, schema)]:
         specs = [_resolve(arm, benchmark, schema, fingerprint, seed) for seed in benchmark.seed_numbers]
         if specs in planned:
             where = f"{benchmark.name}: " if benchmark.name else ""
             raise UsageError(f"{where}{arm.method} with {arm.balancer} stands there twice.")
         planned.append(specs)
     return planned
+
+
+def _points(arm: Arm, schema: Schema) -> list[Arm]:
+    """The arm itself, or one for every point of the grid that its balancer is."""
+    balancer: type[Balancer] = lookup(BALANCERS, arm.balancer, "balancer").load()
+    if balancer.Grid is None or not _balanced(arm):
+        return [arm]
+    grid = fill(balancer.Grid, arm.balancer_options, f"options of {arm.balancer}")
+    points = balancer.points(schema.task_names, grid)
+    return [replace(arm, balancer_options=asdict(point)) for point in points]
+
+
+def _balanced(arm: Arm) -> bool:
+    """Whether there is something to balance: not where every task has a model of its own."""
+    method: type[Method] = lookup(METHODS, arm.method, "method").load()
+    return not method.per_task
 
 
 def _resolve(arm: Arm, benchmark: Benchmark, schema: Schema, fingerprint: str, seed: int) -> RunSpec:
@@ -55,6 +72,21 @@ def _resolve(arm: Arm, benchmark: Benchmark, schema: Schema, fingerprint: str, s
         seed=seed,
         revision={"method": method.revision, "balancer": balancer.revision, "loop": REVISION},
     )
+
+
+def to_jobs(missing: Sequence[Sequence[RunSpec]], *, stacked: bool) -> list[list[RunSpec]]:
+    """Jobs for the launcher from the runs of each arm that are still to be done.
+
+    Stacked (on a GPU), all that differs in seed and balancer options alone is one program: a whole frontier
+    is one job. Else each run goes alone, seed by seed: an interrupted grid then has something of every arm.
+    """
+    if not stacked:
+        longest = max(map(len, missing), default=0)
+        return [[arm[i]] for i in range(longest) for arm in missing if i < len(arm)]
+    alike: dict[str, list[RunSpec]] = {}
+    for spec in (spec for arm in missing for spec in arm):
+        alike.setdefault(replace(spec, seed=0, balancer_options={}).hash, []).append(spec)
+    return list(alike.values())
 
 
 def rows_to_train(spec: RunSpec, prepared: Prepared) -> int:

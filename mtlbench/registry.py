@@ -32,3 +32,9 @@ def lookup(table: Mapping[str, Entry], name: str, kind: str) -> Entry:
     if name not in table:
         raise unknown(kind, name, table)
     return table[name]
+
+
+def written_options(loaded: Any) -> type[Any]:
+    """The options that an arm is written with: of its grid, where it stands for one, else of its runs."""
+    options: type[Any] = getattr(loaded, "Grid", None) or loaded.Config
+    return options

@@ -19,6 +19,8 @@ class Balancer:
     """
 
     Config: ClassVar[type[Any]] = NoOptions
+    Grid: ClassVar[type[Any] | None] = None
+    """The options of an arm that stands for a grid of runs, each with a `Config` out of `points`."""
     kind: ClassVar[Literal["loss"]] = "loss"
     """What it wants to see: the losses. (Gram matrices and Jacobians are kinds to come.)"""
     revision: ClassVar[int] = 1
@@ -26,6 +28,11 @@ class Balancer:
 
     def __init__(self, tasks: Sequence[str], configs: Sequence[Any]) -> None:
         """Tasks in the order of the loss columns; options (instances of the class's `Config`) a replica."""
+
+    @classmethod
+    def points(cls, tasks: Sequence[str], grid: Any) -> Sequence[Any]:
+        """The options of every run that an arm with this `Grid` stands for."""
+        raise NotImplementedError
 
     def weights(self, losses: Tensor) -> Tensor:
         """Map detached losses (replica, task) to weights of the same shape."""

@@ -1,0 +1,99 @@
+"""The fixed-weight frontier: static weights in a whole grid, which any balancer has to beat.
+
+A method that sets loss weights, or mixes task gradients, helps only if it does better than static weights
+chosen on validation; held against equal weights alone, much of what was published as its gain is a change of
+weights. Kurin et al., "In Defense of the Unitary Scalarization for Deep Multi-Task Learning", NeurIPS 2022;
+Xin et al., "Do Current Multi-Task Optimization Methods in Deep Learning Even Help?", NeurIPS 2022; Royer et
+al., "Scalarization for Multi-Task and Multi-Domain Learning at Scale", NeurIPS 2023.
+
+One arm stands for a grid of points, each a run of every seed:
+
+    two tasks           w = 2 (a, 1 - a) for each a in `alphas`
+    K tasks, K > 2      w = K p for each of `points` draws p ~ Dirichlet(1, ..., 1)
+
+Weights sum to K, so that equal weights are 1 a task and a learning rate means the same at every point. A run
+keeps its own weights and nothing of the grid: the same weights are the same run in whatever grid they stand,
+and a grid that grows trains its new points alone. `compare` gathers the points again. Where every task has a
+model of its own there is nothing to weigh, and the arm is the one that it is with `equal`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mtlbench.balancing.static import Static, StaticConfig
+from mtlbench.errors import UsageError
+
+DIGITS = 6
+"""Weights are rounded to so many places, so that a run's identity does not hang on a machine's last bit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrontierGrid:
+    """The points of the grid.
+
+    Attributes:
+        alphas: of two tasks, the share of the first one's weight, each strictly between 0 and 1.
+        points: of three tasks and more, how many sets of weights are drawn.
+        seed: of these draws.
+    """
+
+    alphas: tuple[float, ...] = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.95, 0.98)
+    points: int = 32
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.alphas or len(set(self.alphas)) < len(self.alphas):
+            raise ValueError(f"alphas = {list(self.alphas)}; different shares, at least one")
+        if not all(0 < alpha < 1 for alpha in self.alphas):
+            raise ValueError(f"alphas = {list(self.alphas)}; each above 0 and below 1")
+        if self.points < 1 or self.seed < 0:
+            raise ValueError(f"points = {self.points}, seed = {self.seed}; at least 1 point, seed 0 or more")
+
+
+class StaticFrontier(Static):
+    """One point of the frontier: w_k as given; `points` makes the grid."""
+
+    Grid = FrontierGrid
+
+    @classmethod
+    def points(cls, tasks: Sequence[str], grid: FrontierGrid) -> list[StaticConfig]:
+        """The weights of every point.
+
+        Raises:
+            UsageError: a single task, which leaves nothing to weigh; options of the other kind of grid.
+        """
+        usual = FrontierGrid()
+        if len(tasks) < 2:
+            raise UsageError(
+                f"A frontier of weights needs two tasks; there is {', '.join(tasks) or 'none'}. Leave "
+                "static-frontier away, or learn more tasks (`tasks` in the benchmark file, --task)."
+            )
+        if len(tasks) == 2:
+            if (grid.points, grid.seed) != (usual.points, usual.seed):
+                raise UsageError(
+                    "static-frontier: `points` and `seed` are for three tasks and more; with the two tasks "
+                    f"{' and '.join(tasks)} give `alphas`, e.g. alphas = [0.2, 0.5, 0.8]."
+                )
+            shares = np.stack([grid.alphas, 1 - np.asarray(grid.alphas)], axis=1)
+        else:
+            if grid.alphas != usual.alphas:
+                raise UsageError(
+                    f"static-frontier: `alphas` is for two tasks; with {len(tasks)} give `points`, e.g. "
+                    "points = 32."
+                )
+            shares = _dirichlet(grid.points, len(tasks), grid.seed)
+        weights = np.round(len(tasks) * shares, DIGITS).tolist()
+        return [StaticConfig(weights=dict(zip(tasks, row, strict=True))) for row in weights]
+
+
+def _dirichlet(points: int, tasks: int, seed: int) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+    """(point, task) draws of Dirichlet(1, ..., 1): the gaps between sorted uniform numbers.
+
+    More points begin with the fewer ones. Source: Devroye, "Non-Uniform Random Variate Generation", 1986,
+    section V.2.
+    """
+    cuts = np.sort(np.random.default_rng(seed).random((points, tasks - 1)), axis=1)
+    gaps: np.ndarray[tuple[int, int], np.dtype[np.float64]] = np.diff(cuts, prepend=0.0, append=1.0)
+    return gaps
