@@ -8,6 +8,11 @@ METHODS: dict[str, Entry] = {
         "an independent model a task: the baseline",
         family="baseline",
     ),
+    "single-task-wide": Entry(
+        "mtlbench.methods.single_task_wide:SingleTaskWide",
+        "independent models, together as large as a multi-task one",
+        family="baseline",
+    ),
     "disjoint": Entry(
         "mtlbench.methods.disjoint:Disjoint",
         "the multi-task code path with nothing shared: tests the code",

@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, mse_loss
 
 from mtlbench.schema import Field, Schema, Task
+
+C = TypeVar("C", bound="NetworkConfig")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +125,11 @@ class Method(nn.Module):
     def tables(cls, tasks: Sequence[Task]) -> int:
         """How many embedding tables the method wants; all start from the same draw."""
         return 1
+
+    @classmethod
+    def fitted(cls, config: C, spec: InputSpec, tasks: Sequence[Task]) -> C:
+        """The config that models of this dataset are built from, where it depends on the dataset."""
+        return config
 
     def dropout_key(self, name: str) -> str:
         """What the masks of the dropout layer `name` are keyed by; layers of one key drop the same units."""

@@ -47,7 +47,9 @@ class Blueprint:
     @classmethod
     def of(cls, method: type[Method], config: NetworkConfig, prepared: Prepared) -> "Blueprint":
         """The method on that dataset."""
-        return cls(method, config, prepared.schema, prepared.vocabularies)
+        schema = prepared.schema
+        fitted = method.fitted(config, InputSpec.of(schema), schema.tasks)
+        return cls(method, fitted, schema, prepared.vocabularies)
 
     def replicas(self, seed: int) -> list[Replica]:
         """The models that one run of this method trains: one, or one a task."""
