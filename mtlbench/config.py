@@ -144,27 +144,26 @@ def _missing_baselines(name: str, arms: Sequence[Arm]) -> list[Arm]:
     from mtlbench.methods import METHODS  # their classes load torch, which reading a file should not
     from mtlbench.registry import lookup
 
-    there = [arm for arm in arms if arm.method == name]
-    if "match" not in option_names(lookup(METHODS, name, "baseline").load()):
+    there = [arm.method_options for arm in arms if arm.method == name]
+    config: Any = lookup(METHODS, name, "baseline").load().Config
+    if "match" not in (f.name for f in fields(config)):
         return [] if there else [Arm(method=name)]
-    matched = [
-        (arm.method_options.get("match"), arm.method_options.get("match_options", {})) for arm in there
-    ]
+    matched = [_matched(config, options) for options in there]
     missing = []
     for arm in arms:
-        own_networks = getattr(lookup(METHODS, arm.method, "method").load(), "per_task", True)
-        key = (arm.method, arm.method_options)
-        if not own_networks and key not in matched:  # a network a task already has the size of single-task
-            matched.append(key)
-            missing.append(
-                Arm(method=name, method_options=dict(zip(("match", "match_options"), key, strict=True)))
-            )
+        if getattr(lookup(METHODS, arm.method, "method").load(), "per_task", True):
+            continue  # a network a task is as large as single-task, a floor is no network
+        options = {"match": arm.method, "match_options": dict(arm.method_options)}
+        if (made := _matched(config, options)) not in matched:
+            matched.append(made)
+            missing.append(Arm(method=name, method_options=options))
     return missing
 
 
-def option_names(registered: Any) -> set[str]:
-    """The options of a method or balancer class."""
-    return {f.name for f in fields(registered.Config)}
+def _matched(config: Any, options: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+    """What a control is made to match, every option filled in."""
+    filled = fill(config, options, "options of the baseline")
+    return filled.match, filled.match_options
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

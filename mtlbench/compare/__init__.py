@@ -5,11 +5,15 @@ the gains as one family, `comparison` holds and writes down what came out.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from mtlbench.compare.arms import Arm, baseline_of, group
-from mtlbench.compare.comparison import Comparison, Summary, TaskComparison
+from mtlbench.compare.comparison import Comparison, Summary
 from mtlbench.compare.contrasts import Contrasts
+from mtlbench.compare.guards import guards
+from mtlbench.compare.measures import check_deltas, check_metric, smallest_effect
+from mtlbench.compare.secondary import secondary
+from mtlbench.compare.task_comparison import TaskComparison
 from mtlbench.errors import UsageError, unknown
 from mtlbench.results import Result
 from mtlbench.schema import Schema, Task
@@ -26,41 +30,45 @@ def compare(
     *,
     family_tasks: Sequence[str] | None = None,
     alpha: float = 0.05,
-    delta: float | None = None,
+    delta: float | Mapping[str, float] | None = None,
     baseline: str = "single-task",
+    metric: str = "",
+    declared: str = "",
 ) -> Comparison:
-    """Compare every arm with the baseline on every task of the family, by the task's primary metric.
+    """Compare every arm with the baseline on every task of the family.
 
     Args:
         results: finished runs of one prepared dataset and one set of training settings.
         schema: the dataset's tasks, and what its clusters are.
         family_tasks: the tasks that are compared; all of them unless given.
         alpha: chance of any false POSITIVE or NEGATIVE in the family.
-        delta: smallest effect of interest in the unit of every metric; `Task.smallest_effect`
-            unless given.
+        delta: smallest effect of interest in the unit of each gain, for all tasks or task by task; that of
+            the metric (`MEASURES`) where none is given.
         baseline: the method that the others are held against; not a member of the family.
+        metric: what is compared on the tasks that have it; else each task's primary metric.
+        declared: the file that declares the family; empty where it is what happens to be compared.
 
     Returns:
         One comparison for each (arm, task), in the order of the arms' first results and of the tasks. Where
         there is no baseline run to pair with, the verdict is NO_VERDICT with the reason.
 
     Raises:
-        UsageError: an unknown task, alpha or delta out of range, two results of one arm and seed.
+        UsageError: an unknown task or metric, alpha or delta out of range, two results of one arm and seed.
         DataError: results of different data, or a score file that is missing or damaged.
     """
     if not 0 < alpha < 1:
         raise UsageError(f"alpha = {alpha}: give a chance of error between 0 and 1, e.g. 0.05.")
-    if delta is not None and not 0 < delta < math.inf:
-        raise UsageError(f"delta = {delta}: give the smallest effect of interest, above 0, e.g. 0.001.")
     tasks = _tasks(schema, family_tasks or schema.task_names)
+    check_deltas(delta, schema.task_names)
+    check_metric(metric)
     everyone = group(results)
     baselines = [arm for arm in everyone if arm.method == baseline]
     arms = [arm for arm in everyone if arm.method != baseline]
 
-    contrasts = Contrasts(tasks, baseline)
-    family = [(arm, task) for arm in arms for task in tasks]
+    contrasts = Contrasts(tasks, baseline, metric)
+    family = [(arm, cell) for arm in arms for cell in contrasts.cells]
     measured = [m for arm in arms for m in contrasts.measure(arm, baselines)]
-    deltas = [delta or task.smallest_effect for _, task in family]
+    deltas = [smallest_effect(cell.task, cell.metric, delta) for _, cell in family]
     judgements = judge(
         [m.estimate for m in measured],
         deltas,
@@ -73,17 +81,20 @@ def compare(
             arm=arm.name,
             identity=arm.identity,
             baseline=baseline,
-            task=task,
+            task=cell.task,
+            metric=cell.metric,
             measured=m,
             judgement=judgement,
             alpha=alpha,
             delta=smallest,
             family_size=len(family),
+            guards=guards(m, schema.cluster),
         )
-        for (arm, task), m, judgement, smallest in zip(family, measured, judgements, deltas, strict=True)
+        for (arm, cell), m, judgement, smallest in zip(family, measured, judgements, deltas, strict=True)
     )
     return Comparison(
         baseline=baseline,
+        declared=declared,
         family_tasks=tuple(task.name for task in tasks),
         alpha=alpha,
         comparisons=comparisons,
@@ -102,18 +113,16 @@ def _tasks(schema: Schema, names: Sequence[str]) -> list[Task]:
 def _summary(arm: Arm, against: Arm | None, comparisons: Sequence[TaskComparison]) -> Summary:
     mine = [c for c in comparisons if c.arm == arm.name]
     verdicts = {c.judgement.verdict for c in mine}
-    known = [c for c in mine if not math.isnan(c.gain)]
     return Summary(
         arm=arm.name,
         identity=arm.identity,
         seesaw={Verdict.NEGATIVE, Verdict.POSITIVE} <= verdicts,
-        harmed_tasks=tuple(c.task.name for c in mine if c.judgement.verdict is Verdict.NEGATIVE),
-        worst_task=min(known, key=lambda c: c.gain / c.delta).task.name if known else "",
+        secondary=secondary(mine),
         costs={cost: _cost(cost, arm, against) for cost in COSTS},
     )
 
 
 def _cost(cost: str, arm: Arm, against: Arm | None) -> dict[str, float]:
-    """The arm's mean over its seeds, the same of the single-task models together, and the ratio."""
+    """The arm's mean over its seeds, the same of the baseline's models together, and the ratio."""
     mine, theirs = arm.mean_cost(cost), against.mean_cost(cost) if against else math.nan
-    return {"method": mine, "single_task": theirs, "ratio": mine / theirs if theirs else math.nan}
+    return {"method": mine, "baseline": theirs, "ratio": mine / theirs if theirs else math.nan}

@@ -68,14 +68,29 @@ def group(results: Sequence[Result]) -> list[Arm]:
 
 
 def baseline_of(arm: Arm, baselines: Sequence[Arm]) -> Arm | None:
-    """The baseline to hold an arm against: the only one, or the only one whose options the arm shares."""
+    """The baseline to hold an arm against, or None where there is not exactly one.
+
+    One whose options name what it is made to `match` serves that arm alone. Any other serves every arm if it
+    is the only one, else the arms that share its options.
+    """
+    made = [b for b in baselines if "match" in b.identity["method_options"]]
+    if made:
+        mine = [b for b in made if _matches(b.identity["method_options"], arm.identity)]
+        return mine[0] if len(mine) == 1 else None
     if len(baselines) == 1:
         return baselines[0]
-    options = arm.identity["method_options"]
-    alike = [
-        b for b in baselines if all(options.get(k, v) == v for k, v in b.identity["method_options"].items())
-    ]
+    alike = [b for b in baselines if _shares(b.identity["method_options"], arm.identity["method_options"])]
     return alike[0] if len(alike) == 1 else None
+
+
+def _matches(control: Mapping[str, Any], identity: Mapping[str, Any]) -> bool:
+    return control["match"] == identity["method"] and _shares(
+        control["match_options"], identity["method_options"]
+    )
+
+
+def _shares(few: Mapping[str, Any], many: Mapping[str, Any]) -> bool:
+    return all(many.get(key, value) == value for key, value in few.items())
 
 
 def _named(arms: Sequence[Arm]) -> list[Arm]:

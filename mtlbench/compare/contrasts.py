@@ -1,39 +1,49 @@
-"""From score files to one estimate a task: read, check, linearise, subtract.
-
-Each arm is paired with its baseline seed by seed, on the same test rows. What is kept of a score file is one
-influence a cluster and task, so memory holds the rows of one file, however many arms there are.
-"""
+"""From influences to one estimate a cell: each arm is paired with its baseline seed by seed."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mtlbench.compare.arms import Arm, baseline_of
-from mtlbench.errors import DataError, UndefinedMetric
-from mtlbench.results import Result, Scores
+from mtlbench.compare.influences import Cell, Influenced, Influences, Rows, ScoredRows
+from mtlbench.compare.measures import contrast, metric_of
+from mtlbench.errors import UndefinedMetric
+from mtlbench.results import Result
 from mtlbench.schema import Task
-from mtlbench.statistics.influence import influence
 from mtlbench.statistics.variance import Estimate, two_way, undefined
 
-Influences = NDArray[np.float64] | UndefinedMetric
-"""(clusters,) influences on a task's metric, or why it has no value."""
+NOTHING = undefined(0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Pairing:
+    """How alike two arms are, as correlations: what the pairing by seed and by cluster is worth.
+
+    Attributes:
+        seeds: over seeds, of the two arms' metric.
+        clusters: over clusters, of their influences, each averaged over the seeds. Two models scored on the
+            same rows agree on who is hard to predict; near 0, they may not be the same rows.
+    """
+
+    seeds: float = math.nan
+    clusters: float = math.nan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """One task of one arm against the baseline, before it is judged; NaN where a number has no value.
+    """One cell of one arm against the baseline, before it is judged; NaN where a number has no value.
 
     Attributes:
-        estimate: the gain and its variance components, in the unit of the task's metric.
+        estimate: the gain and its variance components, in the unit of the gain.
         reason: why there is no gain, else empty.
         value: the arm's metric, mean over the paired seeds.
         baseline_value: the baseline's, the same.
         seed_gains: the gain of each paired seed.
-        gain_best: the gain when both arms use the checkpoint that is best for this task.
+        best: the gain when each arm uses the checkpoint that is best for this task alone.
+        pairing: how alike the two arms are.
     """
 
     estimate: Estimate
@@ -41,176 +51,101 @@ class Measured:
     value: float = math.nan
     baseline_value: float = math.nan
     seed_gains: tuple[float, ...] = ()
-    gain_best: float = math.nan
+    best: Estimate = NOTHING
+    pairing: Pairing = Pairing()
 
 
 class Contrasts:
     """Measures arms against the baseline; keeps the baseline's influences, which every arm needs."""
 
-    def __init__(self, tasks: Sequence[Task], baseline: str) -> None:
-        self._tasks = tasks
+    def __init__(
+        self, tasks: Sequence[Task], baseline: str, metric: str = "", strata: Sequence[Rows] = (None,)
+    ) -> None:
+        self.cells = [Cell(task, metric_of(task, metric), rows) for rows in strata for task in tasks]
         self._baseline = baseline
-        self._test_rows: _TestRows | None = None
-        self._kept: dict[tuple[str, int], dict[str, Influences]] = {}
+        self._test_rows: ScoredRows | None = None
+        self._kept: dict[tuple[str, int], Influenced] = {}
 
     def measure(self, arm: Arm, baselines: Sequence[Arm]) -> list[Measured]:
-        """Every task of the arm, on the seeds that it and its baseline both have."""
+        """Every cell of the arm, on the seeds that it and its baseline both have."""
         against = baseline_of(arm, baselines)
         seeds = sorted(arm.results.keys() & against.results.keys()) if against else []
         if against is None or not seeds:
             reason = f"no {self._baseline} run of the same seed to compare with"
             if against is None and baselines:
-                reason = f"not exactly one of {len(baselines)} {self._baseline} arms has this arm's options"
-            return [Measured(estimate=undefined(0, 0), reason=reason) for _ in self._tasks]
+                reason = f"not exactly one of {len(baselines)} {self._baseline} arms is made for this arm"
+            return [Measured(estimate=NOTHING, reason=reason) for _ in self.cells]
 
-        pairs: dict[str, list[tuple[Influences, Influences]]] = {task.name: [] for task in self._tasks}
+        pairs = []
         for seed in seeds:
             key = (against.name, seed)
             if key not in self._kept:
-                self._kept[key] = self._influences(against.results[seed])
-            mine = self._influences(arm.results[seed])
-            for task in self._tasks:
-                pairs[task.name].append((mine[task.name], self._kept[key][task.name]))
-        best = {task.name: _gain_best(task, arm, against, seeds) for task in self._tasks}
-        return [
-            _measured(task, self._clusters(task), pairs.pop(task.name), best[task.name])
-            for task in self._tasks
-        ]
+                self._kept[key] = self.influences(against.results[seed])
+            pairs.append((self.influences(arm.results[seed]), self._kept[key]))
+        return [self._measured(i, pairs) for i in range(len(self.cells))]
 
-    def _clusters(self, task: Task) -> int:
-        """Clusters with at least one test row on which the task is defined."""
-        assert self._test_rows is not None
-        return self._test_rows.clusters(task)
-
-    def _influences(self, result: Result) -> dict[str, Influences]:
-        """Task -> its influences, from the result's score file."""
-        scores = result.scores()
-        _check_complete(result, scores, self._tasks)
-        if self._test_rows is None:
-            self._test_rows = _TestRows(result, scores, self._tasks)
-        else:
-            self._test_rows.check_same(result, scores)
-        return {task.name: self._test_rows.influences(task, scores) for task in self._tasks}
-
-
-class _TestRows:
-    """The test rows that all results share, as the first one has them."""
-
-    def __init__(self, result: Result, scores: Scores, tasks: Iterable[Task]) -> None:
-        self._result, self._cluster = result, scores.cluster
-        self._label = {task.name: scores.label[task.name] for task in tasks}
-        self._defined: dict[str, _Defined] = {}
-        everywhere: tuple[NDArray[np.intp], int] | None = None
-        for task in tasks:
-            label = scores.label[task.name]
-            rows = ~np.isnan(label)
-            if rows.all():
-                everywhere = everywhere or _dense(scores.cluster)
-                index, clusters = everywhere
-                self._defined[task.name] = _Defined(None, _outcome(task, label), index, clusters)
-            else:
-                index, clusters = _dense(scores.cluster[rows])
-                self._defined[task.name] = _Defined(rows, _outcome(task, label[rows]), index, clusters)
-
-    def check_same(self, result: Result, scores: Scores) -> None:
-        """Make sure that another result was scored on these very rows.
+    def influences(self, result: Result) -> Influenced:
+        """Read a result's score file.
 
         Raises:
-            DataError: it was not; the message names both folders.
+            DataError: it is missing or damaged, or was made on other test rows than the ones before.
         """
-        differs = [
-            f"label/{task}"
-            for task, label in self._label.items()
-            if not np.array_equal(scores.label[task], label, equal_nan=True)
-        ]
-        if not np.array_equal(scores.cluster, self._cluster):
-            differs.insert(0, "cluster")
-        if differs:
-            raise DataError(
-                f"{result.path} was scored on other test rows than {self._result.path}: "
-                f"{', '.join(differs)} differ. One of the two comes from another preparation of the data or "
-                "is damaged: remove its folder and run again: mtlbench run"
-            )
+        scores = result.scores()
+        if self._test_rows is None:
+            self._test_rows = ScoredRows(result, scores, self.cells)
+        return self._test_rows.influences(result, scores)
 
-    def clusters(self, task: Task) -> int:
-        """Clusters with at least one row on which the task is defined."""
-        return self._defined[task.name].clusters
-
-    def influences(self, task: Task, scores: Scores) -> Influences:
-        """The influences on one task's metric, or why it has no value."""
-        at, score = self._defined[task.name], scores.score[task.name]
+    def _measured(self, cell: int, pairs: Sequence[tuple[Influenced, Influenced]]) -> Measured:
+        assert self._test_rows is not None
+        metric, clusters = self.cells[cell].metric, self._test_rows.clusters(cell)
+        same = all(one.best[cell] is one.deployable[cell] for pair in pairs for one in pair)
         try:
-            score = score if at.rows is None else score[at.rows]
-            return influence(task.metric, at.label, score, at.index, at.clusters)
+            mine, base = _stacked((m.deployable[cell], b.deployable[cell]) for m, b in pairs)
+            contrasts = contrast(metric, mine, base)
         except UndefinedMetric as error:
-            return error
+            return Measured(
+                estimate=undefined(len(pairs), clusters), reason=f"{metric} is undefined: {error}"
+            )
+        estimate = two_way(contrasts)
+        return Measured(
+            estimate=estimate,
+            value=float(mine.mean()),
+            baseline_value=float(base.mean()),
+            seed_gains=tuple(contrasts.mean(axis=0).tolist()),
+            best=estimate if same else _best(metric, clusters, cell, pairs),
+            pairing=Pairing(
+                seeds=_correlation(mine.mean(axis=0), base.mean(axis=0)),
+                clusters=_correlation(mine.mean(axis=1), base.mean(axis=1)),
+            ),
+        )
 
 
-@dataclass(frozen=True, slots=True)
-class _Defined:
-    """Where a task is defined: the rows (None: all), their labels, the dense numbers of their clusters."""
-
-    rows: NDArray[np.bool_] | None
-    label: NDArray[Any]
-    index: NDArray[np.intp]
-    clusters: int
+def _best(metric: str, clusters: int, cell: int, pairs: Sequence[tuple[Influenced, Influenced]]) -> Estimate:
+    try:
+        return two_way(contrast(metric, *_stacked((m.best[cell], b.best[cell]) for m, b in pairs)))
+    except UndefinedMetric:
+        return undefined(len(pairs), clusters)
 
 
-def _outcome(task: Task, label: NDArray[np.float32]) -> NDArray[Any]:
-    return label > 0 if task.kind == "binary" else label
+def _stacked(pairs: Iterable[tuple[Influences, Influences]]) -> list[NDArray[np.float64]]:
+    """The (clusters, seeds) influences of the method and of the baseline.
 
-
-def _dense(cluster: NDArray[np.int64]) -> tuple[NDArray[np.intp], int]:
-    """Number the clusters 0..U-1 by increasing id."""
-    ids, index = np.unique(cluster, return_inverse=True)
-    return index, len(ids)
-
-
-def _check_complete(result: Result, scores: Scores, tasks: Iterable[Task]) -> None:
-    columns: dict[str, Mapping[str, NDArray[np.float32]]] = {"label": scores.label, "score": scores.score}
-    for kind, column in columns.items():
-        for task in tasks:
-            if task.name not in column or column[task.name].shape != scores.cluster.shape:
-                raise DataError(
-                    f"{result.path / 'scores.npz'} is damaged: {kind}/{task.name} is missing or has not as "
-                    "many rows as cluster. Remove its folder and run again: mtlbench run"
-                )
-
-
-def _measured(
-    task: Task, clusters: int, pairs: Sequence[tuple[Influences, Influences]], gain_best: float
-) -> Measured:
-    """Estimate the gain from the influences of (arm, baseline), a pair a seed."""
-    contrasts, values, baseline_values = [], [], []
-    for mine, base in pairs:
-        for one in (mine, base):
+    Raises:
+        UndefinedMetric: some seed has none.
+    """
+    sides: list[NDArray[np.float64]] = []
+    for side in zip(*pairs, strict=True):
+        defined = []
+        for one in side:
             if isinstance(one, UndefinedMetric):
-                return Measured(
-                    estimate=undefined(len(pairs), clusters), reason=f"{task.metric} is undefined: {one}"
-                )
-        assert not isinstance(mine, UndefinedMetric)
-        assert not isinstance(base, UndefinedMetric)
-        contrasts.append(mine - base)
-        values.append(float(mine.mean()))
-        baseline_values.append(float(base.mean()))
-    return Measured(
-        estimate=two_way(np.stack(contrasts, axis=1)),
-        value=_mean(values),
-        baseline_value=_mean(baseline_values),
-        seed_gains=tuple(float(c.mean()) for c in contrasts),
-        gain_best=gain_best,
-    )
+                raise one
+            defined.append(one)
+        sides.append(np.stack(defined, axis=1))
+    return sides
 
 
-def _gain_best(task: Task, arm: Arm, against: Arm, seeds: Sequence[int]) -> float:
-    """Mean gain with each arm's best checkpoint for this task, from the metrics stored with the results."""
-
-    def value(result: Result) -> float:
-        stored = result.data.get("metrics", {}).get("test_best", {}).get(task.name, {}).get(task.metric)
-        return math.nan if stored is None else float(stored)
-
-    return _mean([value(arm.results[s]) - value(against.results[s]) for s in seeds])
-
-
-def _mean(values: Sequence[float]) -> float:
-    return math.fsum(values) / len(values)
+def _correlation(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    """Pearson's; NaN where one of the two does not vary."""
+    if len(one) < 2 or np.ptp(one) == 0 or np.ptp(other) == 0:
+        return math.nan
+    return float(np.corrcoef(one, other)[0, 1])

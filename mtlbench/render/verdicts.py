@@ -74,7 +74,7 @@ def _cost_table(document: Mapping[str, Any]) -> Table:
     kinds = (("parameters", ",.0f"), ("rows_per_second", ",.0f"), ("wall_seconds", ",.1f"))
     single = next((s["costs"] for s in document["summaries"] if s["costs"]), None)
     if single is not None:
-        cells = (_cost(single[kind]["single_task"], form) for kind, form in kinds)
+        cells = (_cost(single[kind]["baseline"], form) for kind, form in kinds)
         table.add_row(f"{document['family']['baseline']}, sum", *cells)
     for summary in document["summaries"]:
         costs = [(summary["costs"][kind], form) for kind, form in kinds]

@@ -1,0 +1,39 @@
+"""What to doubt about one comparison, found every time and stored with it."""
+
+from dataclasses import dataclass
+
+from mtlbench.compare.contrasts import Measured
+from mtlbench.statistics.verdict import MIN_CLUSTERS, MIN_SEEDS
+
+LEAST_CORRELATION = 0.1
+"""Two models scored on the same rows agree far better on who is hard to predict."""
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """One finding: its short name, and a sentence."""
+
+    guard: str
+    message: str
+
+
+def guards(measured: Measured, cluster: str) -> tuple[Guard, ...]:
+    """Everything to doubt about a measurement; `cluster` is what a cluster is called."""
+    if measured.reason:
+        return (Guard("undefined", measured.reason),)
+    found, e = [], measured.estimate
+    if e.seeds < MIN_SEEDS:
+        found.append(Guard("few seeds", f"{e.seeds} paired, at least {MIN_SEEDS} are needed"))
+    if e.clusters < MIN_CLUSTERS:
+        found.append(
+            Guard("few clusters", f"{e.clusters} {cluster}s with a row, at least {MIN_CLUSTERS} are needed")
+        )
+    if measured.pairing.clusters < LEAST_CORRELATION:
+        found.append(
+            Guard(
+                "pairing",
+                f"the arm and its baseline hardly agree on which {cluster}s are hard to predict (correlation "
+                f"{measured.pairing.clusters:.2f}): are these the same rows?",
+            )
+        )
+    return tuple(found)

@@ -1,0 +1,143 @@
+"""From score files to influences: read, check that the rows are the same, linearise.
+
+A cell is a task on all test rows, or on some of them. What is kept of a score file is one influence a cluster
+and cell, so memory holds the rows of one file, however many there are.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mtlbench.errors import DataError, UndefinedMetric
+from mtlbench.results import Result, Scores
+from mtlbench.schema import Task
+from mtlbench.statistics.influence import influence
+
+Rows = NDArray[np.bool_] | None
+"""(rows,) which test rows count; None: all."""
+Influences = NDArray[np.float64] | UndefinedMetric
+"""(clusters,) influences on a task's metric, or why it has no value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What is measured: a metric of a task, on some of the test rows."""
+
+    task: Task
+    metric: str
+    rows: Rows = None
+
+
+@dataclass(frozen=True, slots=True)
+class Influenced:
+    """One result's influences, one a cell: of the deployable checkpoint, and of each task's own best."""
+
+    deployable: Sequence[Influences]
+    best: Sequence[Influences]
+
+
+class ScoredRows:
+    """The test rows that all results share, as the first one has them."""
+
+    def __init__(self, result: Result, scores: Scores, cells: Sequence[Cell]) -> None:
+        _check_complete(result, scores, {cell.task.name for cell in cells})
+        self._result, self._cluster = result, scores.cluster
+        self._label = {cell.task.name: scores.label[cell.task.name] for cell in cells}
+        self._cells = cells
+        self._numbered = _dense(scores.cluster)
+        self._defined = [self._where(cell) for cell in cells]
+
+    def _where(self, cell: Cell) -> "_Defined":
+        label = self._label[cell.task.name]
+        rows = ~np.isnan(label) if cell.rows is None else cell.rows & ~np.isnan(label)
+        if rows.all():
+            return _Defined(None, _outcome(cell.task, label), *self._numbered)
+        return _Defined(rows, _outcome(cell.task, label[rows]), *_dense(self._cluster[rows]))
+
+    def _check_same(self, result: Result, scores: Scores) -> None:
+        """Make sure that another result was scored on these very rows.
+
+        Raises:
+            DataError: it was not; the message names both folders.
+        """
+        differs = [
+            f"label/{task}"
+            for task, label in self._label.items()
+            if not np.array_equal(scores.label[task], label, equal_nan=True)
+        ]
+        if not np.array_equal(scores.cluster, self._cluster):
+            differs.insert(0, "cluster")
+        if differs:
+            raise DataError(
+                f"{result.path} was scored on other test rows than {self._result.path}: "
+                f"{', '.join(differs)} differ. One of the two comes from another preparation of the data or "
+                "is damaged: remove its folder and run again: mtlbench run"
+            )
+
+    def clusters(self, cell: int) -> int:
+        """Clusters with at least one row of the cell."""
+        return self._defined[cell].clusters
+
+    def influences(self, result: Result, scores: Scores) -> Influenced:
+        """The influences on every cell's metric, or why it has no value.
+
+        Raises:
+            DataError: a column is missing, or these are other rows.
+        """
+        _check_complete(result, scores, self._label)
+        self._check_same(result, scores)
+        deployable = [self._influence(i, scores.score) for i in range(len(self._cells))]
+        differs = {
+            task: not np.array_equal(scores.score_best[task], scores.score[task]) for task in self._label
+        }
+        best = [
+            self._influence(i, scores.score_best) if differs[cell.task.name] else deployable[i]
+            for i, cell in enumerate(self._cells)
+        ]
+        return Influenced(deployable, best)
+
+    def _influence(self, cell: int, scores: Mapping[str, NDArray[np.float32]]) -> Influences:
+        at, score = self._defined[cell], scores[self._cells[cell].task.name]
+        try:
+            score = score if at.rows is None else score[at.rows]
+            return influence(self._cells[cell].metric, at.label, score, at.index, at.clusters)
+        except UndefinedMetric as error:
+            return error
+
+
+@dataclass(frozen=True, slots=True)
+class _Defined:
+    """Where a task is defined: the rows (None: all), their labels, the dense numbers of their clusters."""
+
+    rows: NDArray[np.bool_] | None
+    label: NDArray[Any]
+    index: NDArray[np.intp]
+    clusters: int
+
+
+def _outcome(task: Task, label: NDArray[np.float32]) -> NDArray[Any]:
+    return label > 0 if task.kind == "binary" else label
+
+
+def _dense(cluster: NDArray[np.int64]) -> tuple[NDArray[np.intp], int]:
+    """Number the clusters 0..U-1 by increasing id."""
+    ids, index = np.unique(cluster, return_inverse=True)
+    return index, len(ids)
+
+
+def _check_complete(result: Result, scores: Scores, tasks: Collection[str]) -> None:
+    columns: dict[str, Mapping[str, NDArray[np.float32]]] = {
+        "label": scores.label,
+        "score": scores.score,
+        "score_best": scores.score_best,
+    }
+    for kind, column in columns.items():
+        for task in tasks:
+            if task not in column or column[task].shape != scores.cluster.shape:
+                raise DataError(
+                    f"{result.path / 'scores.npz'} is damaged: {kind}/{task} is missing or has not as "
+                    "many rows as cluster. Remove its folder and run again: mtlbench run"
+                )
