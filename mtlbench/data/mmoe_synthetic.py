@@ -10,9 +10,12 @@ With orthonormal u_1, u_2 in R^d, x ~ N(0, I_d) and e_k ~ N(0, 0.01):
 
 The paper leaves a, b, c and m open; here, as in PLE (Tang et al., RecSys 2020), a, b ~ N(0, 1), c = 1 and
 m = 10. 0.01 is read as the variance. PLE's d is 512; the default is smaller, so that 300 rows say something
-and training takes seconds. Adds to the paper: labels that are missing, negated or pure noise.
+and training takes seconds. Adds to the paper: labels that are missing, negated, pure noise or binary, and a
+planted group: rows marked by the field `group` that follow functions of their own (as above, with other u_1 and
+u_2), and in which `first` may be labelled rarely. There sharing can help while it does nothing elsewhere.
 
-Every random part has a generator of its own: what a knob of `second` changes leaves `first` as it was.
+Every random part has a generator of its own: what a knob of `second` or of the group changes leaves the rest
+as it was.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,11 +33,13 @@ from mtlbench.data.recipe import Built, Raw, Reporting
 from mtlbench.data.table import write_table
 from mtlbench.home import Home
 from mtlbench.load import SPLITS, SplitName
-from mtlbench.schema import Field, Schema, Task
+from mtlbench.schema import Field, Schema, Task, TaskKind
 
 Floats = NDArray[np.float64]
 
 TASKS = ("first", "second")
+GROUP = "group"
+"""The field that marks the planted group by 1."""
 Rows = Annotated[int, Bounds(ge=10, le=10_000_000)]
 
 
@@ -49,6 +54,9 @@ class SyntheticSettings:
         noise: standard deviation of e_k.
         label_flips: share of the rows, in all splits, on which the label of `second` is negated.
         noise_task: the labels of `second` are N(0, 1) and say nothing.
+        group_share: chance that a row belongs to the planted group; at 0 there is none, and no field `group`.
+        group_n_a: train rows of the group on which `first` is defined, at most; they count in `n_a`.
+        binary: the labels are whether y_k is above 0, and the tasks binary.
         dimensions: d.
         sines: m.
         scale: c.
@@ -63,6 +71,9 @@ class SyntheticSettings:
     noise: Annotated[float, Bounds(ge=0, le=100)] = 0.1
     label_flips: Annotated[float, Bounds(ge=0, le=1)] = 0.0
     noise_task: bool = False
+    group_share: Annotated[float, Bounds(ge=0, le=1)] = 0.0
+    group_n_a: Annotated[int, Bounds(ge=0)] = 0
+    binary: bool = False
     dimensions: Annotated[int, Bounds(ge=2, le=10_000)] = 20
     sines: Annotated[int, Bounds(ge=0, le=1000)] = 10
     scale: Annotated[float, Bounds(gt=0, le=100)] = 1.0
@@ -93,11 +104,15 @@ class MMoESynthetic:
 
 
 def schema(settings: SyntheticSettings, planted: Mapping[str, str]) -> Schema:
-    """d numeric fields, two regressions, every row a cluster of its own."""
+    """d numeric fields and perhaps `group`, two tasks, every row a cluster of its own."""
+    fields = tuple(Field(name=name, kind="numeric", of="x") for name in names(settings.dimensions))
+    if settings.group_share:
+        fields += (Field(name=GROUP, kind="numeric", of=GROUP),)
+    kind: TaskKind = "binary" if settings.binary else "regression"
     return Schema(
-        fields=tuple(Field(name=name, kind="numeric", of="x") for name in names(settings.dimensions)),
+        fields=fields,
         tasks=tuple(
-            Task(name=task, kind="regression", truth=planted[task])  # type: ignore[arg-type]
+            Task(name=task, kind=kind, truth=planted[task])  # type: ignore[arg-type]
             for task in TASKS
         ),
         cluster="row",
@@ -124,32 +139,45 @@ def truth(settings: SyntheticSettings) -> dict[str, str]:
 
 
 def simulate(settings: SyntheticSettings) -> dict[SplitName, pl.DataFrame]:
-    """The rows of every split: x, the labels (null where not defined) and the row's number."""
-    function, *of_splits = np.random.SeedSequence(settings.seed).spawn(1 + len(SPLITS))
+    """The rows of every split: x, `group` where planted, the labels (null: not defined) and the row's number."""
+    function, *of_splits, of_group = np.random.SeedSequence(settings.seed).spawn(2 + len(SPLITS))
     generator = np.random.default_rng(function)
-    frequency, phase = generator.normal(size=(2, settings.sines))
-    both = weights(settings, generator)
+    sines = generator.normal(size=(2, settings.sines))
+    everyone, group = weights(settings, generator), weights(settings, np.random.default_rng(of_group))
     counts = (max(settings.n_a, settings.n_b), settings.validation_rows, settings.test_rows)
     frames, start = {}, 0
     for split, count, sequence in zip(SPLITS, counts, of_splits, strict=True):
-        inputs, one, two = (np.random.default_rng(s) for s in sequence.spawn(3))
+        inputs, one, two, groups = (np.random.default_rng(s) for s in sequence.spawn(4))
         x = inputs.normal(size=(count, settings.dimensions))
+        member = groups.random(count) < settings.group_share
         first, second = (
-            response(x @ w, frequency, phase) + settings.noise * own.normal(size=count)
-            for w, own in zip(both, (one, two), strict=True)
+            response(np.where(member, x @ v, x @ w), *sines) + settings.noise * own.normal(size=count)
+            for w, v, own in zip(everyone, group, (one, two), strict=True)
         )
         second *= np.where(two.random(count) < settings.label_flips, -1, 1)
         if settings.noise_task:
             second = two.normal(size=count)
-        frame = pl.DataFrame(x, schema=names(settings.dimensions)).with_columns(
-            first=first, second=second, row=np.arange(start, start + count)
-        )
+        labels = np.stack([first, second], axis=1)
+        if settings.binary:
+            labels = (labels > 0).astype(np.float64)
         if split == "train":
-            defined = zip(TASKS, (settings.n_a, settings.n_b), strict=True)
-            frame = frame.with_columns(pl.when(pl.col("row") < n).then(pl.col(task)) for task, n in defined)
+            labels[~labelled(settings, member)] = np.nan
+        frame = pl.DataFrame(x, schema=names(settings.dimensions)).with_columns(
+            *([pl.Series(GROUP, member.astype(np.float64))] if settings.group_share else []),
+            *(pl.Series(task, labels[:, k], nan_to_null=True) for k, task in enumerate(TASKS)),
+            row=np.arange(start, start + count),
+        )
         frames[split] = frame
         start += count
     return frames
+
+
+def labelled(settings: SyntheticSettings, member: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(rows, 2) Where the tasks are defined on train; `member` (rows,) says who is in the group."""
+    rows = np.arange(len(member))
+    in_group = np.cumsum(member)  # of a member: which one it is, from 1 on
+    first = (rows < settings.n_a) & (~member | (in_group <= settings.group_n_a))
+    return np.stack([first, rows < settings.n_b], axis=1)
 
 
 def weights(settings: SyntheticSettings, generator: np.random.Generator) -> tuple[Floats, Floats]:
