@@ -18,11 +18,13 @@ class Arm:
         identity: method, method_options, balancer, balancer_options.
         results: seed -> result.
         name: for people; tells the arm from the others it is listed with.
+        trials: settings that were tried on validation, of which this is the best; 1 where nothing was tuned.
     """
 
     identity: Mapping[str, Any]
     results: Mapping[int, Result]
     name: str = ""
+    trials: int = 1
 
     @property
     def method(self) -> str:
@@ -64,7 +66,7 @@ def group(results: Sequence[Result]) -> list[Arm]:
                 "settings, e.g. those of a benchmark file: mtlbench compare BENCHMARK.toml"
             )
         by_seed[result.seed] = result
-    return _named([Arm(identity, by_seed) for identity, by_seed in grouped.values()])
+    return named([Arm(identity, by_seed) for identity, by_seed in grouped.values()])
 
 
 def baseline_of(arm: Arm, baselines: Sequence[Arm]) -> Arm | None:
@@ -93,19 +95,19 @@ def _shares(few: Mapping[str, Any], many: Mapping[str, Any]) -> bool:
     return all(many.get(key, value) == value for key, value in few.items())
 
 
-def _named(arms: Sequence[Arm]) -> list[Arm]:
+def named(arms: Sequence[Arm]) -> list[Arm]:
     """Name each by its method, its balancer if that is not `equal`, and the options that tell it apart."""
-    named = []
+    result = []
     for arm in arms:
-        namesakes = [_options(a) for a in arms if _short_name(a) == _short_name(arm)]
+        namesakes = [_options(a) for a in arms if short_name(a) == short_name(arm)]
         telling = {k: v for k, v in _options(arm).items() if any(o.get(k) != v for o in namesakes)}
         suffix = ", ".join(f"{k}={json.dumps(v)}" for k, v in telling.items())
-        name = f"{_short_name(arm)} ({suffix})" if suffix else _short_name(arm)
-        named.append(replace(arm, name=name))
-    return named
+        result.append(replace(arm, name=f"{short_name(arm)} ({suffix})" if suffix else short_name(arm)))
+    return result
 
 
-def _short_name(arm: Arm) -> str:
+def short_name(arm: Arm) -> str:
+    """The method, and the balancer if there is one to speak of."""
     balancer = arm.identity["balancer"]
     return arm.method if balancer == "equal" else f"{arm.method} + {balancer}"
 

@@ -81,6 +81,11 @@ class ScoredRows:
         """Clusters with at least one row of the cell."""
         return self._defined[cell].clusters
 
+    def members(self, cell: int) -> NDArray[np.int64]:
+        """The ids of those clusters, increasing: the order of their influences."""
+        rows = self._defined[cell].rows
+        return np.unique(self._cluster if rows is None else self._cluster[rows])
+
     def influences(self, result: Result, scores: Scores) -> Influenced:
         """The influences on every cell's metric, or why it has no value.
 

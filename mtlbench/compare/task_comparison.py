@@ -9,7 +9,7 @@ from mtlbench.compare.contrasts import Measured
 from mtlbench.compare.guards import Guard
 from mtlbench.compare.measures import gain_unit
 from mtlbench.schema import Task
-from mtlbench.statistics.variance import interval
+from mtlbench.statistics.variance import Estimate, interval
 from mtlbench.statistics.verdict import INTERVAL_ALPHA, Judgement, Verdict
 
 
@@ -29,6 +29,7 @@ class TaskComparison:
         delta: smallest effect of interest, in the unit of the gain.
         family_size: comparisons in the family.
         guards: what to doubt.
+        trials: settings that were tried on validation before the arm's were chosen; 1 where none were.
     """
 
     arm: str
@@ -42,6 +43,7 @@ class TaskComparison:
     delta: float
     family_size: int
     guards: tuple[Guard, ...] = ()
+    trials: int = 1
 
     @property
     def gain(self) -> float:
@@ -78,36 +80,20 @@ class TaskComparison:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; what has no value is None."""
-        m, e, j = self.measured, self.measured.estimate, self.judgement
+        m, j = self.measured, self.judgement
         data = {
             "arm": self.arm,
             **self.identity,
             "baseline": self.baseline,
             "task": self.task.name,
             "metric": self.metric,
-            "gain": e.gain,
-            "se": e.se,
-            "df": j.df,
-            "variance": {"seed": e.seed, "user": e.user, "residual": e.residual},
-            "interval": _ends(j.interval),
-            "p_value": j.p_value,
-            "adjusted_df": j.adjusted_df,
-            "adjusted_p_value": j.adjusted_p_value,
-            "adjusted_interval": _ends(j.adjusted_interval),
+            **judged(m.estimate, j),
             "alpha": self.alpha,
             "delta": self.delta,
             "delta_unit": gain_unit(self.metric),
             "family_size": self.family_size,
-            "verdict": str(j.verdict),
-            "material": j.material,
-            "equivalent": j.equivalent,
-            "equivalence_p": j.equivalence_p,
-            "minimum_detectable_effect": j.minimum_detectable_effect,
-            "seeds_needed": j.seeds_needed,
-            "clusters_needed": j.clusters_needed,
-            "seeds": e.seeds,
-            "clusters": e.clusters,
-            "tuned": False,
+            "tuned": self.trials > 1,
+            "trials": self.trials,
             "value": m.value,
             "baseline_value": m.baseline_value,
             "gain_best": m.best.gain,
@@ -119,11 +105,34 @@ class TaskComparison:
             "pairing": {"seeds": m.pairing.seeds, "clusters": m.pairing.clusters},
             "guards": [asdict(guard) for guard in self.guards],
         }
-        if j.reason:
-            data["reason"] = j.reason
         if self.task.truth:
             data["truth"] = self.task.truth
         return {key: plain(value) for key, value in data.items()}
+
+
+def judged(e: Estimate, j: Judgement) -> dict[str, Any]:
+    """A gain with its variance components and what may be said of it: enough to recompute every test."""
+    data = {
+        "gain": e.gain,
+        "se": e.se,
+        "df": j.df,
+        "variance": {"seed": e.seed, "user": e.user, "residual": e.residual},
+        "interval": _ends(j.interval),
+        "p_value": j.p_value,
+        "adjusted_df": j.adjusted_df,
+        "adjusted_p_value": j.adjusted_p_value,
+        "adjusted_interval": _ends(j.adjusted_interval),
+        "verdict": str(j.verdict),
+        "material": j.material,
+        "equivalent": j.equivalent,
+        "equivalence_p": j.equivalence_p,
+        "minimum_detectable_effect": j.minimum_detectable_effect,
+        "seeds_needed": j.seeds_needed,
+        "clusters_needed": j.clusters_needed,
+        "seeds": e.seeds,
+        "clusters": e.clusters,
+    }
+    return {**data, "reason": j.reason} if j.reason else data
 
 
 def plain(value: Any) -> Any:
