@@ -50,6 +50,13 @@ class Kind(StrEnum):
     BENCHMARKS = "benchmarks"
 
 
+Baseline = Annotated[
+    str | None,
+    typer.Option(
+        help="The method that gains are measured against.  [default: the file's, else single-task]",
+        autocompletion=lambda incomplete: _complete_method(incomplete),
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else on stdout.")]
 
 
@@ -234,8 +241,9 @@ def run(
         int | None, typer.Option(help="Processes on a CPU.  [default: one a core]", min=1)
     ] = None,
     force: Annotated[bool, typer.Option(help="Train again what already has a result.")] = False,
+    baseline: Baseline = None,
     no_baseline: Annotated[
-        bool, typer.Option("--no-baseline", help="Do not add the single-task baseline.")
+        bool, typer.Option("--no-baseline", help="Do not add the baseline where it is absent.")
     ] = False,
     no_track: Annotated[bool, typer.Option("--no-track", help="Write nothing to MLflow.")] = False,
     as_json: Json = False,
@@ -263,12 +271,13 @@ def run(
     }
     given = {"dataset": dataset, "seeds": seeds, "tasks": tasks}
     values.update({key: value for key, value in given.items() if value is not None})
-    chosen = fill(Benchmark, values, str(benchmark or "mtlbench run"))
-    if not no_baseline:
-        chosen = chosen.with_baseline()
+    options = _assignments(settings)
+    chosen = with_options(fill(Benchmark, values, str(benchmark or "mtlbench run")), options)
+    if not no_baseline:  # made for the arms as they are now; it has their options too
+        chosen = with_options(chosen.with_baseline(baseline or ""), options)
     document = run_experiment(
         Home.find(),
-        with_options(chosen, _assignments(settings)),
+        chosen.with_family(baseline=baseline),
         Execution(device=device, workers=workers, force=force, track=not no_track),
         say=render.say,
         bar=render.grid,
@@ -286,53 +295,41 @@ def compare(
     dataset: Annotated[
         str | None, typer.Option(help="Whose results; of the newest result if not given.")
     ] = None,
-    alpha: Annotated[float, typer.Option(help="Error rate of the whole family.", min=1e-6, max=0.5)] = 0.05,
+    baseline: Baseline = None,
+    alpha: Annotated[
+        float | None,
+        typer.Option(help="Error rate of the whole family.  [default: the file's, else 0.05]"),
+    ] = None,
     delta: Annotated[
         float | None,
-        typer.Option(help="Smallest effect that matters.  [default: 0.001 AUC, 0.005 R2]", min=0),
+        typer.Option(help="Smallest effect that matters.  [default: the file's, else 0.001 AUC, 0.005 R2]"),
+    ] = None,
+    metric: Annotated[
+        str | None,
+        typer.Option(
+            help="Compare by auc, gauc, log_loss or r2, on the tasks that have it.  [default: auc, r2]"
+        ),
+    ] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(
+            help="Also look at groups of test rows, to explore: cold-start, feedback-ratio (or "
+            "feedback-ratio:TASK,TASK), or a column of the data. Needs the prepared data."
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Say again which tasks gain and which lose, from results/ alone; trains nothing, needs no data."""
+    """Say again which tasks gain and which lose, from results/ alone; trains nothing."""
     from mtlbench import render
-    from mtlbench.config import load_benchmark
+    from mtlbench.config import Family, fill, load_benchmark
     from mtlbench.stored import compare_stored
 
-    chosen = load_benchmark(benchmark).with_baseline() if benchmark else None
-    document = compare_stored(Home.find(), chosen, dataset or "", render.say, alpha=alpha, delta=delta)
+    changes = {"baseline": baseline, "alpha": alpha, "delta": delta, "metric": metric}
+    given = {key: value for key, value in changes.items() if value is not None}
+    chosen = load_benchmark(benchmark).with_family(**given).with_baseline() if benchmark else None
+    family = chosen.family if chosen else fill(Family, given, "mtlbench compare")
+    document = compare_stored(Home.find(), chosen, dataset or "", render.say, family, by or "")
     _show(document, as_json)
-
-
-@app.command("validate-protocol")
-def validate_protocol(
-    quick: Annotated[
-        bool, typer.Option("--quick", help="Fewer replicates: minutes; writes nothing.")
-    ] = False,
-    only: Annotated[
-        str, typer.Option(help="These checks alone, with commas between: A6,A9; writes nothing.")
-    ] = "",
-    workers: Annotated[int | None, typer.Option(help="Processes.  [default: one a core]", min=1)] = None,
-    as_json: Json = False,
-) -> None:
-    """Test the verdicts against ground truth; write what was bound and measured to results/protocol/."""
-    from mtlbench import render
-    from mtlbench.launch import cores
-    from mtlbench.protocol.validate import validate
-
-    document = validate(
-        Home.find(),
-        quick=quick,
-        only=only.split(","),
-        workers=workers or cores(),
-        say=render.say,
-        bar=render.work,
-    )
-    if as_json:
-        _print_json(document)
-    else:
-        render.findings(document)
-    if not document["holds"]:
-        raise typer.Exit(1)
 
 
 @app.command(name="list")

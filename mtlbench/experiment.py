@@ -8,8 +8,9 @@ from typing import Any, Protocol
 
 from mtlbench.balancing import BALANCERS
 from mtlbench.compare import Comparison, compare
-from mtlbench.config import Benchmark, parse_value
+from mtlbench.config import Benchmark, Family, RunSpec, parse_value
 from mtlbench.errors import DataError, UsageError, unknown
+from mtlbench.foresight import Foresight
 from mtlbench.grid import plan, rows_to_train, to_jobs
 from mtlbench.home import Home
 from mtlbench.launch import cores, launch
@@ -70,35 +71,67 @@ def run(
     Returns:
         The `run --json` document.
     """
-    device = pick_device(execution.device)
+    pick_device(execution.device)  # refuses one that is not there before anything is said
     prepared = open_dataset(home, benchmark.dataset, say, benchmark.tasks)
     planned = plan(benchmark, prepared.schema, prepared.fingerprint)
-    outcomes: dict[str, Outcome] = {}
-    for spec in (spec for arm in planned for spec in arm):
-        result = None if execution.force else finished(home, prepared.name, spec)
-        if result is not None:
-            outcomes[spec.hash] = Outcome(spec, "reused", result)
-    missing = [[spec for spec in arm if spec.hash not in outcomes] for arm in planned]
-    jobs = to_jobs(missing, stacked=device.type != "cpu")
-    if jobs:
-        todo = [spec for job in jobs for spec in job]
-        with bar(len(todo), sum(rows_to_train(spec, prepared) for spec in todo)) as progress:
-
-            def on_outcomes(ended: Sequence[Outcome]) -> None:
-                for outcome in ended:
-                    outcomes[outcome.spec.hash] = outcome
-                    progress.ended(outcome)
-
-            workers = execution.workers or cores()
-            launch(home, prepared.name, jobs, device, workers, progress.rows, on_outcomes)
-    else:
+    outcomes = {} if execution.force else reused(home, prepared.name, planned)
+    foresight = Foresight(home, benchmark, prepared, say)
+    if all(spec.hash in outcomes for arm in planned for spec in arm):
         say(f"Nothing to train: all {len(outcomes)} runs are done.")
+        foresight.look(outcomes, aloud=False)
+    else:
+        foresight.warn()
+        train_missing(home, prepared, planned, outcomes, execution, bar, foresight.look)
     ordered = [outcomes[spec.hash] for arm in planned for spec in arm]
     about = {**prepared.manifest, "schema": prepared.schema.to_json()}
-    written = document(home, about, ordered, compare_results(ordered, prepared.schema, benchmark))
+    compared = compare_results(ordered, prepared.schema, benchmark.family, benchmark.name)
+    written = document(home, about, ordered, compared)
+    written["plan"] = foresight.power
     if execution.track:
         _track(home, benchmark.name, ordered, written, say)
     return written
+
+
+def reused(home: Home, dataset: str, planned: Sequence[Sequence[RunSpec]]) -> dict[str, Outcome]:
+    """Those of the runs that have a result already, by hash."""
+    found = ((spec, finished(home, dataset, spec)) for arm in planned for spec in arm)
+    return {spec.hash: Outcome(spec, "reused", result) for spec, result in found if result is not None}
+
+
+def train_missing(
+    home: Home,
+    prepared: Prepared,
+    planned: Sequence[Sequence[RunSpec]],
+    outcomes: dict[str, Outcome],
+    execution: Execution,
+    bar: Callable[[int, int], AbstractContextManager[Bar]],
+    look: Callable[[Mapping[str, Outcome]], None] = lambda outcomes: None,
+) -> None:
+    """Train and evaluate the runs that have no outcome yet.
+
+    Args:
+        home: where data and results lie.
+        prepared: what they train on.
+        planned: the runs, an arm a list.
+        outcomes: by hash; what becomes of each run is added.
+        execution: how.
+        bar: shows progress, given the number of runs to do and the rows that they take at the most.
+        look: shown all outcomes so far whenever there are new ones.
+    """
+    device = pick_device(execution.device)
+    missing = [[spec for spec in arm if spec.hash not in outcomes] for arm in planned]
+    jobs = to_jobs(missing, stacked=device.type != "cpu")
+    todo = [spec for job in jobs for spec in job]
+    with bar(len(todo), sum(rows_to_train(spec, prepared) for spec in todo)) as progress:
+
+        def on_outcomes(ended: Sequence[Outcome]) -> None:
+            for outcome in ended:
+                outcomes[outcome.spec.hash] = outcome
+                progress.ended(outcome)
+            look(outcomes)
+
+        workers = execution.workers or cores()
+        launch(home, prepared.name, jobs, device, workers, progress.rows, on_outcomes)
 
 
 def with_options(benchmark: Benchmark, given: Mapping[str, str]) -> Benchmark:
@@ -152,12 +185,19 @@ def open_dataset(home: Home, name: str, say: Say, tasks: tuple[str, ...] = ()) -
 
 
 def compare_results(
-    outcomes: Sequence[Outcome], schema: Schema, benchmark: Benchmark | None, **levels: Any
+    outcomes: Sequence[Outcome], schema: Schema, family: Family, declared: str = ""
 ) -> Comparison:
-    """Compare what has a result, over the family that the benchmark declares."""
-    results = [o.result for o in outcomes if o.result is not None]
-    family = benchmark.family.tasks if benchmark else ()
-    return compare(results, schema, family_tasks=family or None, **levels)
+    """Compare what has a result, as that family; `declared` names the benchmark that declares it."""
+    return compare(
+        [o.result for o in outcomes if o.result is not None],
+        schema,
+        family_tasks=family.tasks or None,
+        alpha=family.alpha,
+        delta=family.delta,
+        baseline=family.baseline,
+        metric=family.metric,
+        declared=declared,
+    )
 
 
 def _track(

@@ -4,11 +4,13 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from mtlbench.config import Benchmark, RunSpec
+from mtlbench.config import Benchmark, Family, RunSpec
 from mtlbench.errors import DataError
 from mtlbench.experiment import Say, compare_results
 from mtlbench.grid import plan
 from mtlbench.home import Home
+from mtlbench.methods import METHODS
+from mtlbench.registry import lookup
 from mtlbench.report import document
 from mtlbench.results import Result, read_result
 from mtlbench.runner import Outcome
@@ -16,19 +18,22 @@ from mtlbench.schema import Schema
 
 
 def compare_stored(
-    home: Home,
-    benchmark: Benchmark | None,
-    dataset: str,
-    say: Say,
-    *,
-    alpha: float = 0.05,
-    delta: float | None = None,
+    home: Home, benchmark: Benchmark | None, dataset: str, say: Say, family: Family, by: str = ""
 ) -> dict[str, Any]:
-    """The same document from `results/` alone: no data, no training.
+    """The same document from `results/` alone: no training, and no data but for strata.
 
     Of the dataset's results the newest fingerprint counts; with a benchmark its runs, else every run with the
     tasks and the training settings of the newest one.
+
+    Args:
+        home: where results lie.
+        benchmark: whose runs; None for all that go together.
+        dataset: its name; empty for that of the benchmark, or the one with the newest result.
+        say: told what is left out.
+        family: what is compared, and how.
+        by: also look at strata of the test rows (`mtlbench.strata`); this needs the prepared data.
     """
+    lookup(METHODS, family.baseline, "baseline")
     results = stored(home, dataset or (benchmark.dataset if benchmark else ""), say)
     if benchmark is not None and benchmark.tasks:
         results = [r for r in results if set(r.data["tasks"]) == set(benchmark.tasks)]
@@ -60,8 +65,13 @@ def compare_stored(
             )
     if not outcomes:
         raise DataError("None of these runs has a result yet. Train them: mtlbench run")
-    compared = compare_results(outcomes, schema, benchmark, alpha=alpha, delta=delta)
-    return document(home, newest.data, outcomes, compared)
+    compared = compare_results(outcomes, schema, family, benchmark.name if benchmark else "")
+    written = document(home, newest.data, outcomes, compared)
+    if by:
+        from mtlbench.strata import by_stratum
+
+        written["strata"] = by_stratum(home, [o.result for o in outcomes if o.result], schema, family, by)
+    return written
 
 
 def _alike(results: Iterable[Result], newest: Result) -> list[Outcome]:
