@@ -100,7 +100,7 @@ class Contrasts:
         metric, clusters = self.cells[cell].metric, self._test_rows.clusters(cell)
         same = all(one.best[cell] is one.deployable[cell] for pair in pairs for one in pair)
         try:
-            mine, base = _stacked((m.deployable[cell], b.deployable[cell]) for m, b in pairs)
+            mine, base = stacked((m.deployable[cell], b.deployable[cell]) for m, b in pairs)
             contrasts = contrast(metric, mine, base)
         except UndefinedMetric as error:
             return Measured(
@@ -122,12 +122,12 @@ class Contrasts:
 
 def _best(metric: str, clusters: int, cell: int, pairs: Sequence[tuple[Influenced, Influenced]]) -> Estimate:
     try:
-        return two_way(contrast(metric, *_stacked((m.best[cell], b.best[cell]) for m, b in pairs)))
+        return two_way(contrast(metric, *stacked((m.best[cell], b.best[cell]) for m, b in pairs)))
     except UndefinedMetric:
         return undefined(len(pairs), clusters)
 
 
-def _stacked(pairs: Iterable[tuple[Influences, Influences]]) -> list[NDArray[np.float64]]:
+def stacked(pairs: Iterable[tuple[Influences, Influences]]) -> list[NDArray[np.float64]]:
     """The (clusters, seeds) influences of the method and of the baseline.
 
     Raises:
