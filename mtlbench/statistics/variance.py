@@ -9,7 +9,7 @@ C = s^2_res/(S U), the residual mean square on (S-1)(U-1) degrees of freedom,
 
 Guards against: looking at one of the two noise sources. At a nominal 5 %, resampling users on one pair of
 models calls 6 to 39 % of differences that are not there, a paired t over seeds up to 44 % where methods
-differ from user to user; this test at most 5.8 % from five seeds on (`mtlbench validate-protocol` measures it).
+differ from user to user, this test at most 5.8 % from five seeds on (see `mtlbench validate-protocol`).
 
 Units: d, g and m are in the unit of the metric, A, B and C in its square.
 

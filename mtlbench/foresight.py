@@ -1,0 +1,51 @@
+"""What `run` says before it is too late: that a benchmark is too small to decide what it asks."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from mtlbench.config import Benchmark
+from mtlbench.home import Home
+from mtlbench.load import Prepared
+from mtlbench.pilot import choose, members, read_power
+from mtlbench.report.power import conclusion, too_few_seeds, undecided
+from mtlbench.runner import Outcome, finished
+
+
+class Foresight:
+    """Warns before anything is trained, and once more when the pilot's results are there.
+
+    Attributes:
+        power: what the benchmark can see, as in its document; None until the pilot's results are there.
+    """
+
+    def __init__(
+        self, home: Home, benchmark: Benchmark, prepared: Prepared, say: Callable[[str], None]
+    ) -> None:
+        self.power: dict[str, Any] | None = None
+        self._benchmark, self._schema, self._say = benchmark, prepared.schema, say
+        self._members = members(benchmark, prepared.schema)
+        pilot = choose(benchmark, prepared) if self._members else []
+        self._pilot = [spec for arm in pilot for spec in arm]
+        stored = {spec.hash: finished(home, prepared.name, spec) for spec in self._pilot}
+        self._results = {hash_: result for hash_, result in stored.items() if result is not None}
+
+    def warn(self) -> None:
+        """Say what can be said before the first run."""
+        if self._members:
+            for line in too_few_seeds(len(self._benchmark.seed_numbers), self._members):
+                self._say(line)
+        self.look({})
+
+    def look(self, outcomes: Mapping[str, Outcome], *, aloud: bool = True) -> None:
+        """See whether the pilot is complete with these outcomes; if it is, read it, once."""
+        for spec in self._pilot:
+            outcome = outcomes.get(spec.hash)
+            if outcome is not None and outcome.result is not None:
+                self._results[spec.hash] = outcome.result
+        if self.power is not None or not self._pilot or len(self._results) < len(self._pilot):
+            return
+        results = [self._results[spec.hash] for spec in self._pilot]
+        self.power = read_power(self._benchmark, self._schema, results).to_json()
+        lines = undecided(self.power)
+        for line in [conclusion(self.power), *lines] if lines and aloud else []:
+            self._say(line)

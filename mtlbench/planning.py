@@ -1,0 +1,81 @@
+"""`mtlbench plan`: before a benchmark is run, what it can detect and how long it will take."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+from mtlbench.config import Benchmark
+from mtlbench.errors import MtlbenchError, UsageError
+from mtlbench.experiment import Bar, Execution, Say, open_dataset, reused, train_missing
+from mtlbench.grid import plan
+from mtlbench.home import Home
+from mtlbench.launch import cores
+from mtlbench.pace import time_needed
+from mtlbench.pilot import choose, members, read_power
+from mtlbench.report.power import conclusion, too_few_seeds, undecided
+from mtlbench.runner import pick_device
+
+
+def plan_benchmark(
+    home: Home,
+    benchmark: Benchmark,
+    execution: Execution,
+    say: Say,
+    bar: Callable[[int, int], AbstractContextManager[Bar]],
+) -> dict[str, Any]:
+    """Train the pilot where it is not there yet, and read the benchmark's power and time off it.
+
+    Args:
+        home: where data and results lie; the pilot's runs stay there, for `run` to use.
+        benchmark: with its baseline; no dataset named means the most recently prepared one.
+        execution: how the pilot is run, and the benchmark will be.
+        say: told what is going on.
+        bar: shows progress of the pilot.
+
+    Returns:
+        The `plan --json` document. It holds variances and what follows from them, nothing of what was gained.
+
+    Raises:
+        UsageError: there is nothing to compare, or no two methods that are trained.
+        MtlbenchError: a run of the pilot failed.
+    """
+    device = pick_device(execution.device)
+    prepared = open_dataset(home, benchmark.dataset, say, benchmark.tasks)
+    pilot = choose(benchmark, prepared)
+    size = members(benchmark, prepared.schema)
+    if not size or not pilot:
+        raise UsageError(
+            f"{benchmark.name or 'This benchmark'} has no two methods to train and compare, off which a plan "
+            'reads its variances. Add a table such as [[run]] with method = "hard-sharing".'
+        )
+    planned = plan(benchmark, prepared.schema, prepared.fingerprint)
+    outcomes = reused(home, prepared.name, [*planned, *pilot])
+    absent = [spec for arm in pilot for spec in arm if spec.hash not in outcomes]
+    names, seeds = ", ".join(arm[0].method for arm in pilot), [spec.seed for spec in pilot[0]]
+    say(f"Pilot: {names}, seeds {', '.join(map(str, seeds))}; its gains are not looked at.")
+    if absent:
+        train_missing(home, prepared, pilot, outcomes, execution, bar)
+    tried = [outcomes[spec.hash] for arm in pilot for spec in arm]
+    results = [outcome.result for outcome in tried if outcome.result is not None]
+    if len(results) < len(tried):
+        reasons = dict.fromkeys(outcome.reason for outcome in tried if outcome.reason)
+        raise MtlbenchError(f"No plan: {len(tried) - len(results)} pilot runs failed: {'; '.join(reasons)}")
+
+    power = read_power(benchmark, prepared.schema, results).to_json()
+    workers = execution.workers or cores() if device.type == "cpu" else 1
+    missing = [[spec for spec in arm if spec.hash not in outcomes] for arm in planned]
+    extra = sorted(set(seeds) - set(benchmark.seed_numbers))
+    notes = too_few_seeds(len(benchmark.seed_numbers), size)
+    if extra:
+        notes.append(f"The pilot's seeds {', '.join(map(str, extra))} are not the benchmark's.")
+    return {
+        "benchmark": benchmark.name,
+        "dataset": prepared.name,
+        "fingerprint": prepared.fingerprint,
+        "simulated": prepared.simulated,
+        **power,
+        "conclusion": conclusion(power),
+        "undecided": undecided(power),
+        "notes": notes,
+        "time": time_needed(missing, results, prepared, device, workers),
+    }
