@@ -1,7 +1,8 @@
 """Comparison: results in, a verdict on every task of every method out. Trains nothing.
 
 `arms` groups results, `contrasts` reads their scores and estimates each gain, `mtlbench.statistics` judges
-the gains as one family, `comparison` holds and writes down what came out.
+the gains as one family, `comparison` holds and writes down what came out. Grids of static weights enter as
+the point that validation chooses (`frontier`), against which balancers have a family of tests of their own.
 """
 
 import math
@@ -10,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from mtlbench.compare.arms import Arm, baseline_of, group
 from mtlbench.compare.comparison import Comparison, Summary
 from mtlbench.compare.contrasts import Contrasts
+from mtlbench.compare.frontier import gather
+from mtlbench.compare.frontier_report import frontier_reports
 from mtlbench.compare.guards import guards
 from mtlbench.compare.measures import check_deltas, check_metric, smallest_effect
 from mtlbench.compare.secondary import secondary
@@ -61,9 +64,10 @@ def compare(
     tasks = _tasks(schema, family_tasks or schema.task_names)
     check_deltas(delta, schema.task_names)
     check_metric(metric)
-    everyone = group(results)
-    baselines = [arm for arm in everyone if arm.method == baseline]
-    arms = [arm for arm in everyone if arm.method != baseline]
+    everyone, frontiers = gather(group(results), schema)
+    tuned = [frontier.chosen for frontier in frontiers]
+    baselines = [arm for arm in everyone if arm.method == baseline and arm not in tuned]
+    arms = [arm for arm in everyone if arm not in baselines]
 
     contrasts = Contrasts(tasks, baseline, metric)
     family = [(arm, cell) for arm in arms for cell in contrasts.cells]
@@ -89,6 +93,7 @@ def compare(
             delta=smallest,
             family_size=len(family),
             guards=guards(m, schema.cluster),
+            trials=arm.trials,
         )
         for (arm, cell), m, judgement, smallest in zip(family, measured, judgements, deltas, strict=True)
     )
@@ -99,6 +104,7 @@ def compare(
         alpha=alpha,
         comparisons=comparisons,
         summaries=tuple(_summary(arm, baseline_of(arm, baselines), comparisons) for arm in arms),
+        frontiers=frontier_reports(frontiers, everyone, baselines, schema, tasks, alpha=alpha, delta=delta),
     )
 
 

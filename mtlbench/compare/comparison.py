@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from mtlbench.compare.frontier_report import FrontierReport
 from mtlbench.compare.secondary import Secondary
 from mtlbench.compare.task_comparison import TaskComparison, plain
 
@@ -49,9 +50,10 @@ class Comparison:
     alpha: float
     comparisons: tuple[TaskComparison, ...]
     summaries: tuple[Summary, ...]
+    frontiers: tuple[FrontierReport, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """`family`, `comparisons` and `summaries` as plain values."""
+        """`family`, `comparisons`, `summaries` and `frontiers` as plain values."""
         return {
             "family": {
                 "baseline": self.baseline,
@@ -63,4 +65,5 @@ class Comparison:
             },
             "comparisons": [c.to_json() for c in self.comparisons],
             "summaries": [s.to_json() for s in self.summaries],
+            "frontiers": [f.to_json() for f in self.frontiers],
         }

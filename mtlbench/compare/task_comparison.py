@@ -98,7 +98,7 @@ class TaskComparison:
             "baseline_value": m.baseline_value,
             "gain_best": m.best.gain,
             "se_best": m.best.se,
-            "interval_best": _ends(self.interval_best),
+            "interval_best": ends(self.interval_best),
             "peaks_apart": self.peaks_apart,
             "relative_improvement": self.relative_improvement,
             "share_of_seeds_gaining": self.share_of_seeds_gaining,
@@ -117,11 +117,11 @@ def judged(e: Estimate, j: Judgement) -> dict[str, Any]:
         "se": e.se,
         "df": j.df,
         "variance": {"seed": e.seed, "user": e.user, "residual": e.residual},
-        "interval": _ends(j.interval),
+        "interval": ends(j.interval),
         "p_value": j.p_value,
         "adjusted_df": j.adjusted_df,
         "adjusted_p_value": j.adjusted_p_value,
-        "adjusted_interval": _ends(j.adjusted_interval),
+        "adjusted_interval": ends(j.adjusted_interval),
         "verdict": str(j.verdict),
         "material": j.material,
         "equivalent": j.equivalent,
@@ -146,6 +146,6 @@ def plain(value: Any) -> Any:
     return value
 
 
-def _ends(interval: tuple[float, float]) -> tuple[float, float] | None:
+def ends(interval: tuple[float, float]) -> tuple[float, float] | None:
     """An interval, None where it has no value."""
     return None if any(map(math.isnan, interval)) else interval

@@ -1,0 +1,185 @@
+"""A frontier as it is written down: its points, the choice, who was held against it, what it covers."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mtlbench.compare.arms import Arm, baseline_of
+from mtlbench.compare.frontier import Frontier
+from mtlbench.compare.frontier_tests import Delta, FrontierTest, frontier_tests
+from mtlbench.compare.task_comparison import plain
+from mtlbench.schema import Schema, Task
+from mtlbench.statistics.hypervolume import hypervolume, non_dominated
+from mtlbench.statistics.verdict import Verdict
+
+MOST_AXES = 6
+"""With more tasks the exact volume takes too long for a figure that decides nothing."""
+
+CHOSEN = "the static weights that validation chose"
+SAYS = {
+    Verdict.POSITIVE: "{arm} helps: on the mean of the tasks it beats {chosen} {figures}.",
+    Verdict.NEGATIVE: "{arm} does worse on the mean of the tasks than {chosen} {figures}.",
+    Verdict.EQUIVALENT: "{arm} does as well on the mean of the tasks as {chosen} {figures}: it saves their "
+    "{trials} trials, and gains nothing beyond.",
+    Verdict.INCONCLUSIVE: "{arm} is not shown to beat {chosen} {figures}; {needed}.",
+    Verdict.NO_VERDICT: "{arm} cannot be held against its frontier: {reason}.",
+}
+"""What a verdict on the mean of the tasks means."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrontierReport:
+    """One frontier with everything that is said of it.
+
+    Attributes:
+        frontier: its points and the chosen one.
+        tests: of its rivals.
+        reference: the baseline, from whose test metrics the hypervolume is counted.
+        tasks: all tasks, the axes of the hypervolume.
+    """
+
+    frontier: Frontier
+    tests: tuple[FrontierTest, ...]
+    reference: Arm | None
+    tasks: tuple[Task, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; what has no value is None."""
+        frontier, first = self.frontier, self.frontier.points[0].identity
+        chosen = frontier.chosen
+        written = {
+            "arm": frontier.name,
+            "method": first["method"],
+            "method_options": first["method_options"],
+            "balancer": first["balancer"],
+            "seeds": list(frontier.seeds),
+            "trials": frontier.trials,
+            "points": self._points(),
+            "chosen": dict(chosen.identity["balancer_options"]) if chosen else None,
+            "tests": [test.to_json() for test in self.tests],
+            "says": [self._says(test) for test in self.tests if test.task is None],
+            "hypervolume": self._hypervolume(),
+            "costs": self._costs(),
+        }
+        if chosen is None:
+            written["reason"] = "no set of weights has a validation criterion on the seeds of most others"
+        return {key: plain(value) for key, value in written.items()}
+
+    def _points(self) -> list[dict[str, Any]]:
+        frontier = self.frontier
+        test = self._test(frontier.points)
+        whole = ~np.isnan(test).any(axis=1)
+        free = np.zeros(len(test), bool)
+        free[whole] = non_dominated(test[whole])
+        chosen = frontier.chosen.identity if frontier.chosen else None
+        return [
+            {
+                **point.identity["balancer_options"],
+                "seeds": sorted(point.results),
+                "criterion": criterion,
+                "test": {task.name: float(v) for task, v in zip(self.tasks, values, strict=True)},
+                "chosen": point.identity == chosen,
+                "non_dominated": bool(best),
+            }
+            for point, criterion, values, best in zip(
+                frontier.points, frontier.criteria, test, free, strict=True
+            )
+        ]
+
+    def _test(self, arms: Iterable[Arm]) -> NDArray[np.float64]:
+        """(arm, task) primary test metrics, mean over the frontier's seeds; NaN where an arm lacks one."""
+        return np.array([[self._mean(arm, task) for task in self.tasks] for arm in arms])
+
+    def _mean(self, arm: Arm, task: Task) -> float:
+        values = [
+            arm.results[seed].data["metrics"]["test"][task.name][task.metric]
+            for seed in self.frontier.seeds
+            if seed in arm.results
+        ]
+        known = [value for value in values if value is not None]
+        return float(np.mean(known)) if values and len(known) == len(self.frontier.seeds) else np.nan
+
+    def _hypervolume(self) -> dict[str, Any] | None:
+        """Of the points above the baseline, and of them with each rival; in deltas, one axis a task."""
+        if self.reference is None or len(self.tasks) > MOST_AXES:
+            return None
+        deltas = np.array([task.smallest_effect for task in self.tasks])
+        reference = self._test([self.reference])[0]
+        points = self._test(self.frontier.points)
+        rivals = {test.arm.name: self._test([test.arm]) for test in self.tests}
+        if np.isnan(reference).any():
+            return None
+
+        def volume(*sets: NDArray[np.float64]) -> float:
+            every = np.concatenate(sets)
+            return hypervolume(every[~np.isnan(every).any(axis=1)] / deltas, reference / deltas)
+
+        return {
+            "reference": dict(zip((task.name for task in self.tasks), reference.tolist(), strict=True)),
+            "reference_arm": self.reference.name,
+            "unit": f"deltas^{len(self.tasks)}",
+            "frontier": volume(points),
+            "with": {name: volume(points, rival) for name, rival in rivals.items()},
+        }
+
+    def _costs(self) -> dict[str, Any]:
+        """What it took to have a choice, against training the chosen weights alone."""
+        frontier = self.frontier
+        total = sum(len(p.results) * p.mean_cost("wall_seconds") for p in frontier.points)
+        one = (
+            len(frontier.chosen.results) * frontier.chosen.mean_cost("wall_seconds") if frontier.chosen else 0
+        )
+        return {
+            "runs": sum(len(point.results) for point in frontier.points),
+            "wall_seconds": total,
+            "ratio_to_chosen": total / one if one else np.nan,
+        }
+
+    def _says(self, test: FrontierTest) -> str:
+        judgement = test.judgement
+        low, high = judgement.interval
+        return SAYS[judgement.verdict].format(
+            arm=test.arm.name,
+            chosen=CHOSEN,
+            figures=f"({test.estimate.gain:+.2f} deltas, {low:+.2f}..{high:+.2f})",
+            trials=self.frontier.trials,
+            needed=_needed(test),
+            reason=judgement.reason,
+        )
+
+
+def _needed(test: FrontierTest) -> str:
+    """What would make the smallest effect of interest visible."""
+    seeds, clusters = test.judgement.seeds_needed, test.judgement.clusters_needed
+    ways = [f"{seeds:,} seeds" if seeds else "", f"{clusters:,} clusters" if clusters else ""]
+    return (
+        f"{' or '.join(filter(None, ways))} would decide"
+        if any(ways)
+        else "no number of seeds alone would decide"
+    )
+
+
+def frontier_reports(
+    frontiers: Sequence[Frontier],
+    arms: Sequence[Arm],
+    baselines: Sequence[Arm],
+    schema: Schema,
+    family_tasks: Sequence[Task],
+    *,
+    alpha: float,
+    delta: Delta,
+) -> tuple[FrontierReport, ...]:
+    """Each frontier with the tests of its rivals among the arms, all of which are one family."""
+    tests = frontier_tests(frontiers, arms, schema, family_tasks, alpha=alpha, delta=delta)
+    return tuple(
+        FrontierReport(
+            frontier=frontier,
+            tests=tuple(test for test in tests if test.frontier is frontier),
+            reference=baseline_of(frontier.chosen or frontier.points[0], baselines),
+            tasks=schema.tasks,
+        )
+        for frontier in frontiers
+    )

@@ -1,0 +1,188 @@
+"""Who beats the fixed-weight frontier: each rival against its chosen point, by the primary test.
+
+Of every rival a test on each task and one on their mean, `mean_k g_k / delta_k`: the very mean that the
+checkpoints and the weights were chosen by. All of them, over all frontiers, are one family for Holm, beside
+the family of the main comparison. Only the mean says whether a balancer helps.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mtlbench.compare.arms import Arm
+from mtlbench.compare.contrasts import stacked
+from mtlbench.compare.frontier import Frontier
+from mtlbench.compare.influences import Cell, Influenced, ScoredRows
+from mtlbench.compare.measures import gain_unit, smallest_effect
+from mtlbench.compare.task_comparison import judged, plain
+from mtlbench.errors import UndefinedMetric
+from mtlbench.results import Result
+from mtlbench.schema import Schema, Task
+from mtlbench.statistics.mean_gain import mean_gain
+from mtlbench.statistics.variance import Estimate, two_way, undefined
+from mtlbench.statistics.verdict import Judgement, judge
+
+Delta = float | Mapping[str, float] | None
+Contrast = NDArray[np.float64] | UndefinedMetric
+"""(clusters, seeds) rival less chosen point, or why there is none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrontierTest:
+    """One rival against the chosen point of its frontier.
+
+    Attributes:
+        frontier: whose chosen point it is held against.
+        arm: the rival.
+        task: what is predicted; None for the mean of all tasks.
+        estimate: the gain, in the metric's unit, of the mean in deltas (`Task.smallest_effect`).
+        judgement: as a member of the family of frontier tests.
+        alpha: chance of any false call in that family.
+        delta: smallest effect of interest, in the unit of the gain.
+        family_size: frontier tests, over all frontiers.
+    """
+
+    frontier: Frontier
+    arm: Arm
+    task: Task | None
+    estimate: Estimate
+    judgement: Judgement
+    alpha: float
+    delta: float
+    family_size: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; what has no value is None."""
+        data = {
+            "arm": self.arm.name,
+            **self.arm.identity,
+            "against": self.frontier.name,
+            "scope": "task" if self.task else "mean",
+            "task": self.task.name if self.task else None,
+            "metric": self.task.metric if self.task else None,
+            **judged(self.estimate, self.judgement),
+            "alpha": self.alpha,
+            "delta": self.delta,
+            "delta_unit": gain_unit(self.task.metric) if self.task else "deltas",
+            "family_size": self.family_size,
+        }
+        return {key: plain(value) for key, value in data.items()}
+
+
+def frontier_tests(
+    frontiers: Sequence[Frontier],
+    arms: Sequence[Arm],
+    schema: Schema,
+    family_tasks: Sequence[Task],
+    *,
+    alpha: float,
+    delta: Delta,
+) -> list[FrontierTest]:
+    """Every rival of every frontier, on each task of the family and on the mean of all tasks.
+
+    Tasks are tested by their primary metric, which the checkpoints were chosen by.
+    """
+    reader = _Reader(schema.tasks)
+    deltas = {task.name: smallest_effect(task, task.metric, delta) for task in schema.tasks}
+    # The mean is in units of the deltas that the checkpoints were chosen by, whatever delta is asked for now.
+    of_mean = float(np.mean([deltas[task.name] / task.smallest_effect for task in schema.tasks]))
+    members = [
+        (frontier, rival, task, *found)
+        for frontier in frontiers
+        if frontier.chosen is not None
+        for rival in frontier.rivals(arms)
+        for task, found in reader.measure(rival, frontier.chosen, family_tasks)
+    ]
+    smallest = [deltas[task.name] if task else of_mean for _, _, task, _, _ in members]
+    judgements = judge(
+        [estimate for *_, estimate, _ in members],
+        smallest,
+        alpha=alpha,
+        reasons=[reason for *_, reason in members],
+        cluster=schema.cluster,
+    )
+    return [
+        FrontierTest(
+            frontier=frontier,
+            arm=rival,
+            task=task,
+            estimate=estimate,
+            judgement=judgement,
+            alpha=alpha,
+            delta=effect,
+            family_size=len(members),
+        )
+        for (frontier, rival, task, estimate, _), effect, judgement in zip(
+            members, smallest, judgements, strict=True
+        )
+    ]
+
+
+class _Reader:
+    """Reads score files to contrasts; keeps the influences of the point that everybody is held against."""
+
+    def __init__(self, tasks: Sequence[Task]) -> None:
+        self._cells = [Cell(task, task.metric) for task in tasks]
+        self._rows: ScoredRows | None = None
+        self._kept: tuple[Arm | None, dict[int, Influenced]] = (None, {})
+
+    def measure(
+        self, rival: Arm, chosen: Arm, family_tasks: Sequence[Task]
+    ) -> list[tuple[Task | None, tuple[Estimate, str]]]:
+        """The gain over the chosen point on each task of the family and on the mean, or why there is none."""
+        seeds = sorted(rival.results.keys() & chosen.results.keys())
+        if not seeds:
+            nothing = undefined(0, 0), f"no seed in common with {chosen.name}"
+            return [(task, nothing) for task in (*family_tasks, None)]
+        if self._kept[0] is not chosen:
+            self._kept = chosen, {}
+        base = self._kept[1]
+        for seed in seeds:
+            if seed not in base:
+                base[seed] = self._influences(chosen.results[seed])
+        mine = {seed: self._influences(rival.results[seed]) for seed in seeds}
+        assert self._rows is not None
+        members = [self._rows.members(i) for i in range(len(self._cells))]
+        sides = [mine[s] for s in seeds], [base[s] for s in seeds]
+        contrasts = [_contrast(*sides, i) for i in range(len(members))]
+        found: list[tuple[Task | None, tuple[Estimate, str]]] = [
+            (cell.task, _estimate(cell.metric, contrast, len(seeds), len(ids)))
+            for cell, contrast, ids in zip(self._cells, contrasts, members, strict=True)
+            if cell.task in family_tasks
+        ]
+        return [*found, (None, self._mean(contrasts, members, len(seeds)))]
+
+    def _mean(
+        self, contrasts: Sequence[Contrast], members: Sequence[NDArray[np.int64]], seeds: int
+    ) -> tuple[Estimate, str]:
+        """The mean over all tasks, each gain in units of the task's smallest effect."""
+        defined = [c for c in contrasts if not isinstance(c, UndefinedMetric)]
+        if len(defined) < len(contrasts):
+            return undefined(seeds, 0), "the metric of a task is undefined"
+        units = [cell.task.smallest_effect for cell in self._cells]
+        return two_way(mean_gain(defined, members, units)), ""
+
+    def _influences(self, result: Result) -> Influenced:
+        scores = result.scores()
+        if self._rows is None:
+            self._rows = ScoredRows(result, scores, self._cells)
+        return self._rows.influences(result, scores)
+
+
+def _contrast(mine: Sequence[Influenced], base: Sequence[Influenced], cell: int) -> Contrast:
+    try:
+        one, other = stacked(
+            (m.deployable[cell], b.deployable[cell]) for m, b in zip(mine, base, strict=True)
+        )
+    except UndefinedMetric as error:
+        return error
+    return one - other
+
+
+def _estimate(metric: str, contrast: Contrast, seeds: int, clusters: int) -> tuple[Estimate, str]:
+    if isinstance(contrast, UndefinedMetric):
+        return undefined(seeds, clusters), f"{metric} is undefined: {contrast}"
+    return two_way(contrast), ""
