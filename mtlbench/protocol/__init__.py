@@ -15,14 +15,14 @@ CHECKS = {
     "A1": Check(
         "identical methods are called different at most as often as alpha says",
         (
-            Part("mtlbench.protocol.crossed:a1", Scale(40, 10), 1.0),
+            Part("mtlbench.protocol.crossed:a1", Scale(160, 40), 0.13),
             Part("mtlbench.protocol.trained:a1_trained", Scale(40, 6), 5.0),
         ),
     ),
     "A2": Check(
         "whole families of identical methods have any call at most so often",
         (
-            Part("mtlbench.protocol.crossed:a2", Scale(40, 10), 1.0),
+            Part("mtlbench.protocol.crossed:a2", Scale(280, 112), 0.3),
             Part("mtlbench.protocol.trained:a2_trained", Scale(40, 6), 5.0),
         ),
     ),
@@ -45,7 +45,7 @@ CHECKS = {
     "A7": Check(
         "arms that are equal in truth, though not for every user, are called at most as often as alpha says",
         (
-            Part("mtlbench.protocol.crossed:a7", Scale(40, 10), 1.0),
+            Part("mtlbench.protocol.crossed:a7", Scale(240, 60), 0.13),
             Part("mtlbench.protocol.trained:a7_trained", Scale(40, 6), 5.0),
         ),
     ),
@@ -67,7 +67,7 @@ CHECKS = {
     ),
     "A12": Check(
         "metrics, influences and standard errors agree with brute force",
-        (Part("mtlbench.protocol.brute:a12", Scale(24, 6), 1.0),),
+        (Part("mtlbench.protocol.brute:a12", Scale(24, 6), 2.0),),
     ),
     "A13": Check(
         "swapping the arms mirrors the verdict exactly",
@@ -80,7 +80,7 @@ CHECKS = {
     "A15": Check(
         "the minimum detectable effect that is printed is the one that is detected",
         (
-            Part("mtlbench.protocol.crossed:a15", Scale(40, 10), 1.0),
+            Part("mtlbench.protocol.crossed:a15", Scale(400, 100), 0.13),
             Part("mtlbench.protocol.trained:a15_trained", Scale(40, 6), 5.0),
         ),
     ),

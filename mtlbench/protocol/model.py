@@ -1,0 +1,112 @@
+"""The crossed model, as the simulated checks draw from it: scores, or a table's variance components.
+
+Scores. Users have unequal numbers of rows; a row has a signal x and a nuisance v, and its label is an event
+with log odds -1 + x + (a shift of its user). The score of arm m with seed s is
+
+    (1 + a_ms + c_mu) x + v + r e_msi,
+
+a_ms how well seed s learned the signal, c_mu how well the arm reads user u, e row noise of its own; all are
+normal. With the same c in both arms the two are one method with other seeds (A/A). With a c of its own each,
+drawn from one distribution, they differ for every user, and the gain over all users that could have been drawn
+is exactly 0.
+
+Components. A normal table d[u, s] has independent grand mean and mean squares, each of these a multiple of a
+chi-squared variable, so that drawing them is drawing the table (Cochran's theorem).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mtlbench.statistics.influence import auc_influence
+from mtlbench.statistics.variance import Estimate
+
+MEAN_ROWS = 8
+"""Of a user: 1 + geometric, so that many have one row and some have fifty."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreModel:
+    """Standard deviations of what scores are made of.
+
+    Attributes:
+        seeds: of each arm.
+        users: in the test rows.
+        seed: of a, the effect of a seed.
+        user: of c, the effect of a user on an arm.
+        residual: r, of the noise of a row.
+        same_users: both arms have the same c.
+    """
+
+    seeds: int
+    users: int = 150
+    seed: float
+    user: float
+    residual: float = 0.3
+    same_users: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Simulated:
+    """Labels and the scores of two arms: label and index (rows,), scores (arm, seed, rows)."""
+
+    label: NDArray[np.bool_]
+    index: NDArray[np.intp]
+    scores: NDArray[np.float64]
+
+
+def simulate(model: ScoreModel, rng: np.random.Generator) -> Simulated:
+    """New users, new seeds, new scores."""
+    rows = rng.geometric(1 / MEAN_ROWS, model.users)
+    index = np.repeat(np.arange(model.users), rows)
+    x, v = rng.standard_normal((2, len(index)))
+    shift = 0.5 * rng.standard_normal(model.users)
+    label = rng.random(len(index)) < 1 / (1 + np.exp(1 - x - shift[index]))
+    a = model.seed * rng.standard_normal((2, model.seeds, 1))
+    c = model.user * rng.standard_normal((1 if model.same_users else 2, 1, model.users))
+    noise = rng.standard_normal((2, model.seeds, len(index)))
+    return Simulated(label, index, (1 + a + c[..., index]) * x + v + model.residual * noise)
+
+
+def auc_contrasts(drawn: Simulated) -> NDArray[np.float64]:
+    """(users, seeds) contrasts of the AUC, by the influences that `compare` uses."""
+    users = int(drawn.index[-1]) + 1
+    influences = [
+        [auc_influence(drawn.label, score, drawn.index, users) for score in arm] for arm in drawn.scores
+    ]
+    contrasts: NDArray[np.float64] = np.subtract(influences[0], influences[1]).T
+    return contrasts
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """What the variance of the mean of a table is made of, in any unit.
+
+    Attributes:
+        seed: s_a^2 / S.
+        user: s_b^2 / U.
+        residual: s_e^2 / (S U).
+    """
+
+    seed: float
+    user: float
+    residual: float
+
+    def __str__(self) -> str:
+        return f"{self.seed:.2g} : {self.user:.2g} : {self.residual:.2g}"
+
+
+def draw_estimates(
+    shares: Shares, seeds: int, users: int, number: int, rng: np.random.Generator
+) -> Sequence[Estimate]:
+    """So many estimates of a gain that is 0, as `two_way` would make them of normal tables."""
+    degrees = (seeds - 1, users - 1, (seeds - 1) * (users - 1))
+    expected = (shares.seed + shares.residual, shares.user + shares.residual, shares.residual)
+    gains = np.sqrt(shares.seed + shares.user + shares.residual) * rng.standard_normal(number)
+    components = [e * rng.chisquare(k, number) / k for e, k in zip(expected, degrees, strict=True)]
+    return [
+        Estimate(gain, a, b, c, seeds, users)
+        for gain, a, b, c in zip(*(column.tolist() for column in (gains, *components)), strict=True)
+    ]
