@@ -1,0 +1,340 @@
+"""The fixed-weight frontier: chosen on validation, one arm of the family, what a balancer has to beat."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mtlbench import metrics
+from mtlbench.compare import Comparison, compare
+from mtlbench.compare.frontier import criterion
+from mtlbench.results import FORMAT, Result, Scores, read_result
+from mtlbench.schema import Schema, Task
+from mtlbench.statistics.hypervolume import hypervolume
+
+SCHEMA = Schema(fields=(), tasks=(Task(name="click"), Task(name="stars", kind="regression")), cluster="user")
+USERS = 60
+FRONTIER = "hard-sharing + static-frontier"
+
+Skill = tuple[float, float]
+"""How much of the truth the scores of `click` and of `stars` hold."""
+
+
+def scores(seed: int, arm: str, skill: Skill) -> Scores:
+    """The same test rows for every arm and seed; scores that depend on both."""
+    rows = np.random.default_rng(7)
+    cluster = np.repeat(rows.permutation(USERS), 10).astype(np.int64)
+    taste = rows.normal(size=len(cluster))
+    click, stars = (taste > 0.3).astype(np.float32), (3 + taste).astype(np.float32)
+    stars[cluster % 6 == 0] = np.nan  # users without a rating: the tasks differ in their clusters
+    noise = np.random.default_rng((seed, *arm.encode())).normal(size=(2, len(cluster)))
+    score = {
+        "click": (skill[0] * taste + noise[0]).astype(np.float32),
+        "stars": (3 + 0.5 * (skill[1] * taste + noise[1])).astype(np.float32),
+    }
+    return Scores(cluster, {"click": click, "stars": stars}, score, score)
+
+
+def result(home: Path, run: Mapping[str, Any], validation: float | None, stored: Scores) -> Result:
+    """A result as a run leaves it; `validation` is the criterion of its deployable checkpoint."""
+    folder = home / str(len(list(home.iterdir())))
+    folder.mkdir()
+    stored.save(folder / "scores.npz")
+    test = {
+        t.name: metrics.score_task(t.kind, stored.label[t.name], stored.score[t.name], stored.cluster)
+        for t in SCHEMA.tasks
+    }
+    data = {
+        "format": FORMAT,
+        "fingerprint": "f",
+        "run": {"method_options": {}, "balancer": "equal", "balancer_options": {}, "training": {}, **run},
+        "metrics": {"test": test, "test_best": test},
+        "costs": {"parameters": 9, "rows_per_second": 100.0, "wall_seconds": 2.0},
+    }
+    if validation is not None:
+        data["checkpoint_criterion"] = validation
+    (folder / "result.json").write_text(json.dumps(data))
+    read = read_result(folder)
+    assert read is not None
+    return read
+
+
+def arm(home: Path, method: str, skill: Skill = (1.0, 1.0), seeds: int = 6, **run: Any) -> list[Result]:
+    name = method + json.dumps(run)
+    return [
+        result(home, {"method": method, "seed": s, **run}, None, scores(s, name, skill)) for s in range(seeds)
+    ]
+
+
+def point(
+    home: Path, alpha: float, validation: float | None, skill: Skill = (1.0, 1.0), **run: Any
+) -> list[Result]:
+    """One point of hard sharing's frontier over six seeds, or those given."""
+    weights = {"click": 2 * alpha, "stars": 2 - 2 * alpha}
+    options = {"balancer": "static-frontier", "balancer_options": {"weights": weights}}
+    seeds = run.pop("seeds", range(6))
+    return [
+        result(
+            home,
+            {"method": "hard-sharing", "seed": s, **options, **run},
+            None if validation is None else validation + 0.01 * s,
+            scores(s, f"point {alpha}", skill),
+        )
+        for s in seeds
+    ]
+
+
+def frontier_of(compared: Comparison) -> dict[str, Any]:
+    (found,) = json.loads(json.dumps(compared.to_json(), allow_nan=False))["frontiers"]
+    return dict(found)
+
+
+def held(compared: Comparison) -> dict[tuple[str, str], dict[str, Any]]:
+    return {(t["arm"], t["task"] or "mean"): t for t in frontier_of(compared)["tests"]}
+
+
+@pytest.fixture
+def baseline(tmp_path: Path) -> list[Result]:
+    return arm(tmp_path, "single-task")
+
+
+def test_validation_alone_chooses_even_where_test_would_choose_otherwise(
+    tmp_path: Path, baseline: list[Result]
+) -> None:
+    points = [
+        *point(tmp_path, 0.2, 700.0, skill=(3.0, 3.0)),  # by far the best on test
+        *point(tmp_path, 0.5, 710.0, skill=(0.5, 0.5)),
+        *point(tmp_path, 0.8, 705.0),
+    ]
+    compared = compare([*baseline, *points], SCHEMA)
+    found = frontier_of(compared)
+    assert found["chosen"] == {"weights": {"click": 1.0, "stars": 1.0}}
+    assert [p["chosen"] for p in found["points"]] == [False, True, False]
+    assert [p["criterion"] for p in found["points"]] == pytest.approx([700.025, 710.025, 705.025])
+    chosen = [r for r in points if r.data["run"]["balancer_options"] == found["chosen"]]
+    expected = np.mean([r.data["metrics"]["test"]["click"]["auc"] for r in chosen])
+    assert compared.comparisons[0].measured.value == pytest.approx(expected)
+
+
+def test_the_same_weights_are_chosen_for_all_seeds(tmp_path: Path, baseline: list[Result]) -> None:
+    """Seed by seed the first point would be better five times out of six."""
+    points = [
+        *point(tmp_path, 0.2, 703.0, seeds=range(5)),
+        *point(tmp_path, 0.2, 600.0, seeds=[5]),
+        *point(tmp_path, 0.8, 700.0),
+    ]
+    assert frontier_of(compare([*baseline, *points], SCHEMA))["chosen"]["weights"]["click"] == 1.6
+
+
+def test_a_frontier_is_one_tuned_arm_of_the_family(tmp_path: Path, baseline: list[Result]) -> None:
+    points = [r for alpha in (0.2, 0.5, 0.8) for r in point(tmp_path, alpha, 700 + alpha)]
+    hard = arm(tmp_path, "hard-sharing")
+    written = compare([*baseline, *points, *hard], SCHEMA).to_json()
+    assert written["family"]["arms"] == [FRONTIER, "hard-sharing"]
+    assert {c["family_size"] for c in written["comparisons"]} == {4}
+    tuned = {c["arm"]: (c["tuned"], c["trials"]) for c in written["comparisons"]}
+    assert tuned == {FRONTIER: (True, 3), "hard-sharing": (False, 1)}
+    costs = written["frontiers"][0]["costs"]
+    assert costs == {"runs": 18, "wall_seconds": 36.0, "ratio_to_chosen": 3.0}
+
+
+def test_rivals_share_the_method_and_its_options(tmp_path: Path, baseline: list[Result]) -> None:
+    points = [r for alpha in (0.2, 0.8) for r in point(tmp_path, alpha, 700 + alpha)]
+    others = [
+        *arm(tmp_path, "hard-sharing"),
+        *arm(tmp_path, "hard-sharing", balancer="static", balancer_options={"weights": {"click": 3.0}}),
+        *arm(tmp_path, "hard-sharing", method_options={"dropout": 0.5}),
+        *arm(tmp_path, "mmoe"),
+    ]
+    found = held(compare([*baseline, *points, *others], SCHEMA, family_tasks=["click"]))
+    rivals = ("hard-sharing", "hard-sharing + static")
+    assert {name.partition(" (")[0] for name, _ in found} == set(rivals)
+    assert {name for name, _ in found}.isdisjoint({"mmoe", "hard-sharing (dropout=0.5)"})
+    assert {scope for _, scope in found} == {"click", "mean"}
+    assert {t["family_size"] for t in found.values()} == {4}
+
+
+def test_a_balancer_helps_only_if_the_mean_beats_the_chosen_point(
+    tmp_path: Path, baseline: list[Result]
+) -> None:
+    """It beats equal weights by far, but so do static weights."""
+    points = [*point(tmp_path, 0.2, 710.0, skill=(1.0, 2.0)), *point(tmp_path, 0.8, 700.0)]
+    equal = arm(tmp_path, "hard-sharing", skill=(1.0, 0.6))
+    same = arm(tmp_path, "hard-sharing", skill=(1.0, 2.0), balancer="clever")
+    better = arm(tmp_path, "hard-sharing", skill=(3.0, 2.0), balancer="cleverer")
+    compared = compare([*baseline, *points, *equal, *same, *better], SCHEMA)
+    found = held(compared)
+    assert found["hard-sharing", "mean"]["verdict"] == "NEGATIVE"
+    assert found["hard-sharing + clever", "mean"]["verdict"] not in ("POSITIVE", "NEGATIVE")
+    assert found["hard-sharing + cleverer", "mean"]["verdict"] == "POSITIVE"
+    says = frontier_of(compared)["says"]
+    assert ["helps:" in line for line in says] == [False, False, True]
+    assert "does worse" in says[0]
+    assert "not shown to beat" in says[1]
+    assert "would decide" in says[1]
+
+
+def test_the_mean_is_the_mean_of_the_gains_in_deltas(tmp_path: Path, baseline: list[Result]) -> None:
+    points = [*point(tmp_path, 0.2, 710.0), *point(tmp_path, 0.8, 700.0)]
+    found = held(compare([*baseline, *points, *arm(tmp_path, "hard-sharing", (1.2, 1.1))], SCHEMA))
+    click, stars, mean = (found["hard-sharing", scope] for scope in ("click", "stars", "mean"))
+    assert mean["gain"] == pytest.approx((click["gain"] / 0.001 + stars["gain"] / 0.005) / 2)
+    assert (mean["delta"], mean["delta_unit"], mean["clusters"]) == (1.0, "deltas", USERS)
+    assert stars["clusters"] == USERS - USERS // 6
+
+
+def test_the_error_of_the_mean_is_that_of_the_delete_one_user_jackknife(
+    tmp_path: Path, baseline: list[Result]
+) -> None:
+    """B of the written variance components, from score files alone and without any influence."""
+    chosen = point(tmp_path, 0.2, 710.0, skill=(1.2, 1.0))
+    mine = arm(tmp_path, "hard-sharing", skill=(1.0, 1.3))
+    written = held(compare([*baseline, *chosen, *mine], SCHEMA))["hard-sharing", "mean"]
+    cluster = mine[0].scores().cluster
+
+    def mean_gain(keep: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> float:
+        gains = []
+        for rival, base in zip(mine, chosen, strict=True):
+            both = [
+                [
+                    metrics.score_task(t.kind, s.label[t.name][keep], s.score[t.name][keep], cluster[keep])
+                    for t in SCHEMA.tasks
+                ]
+                for s in (rival.scores(), base.scores())
+            ]
+            (click, stars), (click_base, stars_base) = [(c["auc"] or 0.0, s["r2"] or 0.0) for c, s in both]
+            gains.append(((click - click_base) / 0.001 + (stars - stars_base) / 0.005) / 2)
+        return float(np.mean(gains))
+
+    everyone = mean_gain(np.ones(len(cluster), bool))
+    left_out = np.array([mean_gain(cluster != u) for u in range(USERS)])
+    pseudo = USERS * everyone - (USERS - 1) * left_out
+    assert written["gain"] == pytest.approx(everyone)
+    assert written["variance"]["user"] == pytest.approx(pseudo.var(ddof=1) / USERS, rel=0.1)
+
+
+def test_the_frontier_and_its_twin_are_equivalent(tmp_path: Path, baseline: list[Result]) -> None:
+    chosen = point(tmp_path, 0.5, 710.0)
+    twins = [result(tmp_path, {"method": "hard-sharing", "seed": r.seed}, None, r.scores()) for r in chosen]
+    compared = compare([*baseline, *chosen, *twins], SCHEMA)
+    for test in held(compared).values():
+        assert (test["gain"], test["p_value"], test["verdict"]) == (0.0, 1.0, "EQUIVALENT")
+    assert "saves their 1 trials" in frontier_of(compared)["says"][0]
+
+
+def test_the_smallest_effect_of_the_mean_follows_delta(tmp_path: Path, baseline: list[Result]) -> None:
+    results = [*baseline, *point(tmp_path, 0.5, 710.0), *arm(tmp_path, "hard-sharing")]
+    wider = held(compare(results, SCHEMA, delta={"click": 0.003}))
+    usual = held(compare(results, SCHEMA))
+    assert wider["hard-sharing", "mean"]["delta"] == pytest.approx((3 + 1) / 2)
+    assert wider["hard-sharing", "mean"]["gain"] == usual["hard-sharing", "mean"]["gain"]
+
+
+def test_points_that_lack_seeds_do_not_break_it(tmp_path: Path, baseline: list[Result]) -> None:
+    """One failed on a seed: not chosen. One seed has only begun: not counted."""
+    points = [
+        *point(tmp_path, 0.2, 800.0, seeds=[0, 1, 2, 4, 5, 6]),
+        *point(tmp_path, 0.5, 710.0),
+        *point(tmp_path, 0.8, 700.0),
+    ]
+    compared = compare([*baseline, *points, *arm(tmp_path, "hard-sharing")], SCHEMA)
+    found = frontier_of(compared)
+    assert found["seeds"] == [0, 1, 2, 3, 4, 5]
+    assert (found["chosen"]["weights"]["click"], found["trials"]) == (1.0, 2)
+    assert [p["criterion"] is None for p in found["points"]] == [True, False, False]
+    assert found["points"][0]["test"] == {"click": None, "stars": None}
+    assert held(compared)["hard-sharing", "mean"]["seeds"] == 6
+
+
+def test_a_frontier_without_criteria_or_shared_seeds_says_so(tmp_path: Path, baseline: list[Result]) -> None:
+    hard = arm(tmp_path, "hard-sharing")
+    apart = [*point(tmp_path, 0.2, 700.0, seeds=[0, 1]), *point(tmp_path, 0.8, 700.0, seeds=[2])]
+    for points in (point(tmp_path, 0.5, None), [*apart, *point(tmp_path, 0.9, 700.0, seeds=[3])]):
+        compared = compare([*baseline, *points, *hard], SCHEMA)
+        found = frontier_of(compared)
+        assert (found["chosen"], found["tests"]) == (None, [])
+        assert "no set of weights" in found["reason"]
+        assert compared.to_json()["family"]["arms"] == ["hard-sharing"]
+
+
+def test_rivals_of_other_seeds_get_no_verdict_but_a_reason(tmp_path: Path, baseline: list[Result]) -> None:
+    points = point(tmp_path, 0.5, 710.0, seeds=range(10, 16))
+    compared = compare([*baseline, *points, *arm(tmp_path, "hard-sharing")], SCHEMA)
+    test = held(compared)["hard-sharing", "mean"]
+    assert (test["verdict"], test["seeds"]) == ("NO_VERDICT", 0)
+    assert f"no seed in common with {FRONTIER}" in frontier_of(compared)["says"][0]
+
+
+def test_a_task_of_one_class_leaves_the_mean_without_verdict(tmp_path: Path) -> None:
+    def one_class(results: list[Result]) -> list[Result]:
+        for r in results:
+            s = r.scores()
+            Scores(s.cluster, {**s.label, "click": s.label["click"] * 0}, s.score, s.score).save(
+                r.path / "scores.npz"
+            )
+        return results
+
+    results = [*point(tmp_path, 0.5, 710.0), *arm(tmp_path, "hard-sharing"), *arm(tmp_path, "single-task")]
+    found = held(compare(one_class(results), SCHEMA))
+    assert found["hard-sharing", "mean"]["verdict"] == "NO_VERDICT"
+    assert "all labels are equal" in found["hard-sharing", "click"]["reason"]
+    assert found["hard-sharing", "stars"]["verdict"] != "NO_VERDICT"
+
+
+def test_the_hypervolume_counts_from_the_baseline_in_deltas(tmp_path: Path, baseline: list[Result]) -> None:
+    points = [
+        *point(tmp_path, 0.2, 710.0, skill=(1.5, 2.0)),
+        *point(tmp_path, 0.5, 700.0, skill=(2.0, 1.5)),
+        *point(tmp_path, 0.8, 700.0, skill=(1.2, 1.2)),  # dominated
+    ]
+    mine = arm(tmp_path, "hard-sharing", skill=(2.5, 2.5))
+    found = frontier_of(compare([*baseline, *points, *mine], SCHEMA))
+    assert [p["non_dominated"] for p in found["points"]] == [True, True, False]
+    assert found["hypervolume"]["reference_arm"] == "single-task"
+
+    def at(results: list[Result]) -> list[float]:
+        tables = [r.data["metrics"]["test"] for r in results]
+        return [
+            float(np.mean([t["click"]["auc"] for t in tables])) / 0.001,
+            float(np.mean([t["stars"]["r2"] for t in tables])) / 0.005,
+        ]
+
+    values = np.array([at(points[:6]), at(points[6:12]), at(mine)])
+    reference = np.array(at(baseline))
+    assert found["hypervolume"]["frontier"] == pytest.approx(hypervolume(values[:2], reference))
+    assert found["hypervolume"]["with"] == {"hard-sharing": pytest.approx(hypervolume(values, reference))}
+    assert found["hypervolume"]["frontier"] < found["hypervolume"]["with"]["hard-sharing"]
+
+
+def test_without_a_baseline_there_is_a_frontier_all_the_same(tmp_path: Path) -> None:
+    results = [*point(tmp_path, 0.5, 710.0), *arm(tmp_path, "hard-sharing")]
+    found = frontier_of(compare(results, SCHEMA))
+    assert found["hypervolume"] is None
+    assert held(compare(results, SCHEMA))["hard-sharing", "mean"]["seeds"] == 6
+
+
+def test_the_method_itself_may_be_the_baseline_of_its_frontier(tmp_path: Path) -> None:
+    results = [*point(tmp_path, 0.5, 710.0), *arm(tmp_path, "hard-sharing")]
+    written = compare(results, SCHEMA, baseline="hard-sharing").to_json()
+    assert written["family"]["arms"] == [FRONTIER]
+    assert written["comparisons"][0]["seeds"] == 6
+    assert len(written["frontiers"][0]["tests"]) == 3
+
+
+def test_older_results_have_the_criterion_in_their_history() -> None:
+    data = {
+        "checkpoint": {"click": {"deployable": 20, "best": 10}, "stars": {"deployable": 20, "best": 20}},
+        "history": [
+            {
+                "tasks": ["click", "stars"],
+                "evaluations": [
+                    {"step": 10, "validation": {"click": 0.9, "stars": 0.1}},
+                    {"step": 20, "validation": {"click": 0.8, "stars": 0.5}},
+                ],
+            }
+        ],
+    }
+    assert criterion(Result(Path(), data), SCHEMA.tasks) == pytest.approx((800 + 100) / 2)
