@@ -7,6 +7,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from mtlbench.floors.base import Floor, Model
+from mtlbench.floors.columns import blocks
 from mtlbench.load import Prepared
 from mtlbench.metrics import score_task
 from mtlbench.results import Scores
@@ -51,6 +53,20 @@ def score_test(
     )
 
 
+def score_floor(floor: Floor, models: Sequence[Model], prepared: Prepared) -> Scores:
+    """Score the test split with the models of a floor, one a task; there is no second checkpoint."""
+    split = prepared.open_split("test")
+    names = prepared.schema.task_names
+    parts = []
+    for block in blocks(prepared.schema, split):
+        features = floor.features(block)
+        parts.append(np.stack([model.predict(features) for model in models], axis=1, dtype=np.float32))
+    predicted = np.concatenate(parts)  # (row, task)
+    score = {name: predicted[:, k] for k, name in enumerate(names)}
+    label = {name: np.asarray(split.labels[:, k]) for k, name in enumerate(names)}
+    return Scores(cluster=split.clusters(), label=label, score=score, score_best=score)
+
+
 def test_metrics(schema: Schema, scores: Scores) -> dict[str, dict[str, dict[str, float | None]]]:
     """Metrics of every task, computed from exactly what is stored.
 
@@ -70,19 +86,3 @@ def test_metrics(schema: Schema, scores: Scores) -> dict[str, dict[str, dict[str
             table = tables.setdefault(f"test_given_{task.given}", {})
             table[task.name] = score_task(task.kind, label[on], score[on], cluster[on])
     return tables
-
-
-def constant_tasks(scores: Scores) -> list[str]:
-    """Tasks whose predictions are all one number: such a model has learned nothing."""
-    return [task for task, score in scores.score.items() if np.ptp(score) == 0]
-
-
-def identical_tasks(scores: Scores) -> list[tuple[str, str]]:
-    """Pairs of tasks with the same predictions on every row, which hints at a mix-up of heads."""
-    names = list(scores.score)
-    return [
-        (a, b)
-        for i, a in enumerate(names)
-        for b in names[i + 1 :]
-        if np.array_equal(scores.score[a], scores.score[b])
-    ]

@@ -7,6 +7,7 @@ from mtlbench.balancing import BALANCERS
 from mtlbench.balancing.base import Balancer
 from mtlbench.config import Arm, Benchmark, RunSpec, fill
 from mtlbench.errors import UsageError, unknown
+from mtlbench.floors.base import Floor
 from mtlbench.load import Prepared
 from mtlbench.methods import METHODS
 from mtlbench.methods.base import Method
@@ -46,13 +47,13 @@ def _points(arm: Arm, schema: Schema) -> list[Arm]:
 
 def _balanced(arm: Arm) -> bool:
     """Whether there is something to balance: not where every task has a model of its own."""
-    method: type[Method] = lookup(METHODS, arm.method, "method").load()
+    method: type[Method | Floor] = lookup(METHODS, arm.method, "method").load()
     return not method.per_task
 
 
 def _resolve(arm: Arm, benchmark: Benchmark, schema: Schema, fingerprint: str, seed: int) -> RunSpec:
     """Fill in all options, so that the identity names every number that matters."""
-    method: type[Method] = lookup(METHODS, arm.method, "method").load()
+    method: type[Method | Floor] = lookup(METHODS, arm.method, "method").load()
     config = fill(method.Config, arm.method_options, f"options of {arm.method}")
     # Where every task has a model of its own there is nothing to balance.
     name = "equal" if method.per_task else arm.balancer

@@ -3,31 +3,29 @@
 import os
 import platform
 import subprocess
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from mtlbench import __version__
-from mtlbench.balancing import BALANCERS
-from mtlbench.balancing.base import Balancer
-from mtlbench.config import RunSpec, fill
+from mtlbench import __version__, networks
+from mtlbench.config import RunSpec
 from mtlbench.errors import UsageError
-from mtlbench.evaluate import constant_tasks, identical_tasks, score_test, test_metrics
+from mtlbench.evaluate import test_metrics
+from mtlbench.floors import work as floors
+from mtlbench.floors.base import Floor
+from mtlbench.guards import examine
 from mtlbench.home import Home, atomic_folder, write_json
 from mtlbench.load import Prepared, open_prepared
 from mtlbench.methods import METHODS
-from mtlbench.methods.base import Method
 from mtlbench.registry import lookup
-from mtlbench.results import FORMAT, Result, Scores, read_result
-from mtlbench.train.loop import Trained, train
-from mtlbench.train.stack import TABLES, Blueprint, Replica
+from mtlbench.results import FORMAT, Result, read_result
+from mtlbench.work import Failure, Work
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,52 +79,31 @@ def execute(
         stacked: whether all models form one stack. Unless given: on a GPU; on a CPU only nets of a few
             thousand weights gain by it.
     """
-    first = specs[0]
-    prepared = open_prepared(home, dataset, first.tasks)
-    method: type[Method] = lookup(METHODS, first.method, "method").load()
-    balancer: type[Balancer] = lookup(BALANCERS, first.balancer, "balancer").load()
-    blueprint = Blueprint.of(method, fill(method.Config, first.method_options, "method options"), prepared)
-    members = [(spec, replica) for spec in specs for replica in blueprint.replicas(spec.seed)]
+    prepared = open_prepared(home, dataset, specs[0].tasks)
+    kind = lookup(METHODS, specs[0].method, "method").load()
     if device.type == "cpu":
         torch.set_num_threads(1)
-    if stacked is None:
-        stacked = device.type != "cpu"
-    if stacked:
-        alike: dict[Any, list[tuple[RunSpec, Replica]]] = {}
-        for spec, replica in members:
-            kind = tuple((t.kind, t.mean, t.deviation) for t in blueprint.tasks(replica))
-            alike.setdefault(kind, []).append((spec, replica))
-        stacks = list(alike.values())
+    works: Iterable[Work | Failure]
+    if issubclass(kind, Floor):
+        works = floors.work(kind, prepared, specs, progress)
     else:
-        stacks = [[member] for member in members]
-    trained: dict[str, list[Trained]] = {spec.hash: [] for spec in specs}
-    for stack in stacks:
-        options = [fill(balancer.Config, spec.balancer_options, "balancer options") for spec, _ in stack]
-        balance = balancer([prepared.schema.task_names[k] for k in stack[0][1].tasks], options)
-        replicas = [replica for _, replica in stack]
-        outcomes = train(blueprint, balance, first.training, replicas, prepared, device, progress)
-        for (spec, _), outcome in zip(stack, outcomes, strict=True):
-            trained[spec.hash].append(outcome)
-    return [_finish(home, prepared, blueprint, spec, trained[spec.hash], device) for spec in specs]
+        together = device.type != "cpu" if stacked is None else stacked
+        works = networks.work(kind, prepared, specs, device, progress, stacked=together)
+    outcomes = []
+    for spec, work in zip(specs, works, strict=True):
+        if isinstance(work, Failure):
+            outcomes.append(Outcome(spec, "failed", reason=work.reason))
+        else:
+            outcomes.append(Outcome(spec, "done", _store(home, prepared, spec, work, device)))
+    return outcomes
 
 
-def _finish(
-    home: Home,
-    prepared: Prepared,
-    blueprint: Blueprint,
-    spec: RunSpec,
-    trained: Sequence[Trained],
-    device: torch.device,
-) -> Outcome:
-    """Evaluate one run and write its folder, whole or not at all."""
-    failures = [t.failure for t in trained if t.failure]
-    if failures:
-        return Outcome(spec, "failed", reason="; ".join(dict.fromkeys(failures)))
-    began = time.perf_counter()
-    scores = score_test(blueprint, trained, prepared, device)
-    tables = test_metrics(prepared.schema, scores)
-    evaluation_seconds = time.perf_counter() - began
-    names = prepared.schema.task_names
+def _store(home: Home, prepared: Prepared, spec: RunSpec, work: Work, device: torch.device) -> Result:
+    """Write the folder of one run, whole or not at all."""
+    schema = prepared.schema
+    tables = test_metrics(schema, work.scores)
+    leaks = prepared.manifest["guards"]
+    findings = examine(schema, work.scores, tables["test"], leaks, constant=work.constant)
     data = {
         "format": FORMAT,
         "hash": spec.hash,
@@ -134,20 +111,16 @@ def _finish(
         "fingerprint": prepared.fingerprint,
         "simulated": prepared.simulated,
         "run": spec.to_json(),
-        "tasks": list(names),
-        "schema": prepared.schema.to_json(),
+        "built_from": asdict(work.config),
+        "tasks": list(schema.task_names),
+        "schema": schema.to_json(),
         "metrics": tables,
-        "warnings": _warnings(scores),
-        "costs": _costs(blueprint, trained, evaluation_seconds),
-        "checkpoint": {
-            names[k]: {"deployable": t.deployable.step, "best": t.best[k].step}
-            for t in trained
-            for k in t.replica.tasks
-            if t.deployable
-        },
-        "history": [
-            {"tasks": [names[k] for k in t.replica.tasks], "evaluations": t.history} for t in trained
-        ],
+        "guards": [asdict(finding) for finding in findings],
+        "warnings": [finding.message for finding in findings if not finding.explained],
+        "costs": work.costs,
+        "checkpoint_criterion": work.criterion,
+        "checkpoint": work.checkpoint,
+        "history": work.history,
         "device": device_name(device),
         "versions": {
             "mtlbench": __version__,
@@ -160,45 +133,11 @@ def _finish(
     }
     target = home.runs(prepared.name) / spec.hash
     with atomic_folder(target) as folder:
-        scores.save(folder / "scores.npz")
-        save_file(
-            {
-                (f"{names[t.replica.tasks[0]]}/{name}" if blueprint.method.per_task else name): weight
-                for t in trained
-                if t.deployable
-                for name, weight in t.deployable.weights.items()
-            },
-            folder / "weights.safetensors",
-        )
+        work.scores.save(folder / "scores.npz")
+        if work.weights:
+            save_file(dict(work.weights), folder / "weights.safetensors")
         write_json(folder / "result.json", data)
-    return Outcome(spec, "done", Result(target, data))
-
-
-def _warnings(scores: Scores) -> list[str]:
-    """What a reader must know before believing the scores."""
-    constant = [f"{task}: all predictions are the same number" for task in constant_tasks(scores)]
-    return constant + [f"{a} and {b}: identical predictions" for a, b in identical_tasks(scores)]
-
-
-def _costs(blueprint: Blueprint, trained: Sequence[Trained], evaluation_seconds: float) -> dict[str, Any]:
-    """What the run cost, summed over its models.
-
-    rows_per_second is how fast a row gets through all models of the run: 1 / sum of the seconds a row.
-    """
-    sizes = {"dense_parameters": 0, "embedding_parameters": 0}
-    for t in trained:
-        assert t.deployable is not None
-        for name, weight in t.deployable.weights.items():
-            sizes["embedding_parameters" if name == TABLES else "dense_parameters"] += weight.numel()
-    train_seconds = sum(t.seconds for t in trained)
-    return {
-        "parameters": sum(sizes.values()),
-        **sizes,
-        "train_rows": sum(t.rows for t in trained),
-        "train_seconds": train_seconds,
-        "rows_per_second": 1 / sum(t.seconds / t.rows for t in trained),
-        "wall_seconds": train_seconds + evaluation_seconds,
-    }
+    return Result(target, data)
 
 
 def device_name(device: torch.device) -> str:

@@ -62,7 +62,7 @@ def write_prepared(home: Home, name: str = "toy", rows: int = 600, seed: int = 0
         "vocabularies": {"user": USERS, "item": ITEMS},
         "splits": splits,
         "quirks": {},
-        "guards": [],
+        "guards": {"above": []},
         "settings": {},
     }
     write_json(home.prepared(name) / "manifest.json", manifest)

@@ -6,7 +6,7 @@ import torch
 from mtlbench.balancing.base import NoOptions
 from mtlbench.balancing.equal import Equal
 from mtlbench.config import TrainingSettings
-from mtlbench.evaluate import constant_tasks, identical_tasks, score_test, test_metrics
+from mtlbench.evaluate import score_test, test_metrics
 from mtlbench.load import Prepared
 from mtlbench.methods.single_task import SingleTask
 from mtlbench.results import Scores
@@ -58,12 +58,3 @@ def test_metrics_by_hand() -> None:
     assert tables["test_best"]["buy"]["auc"] == 0.5
     assert set(tables["test_given_view"]) == {"buy"}
     assert tables["test_given_view"]["buy"]["auc"] == 1.0
-
-
-def test_constant_and_identical_predictions_are_named() -> None:
-    scores = hand_made()
-    assert constant_tasks(scores) == []
-    assert identical_tasks(scores) == [("view", "buy")]
-    flat = Scores(scores.cluster, scores.label, scores.score_best, scores.score_best)
-    assert constant_tasks(flat) == ["buy"]
-    assert identical_tasks(flat) == []

@@ -41,4 +41,21 @@ METHODS: dict[str, Entry] = {
         family="sharing",
         paper="Ma et al. 2018",
     ),
+    "base-rate": Entry(
+        "mtlbench.floors.base_rate:BaseRate",
+        "each task's mean on train, whatever the row",
+        family="floor",
+    ),
+    "logistic": Entry(
+        "mtlbench.floors.logistic:Logistic",
+        "logistic or ridge regression on one-hot ids, a model a task",
+        family="floor",
+        paper="McMahan et al. 2013",
+    ),
+    "gbdt": Entry(
+        "mtlbench.floors.gbdt:Gbdt",
+        "gradient-boosted trees, a model a task",
+        family="floor",
+        paper="Friedman 2001",
+    ),
 }

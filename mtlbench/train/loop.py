@@ -204,7 +204,7 @@ def _judge(
         outcome.failure = f"the loss was no longer finite at step {step}; try a lower --learning-rate"
         return
     figures = {
-        k: _primary(task, labels[:, k].numpy(force=True), scores[:, i])
+        k: primary(task, labels[:, k].numpy(force=True), scores[:, i])
         for i, (k, task) in enumerate(tasks.items())
     }
     outcome.history.append(
@@ -232,7 +232,7 @@ def _judge(
             outcome.best[which] = new
 
 
-def _primary(task: Task, label: NDArray[np.float32], score: NDArray[np.float32]) -> float:
+def primary(task: Task, label: NDArray[np.float32], score: NDArray[np.float32]) -> float:
     """The task's primary metric on the rows where it is defined; 0 where validation cannot tell."""
     defined = ~np.isnan(label)
     try:

@@ -1,4 +1,4 @@
-"""What every registered method owes, so that a new one is covered the moment it is registered."""
+"""What every registered network owes (for floors see there), so that a new one is covered at once."""
 
 from dataclasses import FrozenInstanceError, is_dataclass
 
@@ -7,16 +7,14 @@ import torch
 from torch.func import functional_call, stack_module_state, vmap
 from torch.testing import assert_close
 
-from mtlbench.methods import METHODS
 from mtlbench.methods.base import Inputs, InputSpec, Method, NetworkConfig
 from mtlbench.schema import Task
-from tests.methods.toys import SPEC, TASKS, build, toy_inputs
+from tests.methods.toys import NETWORKS, SPEC, TASKS, build, toy_inputs
 
 
-@pytest.fixture(params=METHODS)
+@pytest.fixture(params=NETWORKS)
 def method(request: pytest.FixtureRequest) -> type[Method]:
-    cls: type[Method] = METHODS[request.param].load()
-    return cls
+    return NETWORKS[request.param]
 
 
 def tasks_of(method: type[Method]) -> tuple[Task, ...]:

@@ -2,9 +2,12 @@
 
 import torch
 
+from mtlbench.methods import METHODS
 from mtlbench.methods.base import Inputs, InputSpec, Method, NetworkConfig
 from mtlbench.schema import Field, Task
 
+LOADED = {name: entry.load() for name, entry in METHODS.items()}
+NETWORKS: dict[str, type[Method]] = {n: cls for n, cls in LOADED.items() if issubclass(cls, Method)}
 SPEC = InputSpec(
     categorical=(
         Field(name="user", kind="categorical", vocabulary="user"),

@@ -1,6 +1,7 @@
 """The replica axis must not change a number."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -10,17 +11,17 @@ from mtlbench.balancing.base import NoOptions
 from mtlbench.balancing.equal import Equal
 from mtlbench.config import TrainingSettings
 from mtlbench.load import Prepared
-from mtlbench.methods import METHODS
 from mtlbench.train.loop import Trained, train
 from mtlbench.train.matrices import Matrices
 from mtlbench.train.stack import TABLES, Blueprint, Replica, Stack
+from tests.methods.toys import NETWORKS
 
 CPU = torch.device("cpu")
 SETTINGS = TrainingSettings(epochs=2, batch_rows=64)
 
 
-def blueprint(prepared: Prepared, method: str, **options: object) -> Blueprint:
-    cls = METHODS[method].load()
+def blueprint(prepared: Prepared, method: str, **options: Any) -> Blueprint:
+    cls = NETWORKS[method]
     return Blueprint.of(cls, cls.Config(network=(8, 4), tower=(3,), **options), prepared)
 
 
@@ -29,7 +30,7 @@ def trained(plan: Blueprint, replicas: list[Replica], prepared: Prepared) -> lis
     return train(plan, balancer, SETTINGS, replicas, prepared, CPU, lambda rows: None)
 
 
-@pytest.mark.parametrize("method", [m for m in METHODS if m != "single-task"])
+@pytest.mark.parametrize("method", [name for name, cls in NETWORKS.items() if not cls.per_task])
 def test_replica_in_a_stack_equals_the_same_seed_alone(toy: Prepared, method: str) -> None:
     """With dropout on: masks, order, weights and stopping of a seed do not depend on its neighbours."""
     plan = blueprint(toy, method, dropout=0.3)

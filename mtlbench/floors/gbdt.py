@@ -1,0 +1,117 @@
+"""Gradient-boosted trees, as scikit-learn's histogram implementation grows them.
+
+Friedman, "Greedy Function Approximation: A Gradient Boosting Machine", Annals of Statistics 29(5), 2001; with
+histograms as in Ke et al., "LightGBM", NeurIPS 2017.
+
+What a tree sees of a row:
+
+    numbers                 as they are scaled
+    small vocabularies      the id, split into sets of ids
+    large vocabularies      how often the id stands in train: too many for a tree to split into sets, and
+                            rates of the label by id would have to leave each row's own label out
+    sequences               how many ids, and how often each categorical field of the same vocabulary is among
+                            them: what the row's item has to do with the user's past
+
+Trees are added until validation's loss has not fallen for a while.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mtlbench.floors.base import Estimator, Floor, FloorConfig, Known
+from mtlbench.floors.columns import Columns
+from mtlbench.schema import PADDING, Schema, Task
+
+SMALL = 255
+"""Most ids that scikit-learn takes as categories."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GbdtConfig(FloorConfig):
+    """Options of boosted trees.
+
+    Attributes:
+        trees: at most so many.
+        learning_rate: what each tree adds is shrunk by it.
+        max_leaf_nodes: of a tree.
+        min_rows_leaf: rows that a leaf holds at least.
+        l2: penalty on the values of leaves.
+        patience: trees without a lower validation loss before no more are added.
+    """
+
+    trees: int = 500
+    learning_rate: float = 0.05
+    max_leaf_nodes: int = 31
+    min_rows_leaf: int = 50
+    l2: float = 1.0
+    patience: int = 20
+
+    def __post_init__(self) -> None:
+        FloorConfig.__post_init__(self)
+        if min(self.trees, self.min_rows_leaf, self.patience) < 1 or self.max_leaf_nodes < 2:
+            raise ValueError("trees, min_rows_leaf and patience are at least 1, max_leaf_nodes at least 2")
+        if not self.learning_rate > 0 or self.l2 < 0:
+            raise ValueError("learning_rate is above 0, l2 0 or more")
+
+
+class Gbdt(Floor):
+    """An ensemble of trees a task."""
+
+    Config = GbdtConfig
+
+    def __init__(
+        self, schema: Schema, vocabularies: Mapping[str, int], config: GbdtConfig, seed: int
+    ) -> None:
+        super().__init__(schema, vocabularies, config, seed)
+        self.config = config
+        self.small = [vocabularies[f.vocabulary] <= SMALL for f in schema.of_kind("categorical")]
+        self.counts = [np.zeros(vocabularies[f.vocabulary], np.int64) for f in schema.of_kind("categorical")]
+
+    def learn(self, columns: Columns) -> None:
+        """Count the ids."""
+        for ids, count in zip(columns.categorical.T, self.counts, strict=True):
+            count += np.bincount(ids, minlength=len(count))
+
+    def features(self, columns: Columns) -> NDArray[np.float32]:
+        """(rows, feature): categorical fields first, as ids or counts."""
+        parts: list[NDArray[np.floating | np.integer]] = [
+            ids if small else count[ids]
+            for ids, count, small in zip(columns.categorical.T, self.counts, self.small, strict=True)
+        ]
+        for past, field in zip(columns.sequences, self.schema.of_kind("sequence"), strict=True):
+            parts.append((past != PADDING).sum(axis=1))
+            parts.extend(
+                (past == ids[:, None]).sum(axis=1)
+                for ids, other in zip(columns.categorical.T, self.schema.of_kind("categorical"), strict=True)
+                if other.vocabulary == field.vocabulary
+            )
+        summary = (
+            np.stack(parts, axis=1, dtype=np.float32) if parts else np.empty((len(columns), 0), np.float32)
+        )
+        return np.hstack([summary, columns.numeric])
+
+    def fit_task(self, task: Task, train: Known, validation: Known) -> Estimator:
+        """Trees until validation has had enough; without a validation row, all of them."""
+        from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+
+        binary = task.kind == "binary"
+        kind = HistGradientBoostingClassifier if binary else HistGradientBoostingRegressor
+        watched = not validation.one_class
+        categorical = np.zeros(train.features.shape[1], bool)
+        categorical[: len(self.small)] = self.small
+        model = kind(
+            max_iter=self.config.trees,
+            learning_rate=self.config.learning_rate,
+            max_leaf_nodes=self.config.max_leaf_nodes,
+            min_samples_leaf=self.config.min_rows_leaf,
+            l2_regularization=self.config.l2,
+            n_iter_no_change=self.config.patience,
+            early_stopping=watched,
+            categorical_features=categorical,
+            random_state=self.seed,
+        )
+        held_out = {"X_val": validation.features, "y_val": validation.label} if watched else {}
+        return Estimator(model.fit(train.features, train.label, **held_out), binary)

@@ -1,0 +1,96 @@
+"""Logistic regression on one-hot ids; ridge regression where the task is one.
+
+McMahan et al., "Ad Click Prediction: a View from the Trenches", KDD 2013, section 2 (the model; they train it
+online with FTRL and an L1 penalty, here it is L-BFGS and L2). https://doi.org/10.1145/2487575.2488200
+
+    logit P(y_k = 1 | x) = b_k + w_k.x
+
+x holds one column a field and id (padding and out-of-vocabulary ids included), for a sequence the share of
+each id among those that are there, and the scaled numbers. Fields of one vocabulary have their own weights.
+The penalty is chosen on validation by the task's primary metric. No crossed features: what two fields say
+together is left to the trees and the networks.
+"""
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from mtlbench.floors.base import Estimator, Floor, FloorConfig, Known
+from mtlbench.floors.columns import Columns
+from mtlbench.schema import PADDING, Schema, Task
+from mtlbench.train.loop import primary
+
+ITERATIONS = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogisticConfig(FloorConfig):
+    """Options of logistic regression.
+
+    Attributes:
+        penalties: L2 penalties that are tried (1 / C of scikit-learn, alpha of its ridge regression); the
+            best on validation stays.
+    """
+
+    penalties: tuple[float, ...] = (100.0, 30.0, 10.0, 3.0, 1.0)
+
+    def __post_init__(self) -> None:
+        FloorConfig.__post_init__(self)
+        if not self.penalties or min(self.penalties) <= 0:
+            raise ValueError(f"penalties = {list(self.penalties)}; at least one, all above 0")
+
+
+class Logistic(Floor):
+    """A linear model a task."""
+
+    Config = LogisticConfig
+
+    def __init__(
+        self, schema: Schema, vocabularies: Mapping[str, int], config: LogisticConfig, seed: int
+    ) -> None:
+        super().__init__(schema, vocabularies, config, seed)
+        self.penalties = config.penalties
+        ids = (*schema.of_kind("categorical"), *schema.of_kind("sequence"))
+        starts = np.cumsum([0, *(vocabularies[f.vocabulary] for f in ids)])
+        self.starts, self.width = starts[:-1], int(starts[-1]) + len(schema.of_kind("numeric"))
+
+    def features(self, columns: Columns) -> Any:
+        """Sparse (rows, sum of vocabularies + numbers), float32."""
+        rows, fields = columns.categorical.shape
+        numbers = columns.numeric.shape[1]
+        index = [columns.categorical + self.starts[:fields]]
+        value = [np.ones((rows, fields), np.float32)]
+        for start, ids in zip(self.starts[fields:], columns.sequences, strict=True):
+            there = (ids != PADDING).astype(np.float32)
+            index.append(ids + start)
+            value.append(there / there.sum(axis=1, keepdims=True).clip(min=1))
+        index.append(np.broadcast_to(np.arange(self.width - numbers, self.width), (rows, numbers)))
+        value.append(columns.numeric)
+        column, filled = np.hstack(index).astype(np.int32), np.hstack(value)
+        ends = np.arange(rows + 1, dtype=np.int32) * column.shape[1]
+        matrix = csr_array((filled.ravel(), column.ravel(), ends), shape=(rows, self.width))
+        matrix.sum_duplicates()
+        matrix.eliminate_zeros()
+        return matrix
+
+    def fit_task(self, task: Task, train: Known, validation: Known) -> Estimator:
+        """The model of the penalty that is best on validation."""
+        binary = task.kind == "binary"
+        tried = [_fit(penalty, binary, train) for penalty in self.penalties]
+        return max(tried, key=lambda m: primary(task, validation.label, m.predict(validation.features)))
+
+
+def _fit(penalty: float, binary: bool, train: Known) -> Estimator:
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression, Ridge
+
+    model = LogisticRegression(C=1 / penalty, max_iter=ITERATIONS) if binary else Ridge(alpha=penalty)
+    with warnings.catch_warnings():
+        # Weak penalties may want more steps than they get; validation then has the say all the same.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(train.features, train.label)
+    return Estimator(model, binary, parameters=model.coef_.size + 1)

@@ -1,0 +1,112 @@
+"""Runs of networks: replicas to stacks, trained by the one loop, then evaluated run by run."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import torch
+
+from mtlbench.balancing import BALANCERS
+from mtlbench.balancing.base import Balancer
+from mtlbench.config import RunSpec, fill
+from mtlbench.evaluate import score_test
+from mtlbench.load import Prepared
+from mtlbench.methods.base import Method
+from mtlbench.registry import lookup
+from mtlbench.train.loop import Trained, train
+from mtlbench.train.stack import TABLES, Blueprint, Replica, Weights
+from mtlbench.work import Failure, Work
+
+Member = tuple[RunSpec, Replica]
+
+
+def work(
+    method: type[Method],
+    prepared: Prepared,
+    specs: Sequence[RunSpec],
+    device: torch.device,
+    progress: Callable[[int], None],
+    *,
+    stacked: bool,
+) -> Iterator[Work | Failure]:
+    """Train runs of that method, stacked or a model at a time, and evaluate one after another.
+
+    What is trained is what `execute` describes; `specs` differ in seed and in the balancer's options alone.
+    """
+    first = specs[0]
+    config = fill(method.Config, first.method_options, "method options")
+    blueprint = Blueprint.of(method, config, prepared)
+    balancer: type[Balancer] = lookup(BALANCERS, first.balancer, "balancer").load()
+    members = [(spec, replica) for spec in specs for replica in blueprint.replicas(spec.seed)]
+    stacks = _alike(blueprint, members) if stacked else [[member] for member in members]
+    trained: dict[str, list[Trained]] = {spec.hash: [] for spec in specs}
+    for stack in stacks:
+        options = [fill(balancer.Config, spec.balancer_options, "balancer options") for spec, _ in stack]
+        balance = balancer([prepared.schema.task_names[k] for k in stack[0][1].tasks], options)
+        replicas = [replica for _, replica in stack]
+        outcomes = train(blueprint, balance, first.training, replicas, prepared, device, progress)
+        for (spec, _), outcome in zip(stack, outcomes, strict=True):
+            trained[spec.hash].append(outcome)
+    for spec in specs:
+        yield _evaluated(blueprint, trained.pop(spec.hash), prepared, device)
+
+
+def _alike(blueprint: Blueprint, members: Sequence[Member]) -> list[list[Member]]:
+    """Models that one program can train: their tasks are of the same kinds, in the same units."""
+    alike: dict[object, list[Member]] = {}
+    for spec, replica in members:
+        kind = tuple((t.kind, t.mean, t.deviation) for t in blueprint.tasks(replica))
+        alike.setdefault(kind, []).append((spec, replica))
+    return list(alike.values())
+
+
+def _evaluated(
+    blueprint: Blueprint, trained: Sequence[Trained], prepared: Prepared, device: torch.device
+) -> Work | Failure:
+    """One run, from its trained models."""
+    failures = [t.failure for t in trained if t.failure]
+    if failures:
+        return Failure("; ".join(dict.fromkeys(failures)))
+    began = time.perf_counter()
+    scores = score_test(blueprint, trained, prepared, device)
+    names = prepared.schema.task_names
+    deployable = [t.deployable for t in trained if t.deployable]
+    return Work(
+        scores=scores,
+        criterion=float(np.mean([checkpoint.criterion for checkpoint in deployable])),
+        config=blueprint.config,
+        costs=_costs(trained, time.perf_counter() - began),
+        checkpoint={
+            names[k]: {"deployable": at.step, "best": t.best[k].step}
+            for t, at in zip(trained, deployable, strict=True)
+            for k in t.replica.tasks
+        },
+        history=[{"tasks": [names[k] for k in t.replica.tasks], "evaluations": t.history} for t in trained],
+        weights={
+            (f"{names[t.replica.tasks[0]]}/{name}" if blueprint.method.per_task else name): weight
+            for t, at in zip(trained, deployable, strict=True)
+            for name, weight in at.weights.items()
+        },
+    )
+
+
+def _costs(trained: Sequence[Trained], evaluation_seconds: float) -> dict[str, float | None]:
+    """What the run cost, summed over its models.
+
+    rows_per_second is how fast a row gets through all models of the run: 1 / sum of the seconds a row.
+    """
+    sizes = {"dense_parameters": 0, "embedding_parameters": 0}
+    for t in trained:
+        assert t.deployable is not None
+        weights: Weights = t.deployable.weights
+        for name, weight in weights.items():
+            sizes["embedding_parameters" if name == TABLES else "dense_parameters"] += weight.numel()
+    train_seconds = sum(t.seconds for t in trained)
+    return {
+        "parameters": sum(sizes.values()),
+        **sizes,
+        "train_rows": sum(t.rows for t in trained),
+        "train_seconds": train_seconds,
+        "rows_per_second": 1 / sum(t.seconds / t.rows for t in trained),
+        "wall_seconds": train_seconds + evaluation_seconds,
+    }
