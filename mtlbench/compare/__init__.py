@@ -7,15 +7,16 @@ the point that validation chooses (`frontier`), against which balancers have a f
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from mtlbench.compare.arms import Arm, baseline_of, group
+from mtlbench.compare.arms import Arm, baseline_of
 from mtlbench.compare.comparison import Comparison, Summary
 from mtlbench.compare.contrasts import Contrasts
-from mtlbench.compare.frontier import gather
 from mtlbench.compare.frontier_report import frontier_reports
 from mtlbench.compare.guards import guards
 from mtlbench.compare.measures import check_deltas, check_metric, smallest_effect
 from mtlbench.compare.secondary import secondary
+from mtlbench.compare.sides import about_sharing, sides
 from mtlbench.compare.task_comparison import TaskComparison
 from mtlbench.errors import UsageError, unknown
 from mtlbench.results import Result
@@ -64,14 +65,11 @@ def compare(
     tasks = _tasks(schema, family_tasks or schema.task_names)
     check_deltas(delta, schema.task_names)
     check_metric(metric)
-    everyone, frontiers = gather(group(results), schema)
-    tuned = [frontier.chosen for frontier in frontiers]
-    baselines = [arm for arm in everyone if arm.method == baseline and arm not in tuned]
-    arms = [arm for arm in everyone if arm not in baselines]
+    found = sides(results, schema, baseline)
 
     contrasts = Contrasts(tasks, baseline, metric)
-    family = [(arm, cell) for arm in arms for cell in contrasts.cells]
-    measured = [m for arm in arms for m in contrasts.measure(arm, baselines)]
+    family = [(arm, cell) for arm in found.arms for cell in contrasts.cells]
+    measured = [m for arm in found.arms for m in contrasts.measure(arm, found.baselines)]
     deltas = [smallest_effect(cell.task, cell.metric, delta) for _, cell in family]
     judgements = judge(
         [m.estimate for m in measured],
@@ -85,7 +83,7 @@ def compare(
             arm=arm.name,
             identity=arm.identity,
             baseline=baseline,
-            task=cell.task,
+            task=cell.task if about_sharing(arm, baseline) else replace(cell.task, truth=""),
             metric=cell.metric,
             measured=m,
             judgement=judgement,
@@ -103,8 +101,10 @@ def compare(
         family_tasks=tuple(task.name for task in tasks),
         alpha=alpha,
         comparisons=comparisons,
-        summaries=tuple(_summary(arm, baseline_of(arm, baselines), comparisons) for arm in arms),
-        frontiers=frontier_reports(frontiers, everyone, baselines, schema, tasks, alpha=alpha, delta=delta),
+        summaries=tuple(_summary(arm, baseline_of(arm, found.baselines), comparisons) for arm in found.arms),
+        frontiers=frontier_reports(
+            found.frontiers, found.everyone, found.baselines, schema, tasks, alpha=alpha, delta=delta
+        ),
     )
 
 

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mtlbench.compare.arms import Arm, group
+from mtlbench.compare.arms import Arm
 from mtlbench.compare.contrasts import Contrasts, Measured
 from mtlbench.compare.influences import Cell
+from mtlbench.compare.sides import sides
 from mtlbench.compare.task_comparison import ends, plain
 from mtlbench.config import Family
 from mtlbench.results import Result
@@ -53,16 +54,14 @@ def explore(
         POSITIVE" or "EXPLORATORY NEGATIVE" where there is one, and a `reason` where there can be none.
     """
     tasks = [t for t in schema.tasks if t.name in (family.tasks or schema.task_names)]
-    everyone = group(results)
-    baselines = [arm for arm in everyone if arm.method == family.baseline]
+    held = sides(results, schema, family.baseline)
     contrasts = Contrasts(tasks, family.baseline, family.metric, [s.rows for s in strata])
     of_cells = [stratum for stratum in strata for _ in tasks]  # as Contrasts has them
     found = [
         (arm, stratum, cell, measured)
-        for arm in everyone
-        if arm.method != family.baseline
+        for arm in held.arms
         for stratum, cell, measured in zip(
-            of_cells, contrasts.cells, contrasts.measure(arm, baselines), strict=True
+            of_cells, contrasts.cells, contrasts.measure(arm, held.baselines), strict=True
         )
     ]
     adjusted = _adjusted([measured for *_, measured in found])
