@@ -288,6 +288,44 @@ def run(
 
 
 @app.command()
+def plan(
+    benchmark: Annotated[Path, typer.Argument(help="A benchmark file; see `mtlbench list benchmarks`.")],
+    dataset: Annotated[
+        str | None, typer.Option(help="A prepared dataset; the file's, else the most recent one.")
+    ] = None,
+    device: Annotated[Device, typer.Option(help="Where to train.")] = Device.AUTO,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes on a CPU.  [default: one a core]", min=1)
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Say what BENCHMARK can detect and how long it takes, before it is run.
+
+    Trains a pilot, five seeds of the two cheapest methods, which `run` will not do again. Only its variances
+    are used: its gains are neither shown nor kept in the plan.
+    """
+    from mtlbench import render
+    from mtlbench.config import Benchmark, fill, read_benchmark
+    from mtlbench.experiment import Execution
+    from mtlbench.planning import plan_benchmark
+
+    values = read_benchmark(benchmark)
+    if dataset is not None:
+        values["dataset"] = dataset
+    document = plan_benchmark(
+        Home.find(),
+        fill(Benchmark, values, str(benchmark)).with_baseline(),
+        Execution(device=device, workers=workers),
+        say=render.say,
+        bar=render.grid,
+    )
+    if as_json:
+        _print_json(document)
+    else:
+        render.plan(document)
+
+
+@app.command()
 def compare(
     benchmark: Annotated[
         Path | None, typer.Argument(help="A benchmark file: compare its runs, with its family.")
@@ -330,6 +368,77 @@ def compare(
     family = chosen.family if chosen else fill(Family, given, "mtlbench compare")
     document = compare_stored(Home.find(), chosen, dataset or "", render.say, family, by or "")
     _show(document, as_json)
+
+
+@app.command("validate-protocol")
+def validate_protocol(
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Fewer replicates: minutes; writes nothing.")
+    ] = False,
+    only: Annotated[
+        str, typer.Option(help="These checks alone, with commas between: A6,A9; writes nothing.")
+    ] = "",
+    workers: Annotated[int | None, typer.Option(help="Processes.  [default: one a core]", min=1)] = None,
+    as_json: Json = False,
+) -> None:
+    """Test the verdicts against ground truth; write what was bound and measured to results/protocol/."""
+    from mtlbench import render
+    from mtlbench.launch import cores
+    from mtlbench.protocol.validate import validate
+
+    document = validate(
+        Home.find(),
+        quick=quick,
+        only=only.split(","),
+        workers=workers or cores(),
+        say=render.say,
+        bar=render.work,
+    )
+    if as_json:
+        _print_json(document)
+    else:
+        render.findings(document)
+    if not document["holds"]:
+        raise typer.Exit(1)
+
+
+@app.command("validate-protocol")
+def validate_protocol(
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Fewer replicates: minutes; writes nothing.")
+    ] = False,
+    only: Annotated[
+        str, typer.Option(help="These checks alone, with commas between: A6,A9; writes nothing.")
+    ] = "",
+    rules: Annotated[
+        bool, typer.Option("--rules", help="Instead, simulate this test beside the ones that others use.")
+    ] = False,
+    workers: Annotated[int | None, typer.Option(help="Processes.  [default: one a core]", min=1)] = None,
+    as_json: Json = False,
+) -> None:
+    """Test the verdicts against ground truth; write what was bound and measured to results/protocol/."""
+    from mtlbench import render
+    from mtlbench.launch import cores
+    from mtlbench.protocol.rules_report import compare_rules
+    from mtlbench.protocol.validate import validate
+
+    if rules and only:
+        raise UsageError(f"--rules and --only {only}: the rules are one simulation; give one of the two.")
+    home, number = Home.find(), workers or cores()
+    if rules:
+        document = compare_rules(home, quick=quick, workers=number, say=render.say, bar=render.work)
+        show = render.rules
+    else:
+        document = validate(
+            home, quick=quick, only=only.split(","), workers=number, say=render.say, bar=render.work
+        )
+        show = render.findings
+    if as_json:
+        _print_json(document)
+    else:
+        show(document)
+    if not document.get("holds", True):
+        raise typer.Exit(1)
 
 
 @app.command(name="list")

@@ -18,7 +18,7 @@ from mtlbench.home import Home
 from mtlbench.load import Prepared
 from tests.conftest import write_prepared
 
-COMMANDS = ("prepare", "run", "compare", "list", "show", "ui")
+COMMANDS = ("prepare", "plan", "run", "compare", "list", "show", "ui", "validate-protocol")
 QUICK = ("--epochs", "1", "--batch-rows", "64", "--set", "method.network=4", "--workers", "1", "--no-track")
 
 

@@ -1,9 +1,22 @@
 """What people read in a terminal. The one package that builds Rich output."""
 
 from mtlbench.render.console import say
+from mtlbench.render.plan import plan
 from mtlbench.render.progress import grid, stages
-from mtlbench.render.protocol import findings, work
+from mtlbench.render.protocol import findings, rules, work
 from mtlbench.render.things import catalogue, prepared, shown
 from mtlbench.render.verdicts import verdicts
 
-__all__ = ["catalogue", "findings", "grid", "prepared", "say", "shown", "stages", "verdicts", "work"]
+__all__ = [
+    "catalogue",
+    "findings",
+    "grid",
+    "plan",
+    "prepared",
+    "rules",
+    "say",
+    "shown",
+    "stages",
+    "verdicts",
+    "work",
+]

@@ -1,6 +1,6 @@
 """What a benchmark can and cannot decide, in plain sentences; from the numbers of `mtlbench.pilot`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mtlbench.report.words import many_clusters
@@ -15,7 +15,7 @@ def too_few_seeds(seeds: int, members: int) -> list[str]:
     if seeds < FAR_TAIL_SEEDS and 1 < members <= FAR_TAIL_FAMILY:
         return [
             f"A family of {members} wants {FAR_TAIL_SEEDS} seeds: with {seeds} its tests have at most "
-            f"{seeds - 1} degrees of freedom, and see large effects alone (--seeds {FAR_TAIL_SEEDS})."
+            f"{seeds - 1} degrees of freedom and miss smaller effects (--seeds {FAR_TAIL_SEEDS})."
         ]
     return []
 
@@ -49,14 +49,50 @@ def _remedy(task: Mapping[str, Any], seeds: int, many: str) -> str:
 
 
 def conclusion(power: Mapping[str, Any]) -> str:
-    """One sentence: on which tasks the benchmark can decide at its own delta."""
+    """On which tasks the benchmark can decide at its own delta, and what would decide on the others."""
     yes = [task["task"] for task in power["tasks"] if task["decides"]]
-    no = [task["task"] for task in power["tasks"] if not task["decides"]]
+    no = [task for task in power["tasks"] if not task["decides"]]
+    benchmark = f"With {power['seeds']} seeds this benchmark"
     if not no:
-        return f"With {power['seeds']} seeds this benchmark can decide at its own delta on every task."
+        return f"{benchmark} can decide at its own delta on every task."
+    known = [task for task in no if not task["reason"]]
+    way_out = f" {_way_out(known, many_clusters(power))}" if known else ""
     if not yes:
-        return f"With {power['seeds']} seeds this benchmark cannot decide at its own delta on any task."
-    return (
-        f"With {power['seeds']} seeds this benchmark can decide at its own delta on {', '.join(yes)}; "
-        f"it cannot on {', '.join(no)}."
-    )
+        return f"{benchmark} cannot decide at its own delta on any task.{way_out}"
+    names = ", ".join(task["task"] for task in no)
+    return f"{benchmark} can decide at its own delta on {', '.join(yes)}; it cannot on {names}.{way_out}"
+
+
+def _way_out(tasks: Sequence[Mapping[str, Any]], many: str) -> str:
+    """What would decide on all of these tasks: seeds, else clusters, else a delta that can be seen."""
+    seeds = [task["seeds_needed"] for task in tasks]
+    users = [task["clusters_needed"] for task in tasks]
+    if None not in seeds:
+        return f"{max(seeds):,} seeds would."
+    if None not in users:
+        return f"No number of seeds would; {max(users):,} test {many} would."
+    seen = [task["minimum_detectable_effect"] for task in tasks]
+    neither = f"Neither more seeds nor more test {many} alone would"
+    return f"{neither}; at a delta of {max(seen):.2g} it could." if None not in seen else f"{neither}."
+
+
+def how_long(time: Mapping[str, Any]) -> str:
+    """How long the runs without a result will take."""
+    untimed = f" ({', '.join(time['not_timed'])} not timed)" if time["not_timed"] else ""
+    if not time["runs"]:
+        return f"Time: nothing is left to train{untimed}."
+    workers = f"{time['workers']} worker{'s' * (time['workers'] != 1)}"
+    runs = f"{time['runs']} run{'s' * (time['runs'] != 1)} to do, on {workers}{untimed}"
+    line = f"Time, with the machine to itself: at most {_duration(time['at_most'])} for the {runs}"
+    if time["share_of_steps_in_pilot"] > 0.99:
+        return f"{line}."
+    share = f"{100 * time['share_of_steps_in_pilot']:.0f} %"
+    early = f"if all stop as early as the pilot did, after {share} of its steps"
+    return f"{line}; {_duration(time['like_pilot'])} {early}."
+
+
+def _duration(seconds: float) -> str:
+    """Such as 40 s, 12 min, 3.5 h."""
+    if seconds < 90:
+        return f"{max(1.0, seconds):.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
