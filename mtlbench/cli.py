@@ -378,38 +378,6 @@ def validate_protocol(
     only: Annotated[
         str, typer.Option(help="These checks alone, with commas between: A6,A9; writes nothing.")
     ] = "",
-    workers: Annotated[int | None, typer.Option(help="Processes.  [default: one a core]", min=1)] = None,
-    as_json: Json = False,
-) -> None:
-    """Test the verdicts against ground truth; write what was bound and measured to results/protocol/."""
-    from mtlbench import render
-    from mtlbench.launch import cores
-    from mtlbench.protocol.validate import validate
-
-    document = validate(
-        Home.find(),
-        quick=quick,
-        only=only.split(","),
-        workers=workers or cores(),
-        say=render.say,
-        bar=render.work,
-    )
-    if as_json:
-        _print_json(document)
-    else:
-        render.findings(document)
-    if not document["holds"]:
-        raise typer.Exit(1)
-
-
-@app.command("validate-protocol")
-def validate_protocol(
-    quick: Annotated[
-        bool, typer.Option("--quick", help="Fewer replicates: minutes; writes nothing.")
-    ] = False,
-    only: Annotated[
-        str, typer.Option(help="These checks alone, with commas between: A6,A9; writes nothing.")
-    ] = "",
     rules: Annotated[
         bool, typer.Option("--rules", help="Instead, simulate this test beside the ones that others use.")
     ] = False,

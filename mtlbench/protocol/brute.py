@@ -1,9 +1,9 @@
 """A12 and A16: metrics, influences and standard errors against definitions that count every pair.
 
-The definitions take a weight a user, w = 1 for the metric itself. From P[u, v], the wins of u's positives over
-v's negatives (ties one half), the AUC is `w'Pw / (w'n+ w'n-)`; the others are ratios of users' sums. So the
-weight that the influence is a derivative in, leaving a user out (w_u = 0) and drawing users again (w a count)
-are one function, which shares no line with the one that is tested.
+The definitions take a weight a user, w = 1 for the metric itself. From P[u, v], the wins of u's positives
+over v's negatives (ties one half), the AUC is `w'Pw / (w'n+ w'n-)`; the others are ratios of users' sums. So
+the weight that the influence is a derivative in, leaving a user out (w_u = 0) and drawing users again (w a
+count) are one function, which shares no line with the one that is tested.
 """
 
 from collections.abc import Callable, Mapping

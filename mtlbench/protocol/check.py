@@ -73,6 +73,10 @@ class Part:
     items: Scale
     seconds: float
 
+    def expected_seconds(self, quick: bool) -> float:
+        """On one core."""
+        return self.items.of(quick) * self.seconds
+
     def run(self, lab: "Lab") -> list[Finding]:
         """What the part finds."""
         findings: list[Finding] = Entry(self.target).load()(lab)

@@ -7,8 +7,8 @@ with log odds -1 + x + (a shift of its user). The score of arm m with seed s is
 
 a_ms how well seed s learned the signal, c_mu how well the arm reads user u, e row noise of its own; all are
 normal. With the same c in both arms the two are one method with other seeds (A/A). With a c of its own each,
-drawn from one distribution, they differ for every user, and the gain over all users that could have been drawn
-is exactly 0.
+drawn from one distribution, they differ for every user, and the gain over all users that could have been
+drawn is exactly 0.
 
 Components. A normal table d[u, s] has independent grand mean and mean squares, each of these a multiple of a
 chi-squared variable, so that drawing them is drawing the table (Cochran's theorem).

@@ -5,7 +5,7 @@ import shlex
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -57,16 +57,13 @@ def validate(
     began = time.perf_counter()
     findings: list[Finding] = []
     seconds: dict[str, float] = {}
-    with (
-        tempfile.TemporaryDirectory(prefix="mtlbench-") as scratch,
-        bar() as progress,
-        Workers(workers) as pool,
-    ):
-        tracker = _Progress(progress, [part for name in chosen for part in CHECKS[name].parts], quick)
+    expected = sum(part.expected_seconds(quick) for name in chosen for part in CHECKS[name].parts)
+    with tempfile.TemporaryDirectory(prefix="mtlbench-") as scratch, bar() as shown, Workers(workers) as pool:
+        progress = Progress(shown, expected)
         for name in chosen:
             start = time.perf_counter()
             for part in CHECKS[name].parts:
-                with tracker.part(name, part) as on_item:
+                with progress.part(name, part.items.of(quick), part.seconds) as on_item:
                     lab = Lab(Home(Path(scratch)), quick, pool, on_item)
                     found = _findings(name, CHECKS[name], part, lab)
                 for finding in found:
@@ -123,29 +120,28 @@ def _findings(name: str, check: Check, part: Part, lab: Lab) -> list[Finding]:
         ]
 
 
-class _Progress:
-    """One bar over everything: seconds of work behind us, of those that the parts declare."""
+class Progress:
+    """One bar over everything: seconds of work behind us, of those that the parts expect."""
 
-    def __init__(self, bar: Bar, parts: Iterable[Part], quick: bool) -> None:
-        self._bar, self._quick = bar, quick
-        self._total = sum(part.items.of(quick) * part.seconds for part in parts)
+    def __init__(self, bar: Bar, total: float) -> None:
+        self._bar, self._total = bar, total
         self._behind = 0.0  # of the parts that have ended
 
     @contextmanager
-    def part(self, name: str, part: Part) -> Iterator[Callable[[], None]]:
-        """While a part runs: what to call when an item of it is done."""
-        items, done, began = part.items.of(self._quick), 0, time.perf_counter()
+    def part(self, name: str, items: int, seconds: float) -> Iterator[Callable[[], None]]:
+        """While a part of so many items runs, each of so many seconds: what to call when one is done."""
+        done, began = 0, time.perf_counter()
 
         def on_item() -> None:
             nonlocal done
             done += 1
             rate = done / (time.perf_counter() - began)
             text = f"{name}, {done} of {items} items, {rate:.2g}/s"
-            self._bar(text, self._behind + min(done, items) * part.seconds, self._total)
+            self._bar(text, self._behind + min(done, items) * seconds, self._total)
 
         self._bar(name, self._behind, self._total)
         yield on_item
-        self._behind += items * part.seconds
+        self._behind += items * seconds
 
 
 def provenance(command: str, wall_seconds: float) -> dict[str, Any]:

@@ -58,3 +58,14 @@ def findings(document: Mapping[str, Any]) -> None:
         out.print(f"[bold red]{len(broken)} of {total} bounds are BROKEN[/bold red]: {names}")
     else:
         out.print(f"All {total} bounds hold, in {document['wall_seconds'] / 60:.1f} minutes.")
+
+
+def rules(document: Mapping[str, Any]) -> None:
+    """A row a rule: its largest rate of false calls, and what follows."""
+    table = Table(title=f"False calls at a nominal {document['nominal']:.0%}, at worst", show_lines=True)
+    for head in ("rule", "5 seeds or more", "3 seeds", "worst where", "conclusion"):
+        table.add_column(head, overflow="fold", justify="right" if "seeds" in head else "left")
+    for one in document["rules"]:
+        rates = (f"{one[key]:.1%}" for key in ("largest_rate_5_seeds_or_more", "largest_rate_3_seeds"))
+        table.add_row(one["rule"], *rates, one["setting"], one["conclusion"])
+    out.print(table)
