@@ -125,6 +125,7 @@ def _summary(arm: Arm, against: Arm | None, comparisons: Sequence[TaskComparison
         seesaw={Verdict.NEGATIVE, Verdict.POSITIVE} <= verdicts,
         secondary=secondary(mine),
         costs={cost: _cost(cost, arm, against) for cost in COSTS},
+        trials=arm.trials,
     )
 
 

@@ -19,6 +19,7 @@ class Summary:
         seesaw: at least one task POSITIVE and one NEGATIVE.
         secondary: figures that are no verdict.
         costs: cost -> `method` (mean over its seeds), `baseline` (the same, all its models), `ratio`.
+        trials: settings tried on validation before the arm's were chosen; 1 where none were.
     """
 
     arm: str
@@ -26,6 +27,7 @@ class Summary:
     seesaw: bool
     secondary: Secondary
     costs: Mapping[str, Mapping[str, float]]
+    trials: int = 1
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; what has no value is None."""
@@ -37,6 +39,8 @@ class Summary:
             "worst_task": self.secondary.worst_task or None,
             "secondary": plain(asdict(self.secondary)),
             "costs": plain(self.costs),
+            "tuned": self.trials > 1,
+            "trials": self.trials,
         }
 
 
