@@ -39,6 +39,15 @@ def test_the_detectable_effect_has_power_80(df: float, alpha: float) -> None:
     assert minimum_detectable_effect(0.04, df, alpha) == pytest.approx(2 * effect)
 
 
+@pytest.mark.parametrize("alpha", [0.05, 0.05 / 12])
+@pytest.mark.parametrize("seeds", [5, 10, 50])
+def test_the_detectable_effect_equals_statsmodels(alpha: float, seeds: int) -> None:
+    """Of a paired t test, in standard deviations. The peer also counts calls of the wrong sign."""
+    peer = TTestPower().solve_power(nobs=seeds, alpha=alpha, power=0.80, alternative="two-sided")
+    effect = minimum_detectable_effect(1 / math.sqrt(seeds), seeds - 1, alpha)
+    assert effect == pytest.approx(peer, rel=1e-5)
+
+
 def test_the_detectable_effect_with_many_degrees_of_freedom_is_the_textbooks() -> None:
     """(1.960 + 0.8416) standard errors."""
     assert minimum_detectable_effect(1.0, 1e8, 0.05) == pytest.approx(2.8016, abs=1e-4)

@@ -109,6 +109,25 @@ def test_resizing_follows_the_formula_and_keeps_the_present_size() -> None:
     assert e.resized(10**9, 50).se ** 2 == pytest.approx(4.0, rel=1e-6)
 
 
+@pytest.mark.parametrize(("seeds", "s_a", "s_b"), [(5, 1.0, 1.0), (10, 0.3, 2.0), (5, 0.5, 3.0)])
+def test_satterthwaites_df_are_those_of_the_simulated_squared_error(
+    seeds: int, s_a: float, s_b: float
+) -> None:
+    """A variance on df degrees of freedom has `Var = 2 E^2 / df`: 4,000 tables give Var(SE^2) and so df.
+
+    Held against the formula at the true components, where B exceeds C all but always.
+    """
+    rng = np.random.default_rng(12)
+    clusters, s_e = 30, 1.0
+    squares = [two_way(table(rng, clusters, seeds, s_a, s_b, s_e)).se ** 2 for _ in range(4000)]
+    residual = s_e**2 / (seeds * clusters)
+    a, b = s_a**2 / seeds + residual, s_b**2 / clusters + residual
+    truth = Estimate(0.0, a, b, residual, seeds, clusters)
+    assert np.mean(squares) == pytest.approx(truth.se**2, rel=0.04)
+    assert 2 * np.mean(squares) ** 2 / np.var(squares) == pytest.approx(truth.df, rel=0.12)
+    assert truth.df > 1.05 * (seeds - 1)  # and not S - 1, which the simulation tells from it
+
+
 def rate_of_calls(replicates: int, clusters: int, seeds: int, s_a: float, s_b: float, s_e: float) -> float:
     rng = np.random.default_rng(7)
     called = 0
