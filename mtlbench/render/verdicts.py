@@ -8,103 +8,88 @@ from rich.table import Table
 from rich.text import Text
 
 from mtlbench.render.console import out
-from mtlbench.report import figure, legend, remarks
-from mtlbench.schema import Task
+from mtlbench.report import figure, legend, many_clusters, needs, remarks, span
+from mtlbench.report.tables import SECONDARY_LEGEND, Grid, costs, metrics, secondary, strata
 
-STYLES = {"POSITIVE": "bold green", "NEGATIVE": "bold red", "EQUIVALENT": "cyan", "INCONCLUSIVE": "yellow"}
+STYLES = {
+    "POSITIVE": "bold green",
+    "NEGATIVE": "bold red",
+    "EQUIVALENT": "cyan",
+    "INCONCLUSIVE": "yellow",
+    "gains": "green",
+    "loses": "red",
+}
 
 
 def verdicts(document: Mapping[str, Any]) -> None:
     """The table that the tool exists for, a row a task, a column a method; then what it cost."""
-    if document["comparisons"]:
+    if any(c["gain"] is not None for c in document["comparisons"]):
         out.print(_verdict_table(document))
         for line in legend(document):
             out.print(escape(line))
-        out.print(_cost_table(document))
-    else:
-        out.print(_metric_table(document))
+        for grid in strata(document) if "strata" in document else ():
+            out.print(_table(grid, lines=True))
+        out.print(_table(secondary(document)))
+        out.print(SECONDARY_LEGEND, style="dim")
+        out.print(_table(costs(document)))
+    elif any(run["metrics"] for run in document["runs"]):
+        out.print(_table(metrics(document), lines=True))
     for line in remarks(document):
         out.print(f"[yellow]Note:[/yellow] {escape(line)}")
 
 
-def _title(document: Mapping[str, Any]) -> str:
-    return f"{document['dataset']}{' (SIMULATED data)' if document['simulated'] else ''}"
-
-
 def _verdict_table(document: Mapping[str, Any]) -> Table:
-    comparisons = document["comparisons"]
-    arms = document["family"]["arms"]
-    table = Table(title=f"Gain over {document['family']['baseline']} on {_title(document)}", show_lines=True)
+    arms, baseline = document["family"]["arms"], document["family"]["baseline"]
+    simulated = " (SIMULATED data)" if document["simulated"] else ""
+    table = Table(title=f"Gain over {baseline} on {document['dataset']}{simulated}", show_lines=True)
     table.add_column("task", style="bold", no_wrap=True)
-    table.add_column(document["family"]["baseline"], justify="right")
+    table.add_column(baseline, justify="right")
     for arm in arms:
         table.add_column(arm, justify="right")
     for task in document["family"]["tasks"]:
-        cells = {c["arm"]: c for c in comparisons if c["task"] == task}
+        cells = {c["arm"]: c for c in document["comparisons"] if c["task"] == task}
         first = cells[arms[0]]
         table.add_row(
             task,
             f"{first['metric'].upper()}\n{figure(first['baseline_value'])}",
-            *(_cell(cells[a]) for a in arms),
+            *(_cell(cells[a], many_clusters(document)) for a in arms),
         )
     return table
 
 
-def _cell(comparison: Mapping[str, Any]) -> Text:
-    """Gain, interval, verdict; on simulated data what was planted."""
+def _cell(comparison: Mapping[str, Any], clusters: str) -> Text:
+    """Gain, interval, verdict and what would decide it; on simulated data what was planted."""
     verdict = comparison["verdict"]
     lines = [verdict.replace("_", " ")]
     if verdict == "NEGATIVE" and comparison["equivalent"]:
         lines = ["NEGATIVE,", "negligible"]
-    if "truth" in comparison:
-        lines.append(f"truth: {comparison['truth']}")
-    figures = figure(comparison["gain"], sign=True)
+    parts = [figure(comparison["gain"], sign=True)]
     if comparison["interval"]:
-        low, high = comparison["interval"]
-        figures += f"\n{figure(low, sign=True)}..{figure(high, sign=True)}"
-    return Text.assemble(figures, "\n", ("\n".join(lines), STYLES.get(verdict, "dim")))
+        parts.append(span(comparison["interval"]))
+    after = needs(comparison, clusters)
+    if comparison["gain_best"] not in (None, comparison["gain"]):
+        after.append(f"own peak {figure(comparison['gain_best'], sign=True)}")
+    if "truth" in comparison:
+        after.append(f"truth: {comparison['truth']}")
+    text = Text("\n".join(parts))
+    text.append("\n" + "\n".join(lines), STYLES.get(verdict, "dim"))
+    return text.append("".join(f"\n{line}" for line in after), "dim")
 
 
-def _cost_table(document: Mapping[str, Any]) -> Table:
-    """What each method costs, against the sum of the single-task models."""
-    table = Table(title="Cost a seed (ratio to the sum of the single-task models)", box=None, pad_edge=False)
-    table.add_column("method", style="bold")
-    for head in ("parameters", "rows/s", "wall seconds"):
-        table.add_column(head, justify="right")
-    kinds = (("parameters", ",.0f"), ("rows_per_second", ",.0f"), ("wall_seconds", ",.1f"))
-    single = next((s["costs"] for s in document["summaries"] if s["costs"]), None)
-    if single is not None:
-        cells = (_cost(single[kind]["baseline"], form) for kind, form in kinds)
-        table.add_row(f"{document['family']['baseline']}, sum", *cells)
-    for summary in document["summaries"]:
-        costs = [(summary["costs"][kind], form) for kind, form in kinds]
-        cells = (f"{_cost(c['method'], form)} ({_cost(c['ratio'], '.2f')}x)" for c, form in costs)
-        table.add_row(summary["arm"], *cells)
+def _table(grid: Grid, lines: bool = False) -> Table:
+    """A grid in Rich: with lines where cells have several."""
+    table = (
+        Table(title=grid.title, show_lines=lines)
+        if lines
+        else Table(title=grid.title, box=None, pad_edge=False)
+    )
+    for i, head in enumerate(grid.heads):
+        table.add_column(head, justify="right" if i else "left", style="" if i else "bold")
+    for row in grid.rows:
+        table.add_row(*map(_coloured, row))
     return table
 
 
-def _cost(value: float | None, form: str) -> str:
-    return "?" if value is None else format(value, form)
-
-
-def _metric_table(document: Mapping[str, Any]) -> Table:
-    """Where there is nothing to compare with: the test metrics, mean over seeds."""
-    runs = [run for run in document["runs"] if run["status"] != "failed"]
-    table = Table(title=f"Test metrics on {_title(document)}, mean over seeds (nothing to compare with)")
-    table.add_column("task", style="bold")
-    methods = list(dict.fromkeys((run["method"], run["balancer"]) for run in runs))
-    for method, balancer in methods:
-        table.add_column(method if balancer == "equal" else f"{method} + {balancer}", justify="right")
-    for task in document["tasks"]:
-        metric = Task(**task).metric
-        row = []
-        for arm in methods:
-            mine = [
-                r["metrics"]["test"][task["name"]][metric]
-                for r in runs
-                if (r["method"], r["balancer"]) == arm
-            ]
-            known = [value for value in mine if value is not None]
-            row.append(f"{sum(known) / len(known):.4f} {metric.upper()}" if known else "undefined")
-        table.add_row(task["name"], *row)
-    return table
+def _coloured(cell: str) -> Text:
+    *before, last = cell.split("\n")
+    return Text.assemble(*(f"{line}\n" for line in before), (last, STYLES.get(last, "")))

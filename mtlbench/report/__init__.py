@@ -2,6 +2,8 @@
 
 from mtlbench.report.document import document
 from mtlbench.report.markdown import markdown
-from mtlbench.report.words import figure, legend, many_clusters, remarks
+from mtlbench.report.needs import needs
+from mtlbench.report.remarks import remarks
+from mtlbench.report.words import figure, legend, many_clusters, span
 
-__all__ = ["document", "figure", "legend", "many_clusters", "markdown", "remarks"]
+__all__ = ["document", "figure", "legend", "many_clusters", "markdown", "needs", "remarks", "span"]

@@ -1,33 +1,63 @@
 """The verdicts as Markdown."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from mtlbench.report.words import figure, legend
+from mtlbench.report.needs import to_decide
+from mtlbench.report.remarks import remarks
+from mtlbench.report.tables import SECONDARY_LEGEND, Grid, own_peaks, secondary, strata
+from mtlbench.report.words import figure, legend, many_clusters, span
 
 
 def markdown(document: Mapping[str, Any]) -> str:
-    """The verdicts as a Markdown table, a row a task, a column a method."""
+    """The verdicts as Markdown tables, a row a task, a column a method, and what stands beside them."""
     simulated = " (SIMULATED data)" if document["simulated"] else ""
     lines = [f"# {document['dataset']}{simulated}", "", f"Fingerprint `{document['fingerprint']}`.", ""]
+    if document["comparisons"]:
+        lines += _table(_verdicts(document))
+        lines += [*_paragraphs(legend(document)), *_undecided(document)]
+        for grid in (own_peaks(document), secondary(document)):
+            lines += [f"## {grid.title}", "", *_table(grid)]
+        lines += [SECONDARY_LEGEND, ""]
+    for grid in strata(document) if "strata" in document else ():
+        lines += [f"## {grid.title}", "", *_table(grid)]
+    lines += [f"- {line}" for line in remarks(document)]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _verdicts(document: Mapping[str, Any]) -> Grid:
     arms = document["family"]["arms"]
-    if arms:
-        lines.append(_row("task", document["family"]["baseline"], *arms))
-        lines.append(_row("---", *["---:"] * (len(arms) + 1)))
-        for task in document["family"]["tasks"]:
-            cells = {c["arm"]: c for c in document["comparisons"] if c["task"] == task}
-            first = cells[arms[0]]
-            base = f"{first['metric'].upper()} {figure(first['baseline_value'])}"
-            lines.append(_row(task, base, *(_cell(cells[arm]) for arm in arms)))
-        lines += ["", *legend(document)]
-    return "\n".join(lines) + "\n"
-
-
-def _row(*cells: str) -> str:
-    return f"| {' | '.join(cells)} |"
+    rows = []
+    for task in document["family"]["tasks"]:
+        cells = {c["arm"]: c for c in document["comparisons"] if c["task"] == task}
+        first = cells[arms[0]]
+        base = f"{first['metric'].upper()} {figure(first['baseline_value'])}"
+        rows.append([task, base, *(_cell(cells[arm]) for arm in arms)])
+    return Grid("", ["task", document["family"]["baseline"], *arms], rows)
 
 
 def _cell(comparison: Mapping[str, Any]) -> str:
     truth = f" (truth: {comparison['truth']})" if "truth" in comparison else ""
-    interval = "..".join(figure(end, sign=True) for end in comparison["interval"] or ())
+    interval = span(comparison["interval"] or ())
     return f"{figure(comparison['gain'], sign=True)} [{interval}] {comparison['verdict']}{truth}"
+
+
+def _undecided(document: Mapping[str, Any]) -> list[str]:
+    """What would decide each INCONCLUSIVE; those that need the same stand together."""
+    wanting: dict[str, list[str]] = {}
+    for c in document["comparisons"]:
+        if sentence := to_decide(c, many_clusters(document)):
+            wanting.setdefault(sentence, []).append(f"{c['arm']}, {c['task']}")
+    if not wanting:
+        return []
+    lines = [f"- {'; '.join(members)}: {sentence}." for sentence, members in wanting.items()]
+    return ["What would decide the inconclusive, at the smallest effect that matters:", "", *lines, ""]
+
+
+def _table(grid: Grid) -> list[str]:
+    rows = (grid.heads, ["---", *["---:"] * (len(grid.heads) - 1)], *grid.rows)
+    return [*(f"| {' | '.join(cell.replace(chr(10), ' ') for cell in row)} |" for row in rows), ""]
+
+
+def _paragraphs(lines: Iterable[str]) -> list[str]:
+    return [*lines, ""]

@@ -1,27 +1,75 @@
 """What stands below the tables, the same in a terminal and on a page."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
+
+SIMULATED = "simulated data: these figures say how well the tool finds what was planted, no more."
 
 
 def legend(document: Mapping[str, Any]) -> list[str]:
-    """How to read the verdicts: what the interval is over, how they were decided, what could be seen."""
-    first, family = document["comparisons"][0], document["family"]
-    known = [c["minimum_detectable_effect"] for c in document["comparisons"]]
-    known = sorted(value for value in known if value is not None)
-    seeds = f"{first['seeds']} seed{'s' * (first['seeds'] != 1)}"
-    clusters = max(c["clusters"] for c in document["comparisons"])
-    effects = dict.fromkeys(f"{c['delta']:g} {c['delta_unit'].upper()}" for c in document["comparisons"])
+    """How to read the verdicts: what the family is, what the interval is over, what could be seen."""
+    family, comparisons = document["family"], document["comparisons"]
+    effects = dict.fromkeys(_effect(c["delta"], c["delta_unit"]) for c in comparisons)
+    seen = _seen(comparisons)
     lines = [
-        f"Gain over {family['baseline']}, 95 % interval over {seeds} and {clusters:,} test "
-        f"{many_clusters(document)}, verdict: Holm over a family of {family['size']}, alpha "
-        f"{family['alpha']:g}, smallest effect that matters {', '.join(effects)}."
+        f"{_family(family)}; verdicts: Holm, alpha {family['alpha']:g}; smallest effect that matters: "
+        f"{', '.join(effects)}.",
+        f"Gain over {family['baseline']} with its 95 % interval over {_seeds(comparisons)} and "
+        f"{max(c['clusters'] for c in comparisons):,} test {many_clusters(document)}.",
     ]
-    if known:
+    if seen:
+        lines.append(f"Smallest gain that this could have called (power .80): {seen}.")
+    if any(c["verdict"] == "INCONCLUSIVE" for c in comparisons):
         lines.append(
-            f"Smallest gain that this could have called (power .80): {known[0]:.4f} to {known[-1]:.4f}."
+            f"Below INCONCLUSIVE: about how many seeds, or test {many_clusters(document)}, would show the "
+            "smallest effect that matters."
         )
-    return [*lines, "All methods untuned: default settings, but for what was set by hand."]
+    if any(c["gain_best"] not in (None, c["gain"]) for c in comparisons):
+        lines.append("Own peak: the gain when each arm uses the checkpoint that is best for that task alone.")
+    tuned = dict.fromkeys(c["arm"] for c in comparisons if c["tuned"])
+    but = f" but {', '.join(tuned)}" if tuned else ""
+    return [*lines, f"All methods{but} untuned: default settings, but for what was set by hand."]
+
+
+def _family(family: Mapping[str, Any]) -> str:
+    """Such as: Family, declared by the benchmark demo: 3 arms x 4 tasks = 12 comparisons."""
+    by = f"declared by the benchmark {family['declared']}" if family["declared"] else "as compared here"
+    arms, tasks, size = len(family["arms"]), len(family["tasks"]), family["size"]
+    return f"Family, {by}: {_count(arms, 'arm')} x {_count(tasks, 'task')} = {_count(size, 'comparison')}"
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}{'s' * (number != 1)}"
+
+
+def _effect(delta: float, unit: str) -> str:
+    """Such as 0.001 AUC, 0.2 % of log loss."""
+    name = unit_name(unit)
+    return (
+        f"{100 * delta:g} % of {name.removeprefix('relative ')}"
+        if "relative" in name
+        else f"{delta:g} {name}"
+    )
+
+
+def unit_name(unit: str) -> str:
+    """What people call the unit of a gain: AUC, R2, relative log loss."""
+    return unit.replace("_", " ") if "relative" in unit else unit.upper()
+
+
+def _seeds(comparisons: Iterable[Mapping[str, Any]]) -> str:
+    """Such as 5 seeds, or 3 to 5 seeds where some arm lacks a few."""
+    numbers = sorted({c["seeds"] for c in comparisons})
+    return _count(numbers[0], "seed") if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]} seeds"
+
+
+def _seen(comparisons: Iterable[Mapping[str, Any]]) -> str:
+    """The range of the smallest effects that could be called, unit by unit."""
+    by_unit: dict[str, list[float]] = {}
+    for c in comparisons:
+        if c["minimum_detectable_effect"] is not None:
+            by_unit.setdefault(c["delta_unit"], []).append(c["minimum_detectable_effect"])
+    return ", ".join(f"{min(v):.4f} to {max(v):.4f} {unit_name(unit)}" for unit, v in by_unit.items())
 
 
 def many_clusters(document: Mapping[str, Any]) -> str:
@@ -29,31 +77,11 @@ def many_clusters(document: Mapping[str, Any]) -> str:
     return "users" if document["cluster"] == "user" else "clusters"
 
 
-def remarks(document: Mapping[str, Any]) -> list[str]:
-    """What a reader must know before believing the table."""
-    lines = []
-    failed = [run for run in document["runs"] if run["status"] == "failed"]
-    if failed:
-        reasons = "; ".join(dict.fromkeys(run["reason"] for run in failed))
-        lines.append(f"{len(failed)} of {len(document['runs'])} runs failed: {reasons}")
-    seesaws = [s["arm"] for s in document["summaries"] if s["verdict"] == "SEESAW"]
-    if seesaws:
-        lines.append(f"SEESAW: {', '.join(seesaws)} help some tasks at the cost of others.")
-    seeds = min((c["seeds"] for c in document["comparisons"]), default=0)
-    size = document["family"]["size"]
-    if 5 <= seeds < 10 and size > 1:
-        lines.append(f"{seeds} seeds are few for a family of {size}: --seeds 10 sees smaller effects.")
-    lines += dict.fromkeys(c["reason"] for c in document["comparisons"] if "reason" in c)
-    lines += dict.fromkeys(
-        f"{run['method']}, seed {run['seed']}: {warning}"
-        for run in document["runs"]
-        for warning in run["warnings"]
-    )
-    if document["simulated"]:
-        lines.append("simulated data: these figures say how well the tool finds what was planted, no more.")
-    return lines
-
-
 def figure(value: float | None, *, sign: bool = False) -> str:
     """A metric or a gain to four places."""
     return "undefined" if value is None else f"{value:{'+' if sign else ''}.4f}"
+
+
+def span(interval: Iterable[float]) -> str:
+    """An interval of a gain."""
+    return "..".join(figure(end, sign=True) for end in interval)

@@ -148,12 +148,22 @@ def why_no_verdict(estimate: Estimate, cluster: str = "cluster") -> str:
     if math.isnan(estimate.gain):
         return "the metric is undefined"
     if estimate.seeds < MIN_SEEDS:
-        return f"{estimate.seeds} paired seed(s), at least {MIN_SEEDS} are needed"
+        return (
+            f"{_count(estimate.seeds, 'paired seed')}, at least {MIN_SEEDS} are needed to tell a gain "
+            "from the noise of training"
+        )
     if estimate.clusters < MIN_CLUSTERS:
-        return f"{estimate.clusters} {cluster}(s) in the test rows, at least {MIN_CLUSTERS} are needed"
+        return (
+            f"{_count(estimate.clusters, cluster)} in the test rows, at least {MIN_CLUSTERS} are needed to "
+            "tell a gain from chance in who is tested"
+        )
     if estimate.se == 0 and estimate.gain != 0:
         return f"the gain is the same in every seed and {cluster}, so its error cannot be estimated"
     return ""
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}{'s' * (number != 1)}"
 
 
 def _verdict(gain: float, p: float, outside: float, alpha: float) -> Verdict:

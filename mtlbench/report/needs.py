@@ -1,0 +1,45 @@
+"""What would decide a comparison that is inconclusive, in words."""
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def needs(comparison: Mapping[str, Any], clusters: str) -> list[str]:
+    """Two short lines for a cell of a table; none where the verdict is not INCONCLUSIVE."""
+    if comparison["verdict"] != "INCONCLUSIVE":
+        return []
+    more_seeds, more_clusters = comparison["seeds_needed"], comparison["clusters_needed"]
+    if more_seeds and more_clusters:
+        return [f"{_about(more_seeds)} seeds", f"or {_about(more_clusters)} {clusters}"]
+    if more_seeds:
+        return [f"{_about(more_seeds)} seeds", f"({clusters}: none do)"]
+    if more_clusters:
+        return [f"{_about(more_clusters)} {clusters}", "(seeds: none do)"]
+    return ["more seeds", f"and more {clusters}"]
+
+
+def to_decide(comparison: Mapping[str, Any], clusters: str) -> str:
+    """The same as a sentence; empty where the verdict is not INCONCLUSIVE.
+
+    A number of seeds goes with as many clusters as there are, a number of clusters with as many seeds.
+    """
+    if comparison["verdict"] != "INCONCLUSIVE":
+        return ""
+    seeds, more_seeds, more = comparison["seeds"], comparison["seeds_needed"], comparison["clusters_needed"]
+    by_clusters = f"with {seeds} seeds, about {_about(more)} {clusters}" if more else ""
+    by_seeds = (
+        f"with {comparison['clusters']:,} {clusters}, about {_about(more_seeds)} seeds" if more_seeds else ""
+    )
+    if by_clusters and by_seeds:
+        return f"{by_seeds}; or {by_clusters}"
+    if by_clusters:
+        return f"{by_clusters}; no number of seeds alone would"
+    if by_seeds:
+        return f"{by_seeds}; no number of {clusters} alone would"
+    return f"no number of seeds alone would, nor of {clusters}: it takes more of both"
+
+
+def _about(number: int) -> str:
+    """To two digits, upwards: a forecast from a few seeds is no better than that."""
+    unit = 10 ** max(0, len(str(number)) - 2)
+    return f"{-(-number // unit) * unit:,}"

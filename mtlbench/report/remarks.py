@@ -1,0 +1,102 @@
+"""What a reader must know before believing the tables."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from mtlbench.report.words import SIMULATED, figure, span
+
+
+def remarks(document: Mapping[str, Any]) -> list[str]:
+    """One line each, those that weigh most first."""
+    return [
+        *_failed(document),
+        *_verdicts(document),
+        *_peaks(document),
+        *_pairing(document),
+        *_warnings(document),
+        *_strata(document),
+        *([SIMULATED] if document["simulated"] else []),
+    ]
+
+
+def _failed(document: Mapping[str, Any]) -> list[str]:
+    failed = [run for run in document["runs"] if run["status"] == "failed"]
+    if not failed:
+        return []
+    reasons = "; ".join(dict.fromkeys(run["reason"] for run in failed))
+    every = "all" if len(failed) == len(document["runs"]) else f"{len(failed)} of"
+    return [f"{every} {len(document['runs'])} runs failed: {reasons}"]
+
+
+def _verdicts(document: Mapping[str, Any]) -> list[str]:
+    lines = []
+    seesaws = [s["arm"] for s in document["summaries"] if s["verdict"] == "SEESAW"]
+    if seesaws:
+        lines.append(f"SEESAW: {', '.join(seesaws)} help some tasks at the cost of others.")
+    seeds = min((c["seeds"] for c in document["comparisons"]), default=0)
+    size = document["family"]["size"]
+    if 5 <= seeds < 10 and size > 1:
+        lines.append(f"{seeds} seeds are few for a family of {size}: --seeds 10 sees smaller effects.")
+    reasons: dict[str, list[str]] = {}
+    for c in document["comparisons"]:
+        if "reason" in c:
+            reasons.setdefault(c["reason"], []).append(f"{c['arm']}, {c['task']}")
+    for reason, members in reasons.items():
+        everywhere = len(members) == len(document["comparisons"])
+        lines.append(f"no verdict{'' if everywhere else ' (' + '; '.join(members) + ')'}: {reason}.")
+    return lines
+
+
+def _peaks(document: Mapping[str, Any]) -> list[str]:
+    """Losses at the one deployable checkpoint that are no interference between the tasks."""
+    return [
+        f"{c['arm']}: the tasks peak at different times; with a checkpoint of its own, {c['task']} does not "
+        f"lose beyond doubt: {figure(c['gain_best'], sign=True)} ({span(c['interval_best'])})."
+        for c in document["comparisons"]
+        if c["peaks_apart"]
+    ]
+
+
+def _pairing(document: Mapping[str, Any]) -> list[str]:
+    return [
+        f"{c['arm']}, {c['task']}: {guard['message']}"
+        for c in document["comparisons"]
+        for guard in c["guards"]
+        if guard["guard"] == "pairing"
+    ]
+
+
+def _warnings(document: Mapping[str, Any]) -> list[str]:
+    """What the runs themselves found, each once with the seeds that it is about."""
+    seeds: dict[tuple[str, str, str], list[int]] = {}
+    runs: dict[tuple[str, str], int] = {}
+    for run in document["runs"]:
+        arm = (run["method"], run["balancer"])
+        runs[arm] = runs.get(arm, 0) + 1
+        for warning in run["warnings"]:
+            seeds.setdefault((*arm, warning), []).append(run["seed"])
+    lines = []
+    for (method, balancer, warning), found in seeds.items():
+        name = method if balancer == "equal" else f"{method} + {balancer}"
+        which = "" if len(found) == runs[method, balancer] else f", seed {', '.join(map(str, found))}"
+        lines.append(f"{name}{which}: {warning}")
+    return lines
+
+
+def _strata(document: Mapping[str, Any]) -> list[str]:
+    """How the groups were judged, and of which nothing can be said."""
+    if "strata" not in document:
+        return []
+    found = document["strata"]
+    lines = [
+        f"the groups are EXPLORATORY and no verdicts: nobody declared them beforehand, and of all calls "
+        f"among {found['size']} cells about {found['rate']:.0%} may be false (Benjamini-Hochberg)."
+    ]
+    reasons: dict[str, dict[str, None]] = {}
+    for c in found["cells"]:
+        if c["reason"]:
+            reasons.setdefault(c["reason"], {})[f"{c['stratum']}, {c['task']}"] = None
+    for reason, cells in reasons.items():
+        more = f" and {len(cells) - 1} more" if len(cells) > 1 else ""
+        lines.append(f"no call for {next(iter(cells))}{more}: {reason}.")
+    return lines

@@ -1,0 +1,127 @@
+"""The tables beside the verdicts as plain cells, for a terminal and for a page."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mtlbench.report.words import figure, many_clusters, span
+
+COSTS = {"parameters": ",.0f", "rows_per_second": ",.0f", "wall_seconds": ",.1f"}
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """A table: its title, its heads, its rows of as many cells."""
+
+    title: str
+    heads: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+def own_peaks(document: Mapping[str, Any]) -> Grid:
+    """The gains when each arm uses its own best checkpoint for a task, a row a task, a column an arm."""
+    arms = document["family"]["arms"]
+    rows = []
+    for task in document["family"]["tasks"]:
+        cells = {c["arm"]: c for c in document["comparisons"] if c["task"] == task}
+        rows.append([task, *(_gain(cells[arm]["gain_best"], cells[arm]["interval_best"]) for arm in arms)])
+    return Grid("Each arm at its own best checkpoint for the task (no verdict)", ["task", *arms], rows)
+
+
+def secondary(document: Mapping[str, Any]) -> Grid:
+    """Figures that others report, a row an arm."""
+    rows = []
+    for summary in document["summaries"]:
+        s = summary["secondary"]
+        rows.append(
+            [
+                summary["arm"],
+                _number(s["delta_m"], "+.2f"),
+                _number(s["mean_gain"], "+.1f"),
+                f"{s['worst_task']} {_number(s['worst_gain'], '+.1f')}" if s["worst_task"] else "?",
+                f"{len(s['harmed_tasks'])} of {len(document['family']['tasks'])}",
+                _percent(s["relative_improvement"]),
+                _number(s["share_of_seeds_gaining"], ".0%"),
+            ]
+        )
+    heads = ["method", "Delta_m %", "mean gain", "worst task", "harmed", "RelaImpr %", "P(gain > 0)"]
+    return Grid("Secondary figures (never the verdict)", heads, rows)
+
+
+SECONDARY_LEGEND = (
+    "Delta_m: mean over tasks of the relative change of the metric, higher is better. Gains in units of the "
+    "smallest effect that matters. P: share of seeds whose mean gain is above 0."
+)
+
+
+def costs(document: Mapping[str, Any]) -> Grid:
+    """What each method costs, against all models of the baseline together."""
+    baseline, summaries = document["family"]["baseline"], document["summaries"]
+    rows = []
+    if len({str(s["costs"][c]["baseline"]) for s in summaries for c in ("parameters",)}) == 1:
+        single = summaries[0]["costs"]
+        rows.append(
+            [f"{baseline}, sum", *(_number(single[c]["baseline"], form) for c, form in COSTS.items())]
+        )
+    for summary in summaries:
+        mine = [(summary["costs"][cost], form) for cost, form in COSTS.items()]
+        cells = (f"{_number(c['method'], form)} ({_number(c['ratio'], '.2f')}x)" for c, form in mine)
+        rows.append([summary["arm"], *cells])
+    return Grid(
+        f"Cost a seed (ratio to the sum of the {baseline} models)",
+        ["method", "parameters", "rows/s", "wall seconds"],
+        rows,
+    )
+
+
+def metrics(document: Mapping[str, Any]) -> Grid:
+    """Where there is nothing to compare with: the test metrics, mean over seeds."""
+    runs = [run for run in document["runs"] if run["metrics"]]
+    arms = list(dict.fromkeys((run["method"], run["balancer"]) for run in runs))
+    rows = []
+    for task in document["tasks"]:
+        metric = "r2" if task["kind"] == "regression" else "auc"
+        row = [task["name"]]
+        for arm in arms:
+            mine = [run for run in runs if (run["method"], run["balancer"]) == arm]
+            values = [run["metrics"]["test"][task["name"]][metric] for run in mine]
+            known = [value for value in values if value is not None]
+            row.append(f"{sum(known) / len(known):.4f} {metric.upper()}" if known else "undefined")
+        rows.append(row)
+    names = [method if balancer == "equal" else f"{method} + {balancer}" for method, balancer in arms]
+    return Grid("Test metrics, mean over seeds (nothing to compare with)", ["task", *names], rows)
+
+
+def strata(document: Mapping[str, Any]) -> list[Grid]:
+    """One table for each way in which the rows are parted; a row a stratum and task, a column an arm."""
+    found, arms = document["strata"], document["family"]["arms"]
+    cells = found["cells"]
+    grids = []
+    for of in dict.fromkeys(c["of"] for c in cells):
+        held = {(c["stratum"], c["task"], c["arm"]): c for c in cells if c["of"] == of}
+        rows = []
+        for stratum, task in dict.fromkeys((s, t) for s, t, _ in held):
+            mine = [held[stratum, task, arm] for arm in arms]
+            rows.append([stratum, f"{max(c['clusters'] for c in mine):,}", task, *map(_explored, mine)])
+        title = f"EXPLORATORY: gain over {document['family']['baseline']} by {of}"
+        grids.append(Grid(title, [of.split()[-1], many_clusters(document), "task", *arms], rows))
+    return grids
+
+
+def _explored(cell: Mapping[str, Any]) -> str:
+    if cell["gain"] is None:
+        return "undefined"
+    call = {"EXPLORATORY POSITIVE": "\ngains", "EXPLORATORY NEGATIVE": "\nloses"}.get(cell["call"] or "", "")
+    return _gain(cell["gain"], cell["interval"]) + call + ("\ntoo few" if cell["reason"] else "")
+
+
+def _gain(gain: float | None, interval: Iterable[float] | None) -> str:
+    return figure(gain, sign=True) + (f"\n{span(interval)}" if interval else "")
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:+.1f}"
+
+
+def _number(value: float | None, form: str) -> str:
+    return "?" if value is None else format(value, form)
