@@ -176,6 +176,37 @@ def test_repeating_every_row_changes_nothing(metric: str) -> None:
     assert se(10) == pytest.approx(se(1), rel=1e-9)
 
 
+def test_rows_taken_for_independent_would_be_found() -> None:
+    """Were every row a cluster of its own, ten copies would shrink the error by sqrt(10)."""
+    s = sample(3, clusters=40, rows=400)
+
+    def se(times: int) -> float:
+        label, rows = np.repeat(s.label, times), times * len(s.label)
+        arms = (np.repeat(x[0], times) for x in (s.method, s.baseline))
+        method, baseline = (auc_influence(label, x, np.arange(rows), rows) for x in arms)
+        return float((method - baseline).std() / np.sqrt(rows))
+
+    assert se(10) == pytest.approx(se(1) / np.sqrt(10), rel=1e-9)
+
+
+@pytest.mark.parametrize("wrong", ["no factor U/n", "one class alone"])
+def test_a_wrong_auc_influence_would_be_found(wrong: str) -> None:
+    """The jackknife has teeth: estimators that leave a term out are off by far more than its tolerance."""
+    s = sample(1, clusters=300, rows=6000, seeds=1, decimals=3)
+    label, index, clusters = s.label, s.index, s.clusters
+
+    def broken(score: Array) -> Array:
+        deviation = placements(label, score) - metrics.auc(label, score)
+        if wrong == "one class alone":
+            return np.asarray(clusters / label.sum() * np.bincount(index, deviation * label, clusters))
+        return np.bincount(index, deviation, clusters)
+
+    right = auc_influence(label, s.method[0], index, clusters)
+    right -= auc_influence(label, s.baseline[0], index, clusters)
+    contrast = broken(s.method[0]) - broken(s.baseline[0])
+    assert abs(contrast.std() / right.std() - 1) > 0.1
+
+
 def test_auc_influence_ignores_monotone_transforms() -> None:
     s = sample(4)
     phi = auc_influence(s.label, s.method[0], s.index, s.clusters)
