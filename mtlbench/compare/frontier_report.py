@@ -18,17 +18,6 @@ from mtlbench.statistics.verdict import Verdict
 MOST_AXES = 6
 """With more tasks the exact volume takes too long for a figure that decides nothing."""
 
-CHOSEN = "the static weights that validation chose"
-SAYS = {
-    Verdict.POSITIVE: "{arm} helps: on the mean of the tasks it beats {chosen} {figures}.",
-    Verdict.NEGATIVE: "{arm} does worse on the mean of the tasks than {chosen} {figures}.",
-    Verdict.EQUIVALENT: "{arm} does as well on the mean of the tasks as {chosen} {figures}: it saves their "
-    "{trials} trials, and gains nothing beyond.",
-    Verdict.INCONCLUSIVE: "{arm} is not shown to beat {chosen} {figures}; {needed}.",
-    Verdict.NO_VERDICT: "{arm} cannot be held against its frontier: {reason}.",
-}
-"""What a verdict on the mean of the tasks means."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrontierReport:
@@ -60,7 +49,11 @@ class FrontierReport:
             "points": self._points(),
             "chosen": dict(chosen.identity["balancer_options"]) if chosen else None,
             "tests": [test.to_json() for test in self.tests],
-            "says": [self._says(test) for test in self.tests if test.task is None],
+            "helps": [
+                test.arm.name
+                for test in self.tests
+                if test.task is None and test.judgement.verdict is Verdict.POSITIVE
+            ],
             "hypervolume": self._hypervolume(),
             "costs": self._costs(),
         }
@@ -137,29 +130,6 @@ class FrontierReport:
             "wall_seconds": total,
             "ratio_to_chosen": total / one if one else np.nan,
         }
-
-    def _says(self, test: FrontierTest) -> str:
-        judgement = test.judgement
-        low, high = judgement.interval
-        return SAYS[judgement.verdict].format(
-            arm=test.arm.name,
-            chosen=CHOSEN,
-            figures=f"({test.estimate.gain:+.2f} deltas, {low:+.2f}..{high:+.2f})",
-            trials=self.frontier.trials,
-            needed=_needed(test),
-            reason=judgement.reason,
-        )
-
-
-def _needed(test: FrontierTest) -> str:
-    """What would make the smallest effect of interest visible."""
-    seeds, clusters = test.judgement.seeds_needed, test.judgement.clusters_needed
-    ways = [f"{seeds:,} seeds" if seeds else "", f"{clusters:,} clusters" if clusters else ""]
-    return (
-        f"{' or '.join(filter(None, ways))} would decide"
-        if any(ways)
-        else "no number of seeds alone would decide"
-    )
 
 
 def frontier_reports(
