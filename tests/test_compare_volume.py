@@ -13,7 +13,7 @@ from mtlbench.results import FORMAT
 ROWS, USERS, SEEDS = 1_000_000, 50_000, 5
 """Test rows, of which two arms with five seeds each score ten million."""
 SECONDS, GIGABYTES = 30.0, 4.0
-"""The project's bounds. Seen on two busy cores: 2.4 s and 0.2 GB; with ten times the rows, 64 s and 1.4 GB."""
+"""The project's bounds. Seen on two busy cores: 2.4 s, 0.2 GB; with ten times the rows 64 s, 1.4 GB."""
 
 CHILD = """
 import json, resource, sys, time
