@@ -8,7 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from mtlbench.render.console import out
-from mtlbench.report import figure, legend, many_clusters, needs, remarks, span
+from mtlbench.report import baseline_values, figure, legend, many_clusters, needs, remarks, span
+from mtlbench.report.frontiers import frontiers
 from mtlbench.report.tables import SECONDARY_LEGEND, Grid, costs, metrics, secondary, strata
 
 STYLES = {
@@ -24,37 +25,41 @@ STYLES = {
 def verdicts(document: Mapping[str, Any]) -> None:
     """The table that the tool exists for, a row a task, a column a method; then what it cost."""
     if any(c["gain"] is not None for c in document["comparisons"]):
-        out.print(_verdict_table(document))
+        _show_verdicts(document)
         for line in legend(document):
             out.print(escape(line))
         for grid in strata(document) if "strata" in document else ():
-            out.print(_table(grid, lines=True))
-        out.print(_table(secondary(document)))
+            _show(grid)
+        _show(secondary(document))
         out.print(SECONDARY_LEGEND, style="dim")
-        out.print(_table(costs(document)))
+        _show(costs(document))
     elif any(run["metrics"] for run in document["runs"]):
-        out.print(_table(metrics(document), lines=True))
+        _show(metrics(document))
+    for grid, lines in frontiers(document):
+        _show(grid)
+        for line in lines:
+            out.print(escape(line))
     for line in remarks(document):
         out.print(f"[yellow]Note:[/yellow] {escape(line)}")
 
 
-def _verdict_table(document: Mapping[str, Any]) -> Table:
+def _show_verdicts(document: Mapping[str, Any]) -> None:
     arms, baseline = document["family"]["arms"], document["family"]["baseline"]
     simulated = " (SIMULATED data)" if document["simulated"] else ""
-    table = Table(title=f"Gain over {baseline} on {document['dataset']}{simulated}", show_lines=True)
+    _title(f"Gain over {baseline} on {document['dataset']}{simulated}")
+    table = Table(show_lines=True)
     table.add_column("task", style="bold", no_wrap=True)
     table.add_column(baseline, justify="right")
     for arm in arms:
         table.add_column(arm, justify="right")
     for task in document["family"]["tasks"]:
         cells = {c["arm"]: c for c in document["comparisons"] if c["task"] == task}
-        first = cells[arms[0]]
         table.add_row(
             task,
-            f"{first['metric'].upper()}\n{figure(first['baseline_value'])}",
+            "\n".join(baseline_values(cells.values())),
             *(_cell(cells[a], many_clusters(document)) for a in arms),
         )
-    return table
+    out.print(table)
 
 
 def _cell(comparison: Mapping[str, Any], clusters: str) -> Text:
@@ -76,18 +81,21 @@ def _cell(comparison: Mapping[str, Any], clusters: str) -> Text:
     return text.append("".join(f"\n{line}" for line in after), "dim")
 
 
-def _table(grid: Grid, lines: bool = False) -> Table:
-    """A grid in Rich: with lines where cells have several."""
-    table = (
-        Table(title=grid.title, show_lines=lines)
-        if lines
-        else Table(title=grid.title, box=None, pad_edge=False)
-    )
+def _show(grid: Grid) -> None:
+    """A table under its title, with lines between rows where cells have several."""
+    tall = any("\n" in cell for row in grid.rows for cell in row)
+    table = Table(show_lines=True) if tall else Table(box=None, pad_edge=False)
     for i, head in enumerate(grid.heads):
         table.add_column(head, justify="right" if i else "left", style="" if i else "bold")
     for row in grid.rows:
         table.add_row(*map(_coloured, row))
-    return table
+    _title(grid.title)
+    out.print(table)
+
+
+def _title(text: str) -> None:
+    """Above a table, not in it: Rich would break it to the width of a narrow one."""
+    out.print(f"\n[bold]{escape(text)}[/bold]")
 
 
 def _coloured(cell: str) -> Text:

@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from mtlbench.report.frontiers import frontiers
 from mtlbench.report.needs import to_decide
 from mtlbench.report.remarks import remarks
 from mtlbench.report.tables import SECONDARY_LEGEND, Grid, own_peaks, secondary, strata
-from mtlbench.report.words import figure, legend, many_clusters, span
+from mtlbench.report.words import baseline_values, figure, legend, many_clusters, span
 
 
 def markdown(document: Mapping[str, Any]) -> str:
@@ -21,6 +22,8 @@ def markdown(document: Mapping[str, Any]) -> str:
         lines += [SECONDARY_LEGEND, ""]
     for grid in strata(document) if "strata" in document else ():
         lines += [f"## {grid.title}", "", *_table(grid)]
+    for grid, below in frontiers(document):
+        lines += [f"## {grid.title}", "", *_table(grid), *_paragraphs(below)]
     lines += [f"- {line}" for line in remarks(document)]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -30,9 +33,8 @@ def _verdicts(document: Mapping[str, Any]) -> Grid:
     rows = []
     for task in document["family"]["tasks"]:
         cells = {c["arm"]: c for c in document["comparisons"] if c["task"] == task}
-        first = cells[arms[0]]
-        base = f"{first['metric'].upper()} {figure(first['baseline_value'])}"
-        rows.append([task, base, *(_cell(cells[arm]) for arm in arms)])
+        base = baseline_values(cells.values())
+        rows.append([task, f"{base[0]} {', '.join(base[1:])}", *(_cell(cells[arm]) for arm in arms)])
     return Grid("", ["task", document["family"]["baseline"], *arms], rows)
 
 
