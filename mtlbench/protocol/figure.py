@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 SIZE = (9.6, 3.7)
-INK, GOOD, BAD, GREY = "#222222", "#1a7f4b", "#c23b22", "#8a8a8a"
+INK, GOOD, BAD, GREY = "#222222", "#1a7f4b", "#c23b22", "#666666"
 COLOURS = {
     "NEGATIVE": BAD,
     "NEGATIVE, negligible": BAD,
