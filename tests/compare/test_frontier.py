@@ -1,7 +1,7 @@
 """The fixed-weight frontier: chosen on validation, one arm of the family, what a balancer has to beat."""
 
 import json
-from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -11,80 +11,15 @@ import pytest
 from mtlbench import metrics
 from mtlbench.compare import Comparison, compare
 from mtlbench.compare.frontier import criterion
-from mtlbench.results import FORMAT, Result, Scores, read_result
-from mtlbench.schema import Schema, Task
+from mtlbench.config import Benchmark, Family, fill
+from mtlbench.experiment import Execution, run
+from mtlbench.home import Home
+from mtlbench.load import Prepared
+from mtlbench.results import Result, Scores
+from mtlbench.runner import Outcome
 from mtlbench.statistics.hypervolume import hypervolume
-
-SCHEMA = Schema(fields=(), tasks=(Task(name="click"), Task(name="stars", kind="regression")), cluster="user")
-USERS = 60
-FRONTIER = "hard-sharing + static-frontier"
-
-Skill = tuple[float, float]
-"""How much of the truth the scores of `click` and of `stars` hold."""
-
-
-def scores(seed: int, arm: str, skill: Skill) -> Scores:
-    """The same test rows for every arm and seed; scores that depend on both."""
-    rows = np.random.default_rng(7)
-    cluster = np.repeat(rows.permutation(USERS), 10).astype(np.int64)
-    taste = rows.normal(size=len(cluster))
-    click, stars = (taste > 0.3).astype(np.float32), (3 + taste).astype(np.float32)
-    stars[cluster % 6 == 0] = np.nan  # users without a rating: the tasks differ in their clusters
-    noise = np.random.default_rng((seed, *arm.encode())).normal(size=(2, len(cluster)))
-    score = {
-        "click": (skill[0] * taste + noise[0]).astype(np.float32),
-        "stars": (3 + 0.5 * (skill[1] * taste + noise[1])).astype(np.float32),
-    }
-    return Scores(cluster, {"click": click, "stars": stars}, score, score)
-
-
-def result(home: Path, run: Mapping[str, Any], validation: float | None, stored: Scores) -> Result:
-    """A result as a run leaves it; `validation` is the criterion of its deployable checkpoint."""
-    folder = home / str(len(list(home.iterdir())))
-    folder.mkdir()
-    stored.save(folder / "scores.npz")
-    test = {
-        t.name: metrics.score_task(t.kind, stored.label[t.name], stored.score[t.name], stored.cluster)
-        for t in SCHEMA.tasks
-    }
-    data = {
-        "format": FORMAT,
-        "fingerprint": "f",
-        "run": {"method_options": {}, "balancer": "equal", "balancer_options": {}, "training": {}, **run},
-        "metrics": {"test": test, "test_best": test},
-        "costs": {"parameters": 9, "rows_per_second": 100.0, "wall_seconds": 2.0},
-    }
-    if validation is not None:
-        data["checkpoint_criterion"] = validation
-    (folder / "result.json").write_text(json.dumps(data))
-    read = read_result(folder)
-    assert read is not None
-    return read
-
-
-def arm(home: Path, method: str, skill: Skill = (1.0, 1.0), seeds: int = 6, **run: Any) -> list[Result]:
-    name = method + json.dumps(run)
-    return [
-        result(home, {"method": method, "seed": s, **run}, None, scores(s, name, skill)) for s in range(seeds)
-    ]
-
-
-def point(
-    home: Path, alpha: float, validation: float | None, skill: Skill = (1.0, 1.0), **run: Any
-) -> list[Result]:
-    """One point of hard sharing's frontier over six seeds, or those given."""
-    weights = {"click": 2 * alpha, "stars": 2 - 2 * alpha}
-    options = {"balancer": "static-frontier", "balancer_options": {"weights": weights}}
-    seeds = run.pop("seeds", range(6))
-    return [
-        result(
-            home,
-            {"method": "hard-sharing", "seed": s, **options, **run},
-            None if validation is None else validation + 0.01 * s,
-            scores(s, f"point {alpha}", skill),
-        )
-        for s in seeds
-    ]
+from mtlbench.stored import compare_stored
+from tests.compare.frontiers import FRONTIER, SCHEMA, USERS, arm, point, result
 
 
 def frontier_of(compared: Comparison) -> dict[str, Any]:
@@ -333,3 +268,40 @@ def test_older_results_have_the_criterion_in_their_history() -> None:
         ],
     }
     assert criterion(Result(Path(), data), SCHEMA.tasks) == pytest.approx((800 + 100) / 2)
+
+
+def test_what_was_run_is_gathered_again_from_the_results_alone(home: Home, toy: Prepared) -> None:
+    """Through the ordinary `run` and `compare`, with three tasks and points drawn from the simplex."""
+    grid = {"method": "hard-sharing", "balancer": "static-frontier", "balancer_options": {"points": 3}}
+    values = {"training": {"epochs": 1, "batch_rows": 64}, "seeds": 2, "dataset": toy.name}
+    benchmark = fill(Benchmark, {**values, "run": [grid, {"method": "hard-sharing"}]}, "test")
+    lines: list[str] = []
+    ran = run(
+        home,
+        benchmark.with_baseline(),
+        Execution(workers=1, track=False),
+        lines.append,
+        lambda runs, rows: nullcontext(Quiet()),
+    )
+    (found,) = ran["frontiers"]
+    assert len(found["points"]) == found["trials"] == 3
+    assert ran["family"]["arms"] == [FRONTIER, "hard-sharing"]
+    assert found["costs"]["runs"] == 6
+    for one in found["points"]:
+        mine = [r for r in ran["runs"] if r["balancer_options"] == {"weights": one["weights"]}]
+        assert one["test"]["click"] == pytest.approx(
+            np.mean([r["metrics"]["test"]["click"]["auc"] for r in mine])
+        )
+    again = compare_stored(home, None, toy.name, lines.append, Family())
+    assert again["frontiers"][0]["chosen"] == found["chosen"]
+    assert again["frontiers"][0]["tests"] == found["tests"]
+
+
+class Quiet:
+    """No progress."""
+
+    def rows(self, rows: int) -> None:
+        pass
+
+    def ended(self, outcome: Outcome) -> None:
+        pass
