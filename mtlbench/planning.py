@@ -11,7 +11,8 @@ from mtlbench.grid import plan
 from mtlbench.home import Home
 from mtlbench.launch import cores
 from mtlbench.pace import time_needed
-from mtlbench.pilot import choose, members, read_power
+from mtlbench.pilot import choose, members
+from mtlbench.power import read_power
 from mtlbench.report.power import conclusion, too_few_seeds, undecided
 from mtlbench.runner import pick_device
 
