@@ -73,7 +73,7 @@ class Contrasts:
         if against is None or not seeds:
             reason = f"no {self._baseline} run of the same seed to compare with"
             if against is None and baselines:
-                reason = f"not exactly one of {len(baselines)} {self._baseline} arms is made for this arm"
+                reason = f"of {len(baselines)} {self._baseline} arms, not exactly one is made for this arm"
             return [Measured(estimate=NOTHING, reason=reason) for _ in self.cells]
 
         pairs = []

@@ -4,6 +4,16 @@ from mtlbench.report.document import document
 from mtlbench.report.markdown import markdown
 from mtlbench.report.needs import needs
 from mtlbench.report.remarks import remarks
-from mtlbench.report.words import figure, legend, many_clusters, span
+from mtlbench.report.words import baseline_values, figure, legend, many_clusters, span
 
-__all__ = ["document", "figure", "legend", "many_clusters", "markdown", "needs", "remarks", "span"]
+__all__ = [
+    "baseline_values",
+    "document",
+    "figure",
+    "legend",
+    "many_clusters",
+    "markdown",
+    "needs",
+    "remarks",
+    "span",
+]

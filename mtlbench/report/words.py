@@ -53,8 +53,8 @@ def _effect(delta: float, unit: str) -> str:
 
 
 def unit_name(unit: str) -> str:
-    """What people call the unit of a gain: AUC, R2, relative log loss."""
-    return unit.replace("_", " ") if "relative" in unit else unit.upper()
+    """What people call a metric, or the unit of a gain: AUC, R2, relative log loss."""
+    return unit.replace("_", " ") if "_" in unit else unit.upper()
 
 
 def _seeds(comparisons: Iterable[Mapping[str, Any]]) -> str:
@@ -80,6 +80,12 @@ def many_clusters(document: Mapping[str, Any]) -> str:
 def figure(value: float | None, *, sign: bool = False) -> str:
     """A metric or a gain to four places."""
     return "undefined" if value is None else f"{value:{'+' if sign else ''}.4f}"
+
+
+def baseline_values(comparisons: Iterable[Mapping[str, Any]]) -> list[str]:
+    """One task's metric, then the baseline's value: several where arms have baselines of their own."""
+    held = list(comparisons)
+    return [unit_name(held[0]["metric"]), *dict.fromkeys(figure(c["baseline_value"]) for c in held)]
 
 
 def span(interval: Iterable[float]) -> str:
