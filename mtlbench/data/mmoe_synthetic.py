@@ -11,8 +11,9 @@ With orthonormal u_1, u_2 in R^d, x ~ N(0, I_d) and e_k ~ N(0, 0.01):
 The paper leaves a, b, c and m open; here, as in PLE (Tang et al., RecSys 2020), a, b ~ N(0, 1), c = 1 and
 m = 10. 0.01 is read as the variance. PLE's d is 512; the default is smaller, so that 300 rows say something
 and training takes seconds. Adds to the paper: labels that are missing, negated, pure noise or binary, and a
-planted group: rows marked by the field `group` that follow functions of their own (as above, with other u_1 and
-u_2), and in which `first` may be labelled rarely. There sharing can help while it does nothing elsewhere.
+planted group: rows marked by the field `group`, in which both tasks follow one function of its own (the
+same sines of another direction, w_3.x) at a scale of its own, and in which `first` may be labelled rarely.
+There sharing can help while it does nothing elsewhere.
 
 Every random part has a generator of its own: what a knob of `second` or of the group changes leaves the rest
 as it was.
@@ -54,8 +55,9 @@ class SyntheticSettings:
         noise: standard deviation of e_k.
         label_flips: share of the rows, in all splits, on which the label of `second` is negated.
         noise_task: the labels of `second` are N(0, 1) and say nothing.
-        group_share: chance that a row belongs to the planted group; at 0 there is none, and no field `group`.
+        group_share: chance that a row belongs to the planted group; at 0 there is none, and no such field.
         group_n_a: train rows of the group on which `first` is defined, at most; they count in `n_a`.
+        group_scale: factor of the group's labels, noise included.
         binary: the labels are whether y_k is above 0, and the tasks binary.
         dimensions: d.
         sines: m.
@@ -73,6 +75,7 @@ class SyntheticSettings:
     noise_task: bool = False
     group_share: Annotated[float, Bounds(ge=0, le=1)] = 0.0
     group_n_a: Annotated[int, Bounds(ge=0)] = 0
+    group_scale: Annotated[float, Bounds(gt=0, le=100)] = 1.0
     binary: bool = False
     dimensions: Annotated[int, Bounds(ge=2, le=10_000)] = 20
     sines: Annotated[int, Bounds(ge=0, le=1000)] = 10
@@ -139,20 +142,23 @@ def truth(settings: SyntheticSettings) -> dict[str, str]:
 
 
 def simulate(settings: SyntheticSettings) -> dict[SplitName, pl.DataFrame]:
-    """The rows of every split: x, `group` where planted, the labels (null: not defined) and the row's number."""
+    """The rows of every split: x, perhaps `group`, the labels (null where not defined), the row's number."""
     function, *of_splits, of_group = np.random.SeedSequence(settings.seed).spawn(2 + len(SPLITS))
     generator = np.random.default_rng(function)
     sines = generator.normal(size=(2, settings.sines))
-    everyone, group = weights(settings, generator), weights(settings, np.random.default_rng(of_group))
+    both = weights(settings, generator)
+    group, _ = weights(settings, np.random.default_rng(of_group))
     counts = (max(settings.n_a, settings.n_b), settings.validation_rows, settings.test_rows)
     frames, start = {}, 0
     for split, count, sequence in zip(SPLITS, counts, of_splits, strict=True):
         inputs, one, two, groups = (np.random.default_rng(s) for s in sequence.spawn(4))
         x = inputs.normal(size=(count, settings.dimensions))
         member = groups.random(count) < settings.group_share
+        unit = np.where(member, settings.group_scale, 1.0)
         first, second = (
-            response(np.where(member, x @ v, x @ w), *sines) + settings.noise * own.normal(size=count)
-            for w, v, own in zip(everyone, group, (one, two), strict=True)
+            unit
+            * (response(np.where(member, x @ group, x @ w), *sines) + settings.noise * own.normal(size=count))
+            for w, own in zip(both, (one, two), strict=True)
         )
         second *= np.where(two.random(count) < settings.label_flips, -1, 1)
         if settings.noise_task:

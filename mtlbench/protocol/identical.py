@@ -1,0 +1,173 @@
+"""A1, A2, A15 on networks that were trained: one method against itself, with disjoint training seeds.
+
+One data set and one pool of trained networks serve all three: hard sharing, `GROUP` seeds a replicate, dealt
+out to a baseline and two arms. The arms differ in nothing but their seeds, so that every call is a false one,
+and the spread of the gains over replicates is what the standard error claims to be. All share the test rows.
+
+The pool stays in the laboratory's home until the validation ends; the first check that needs it trains it.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from statistics import median
+
+import numpy as np
+
+from mtlbench.compare import Comparison, TaskComparison, compare
+from mtlbench.config import Benchmark, RunSpec, TrainingSettings
+from mtlbench.grid import plan
+from mtlbench.home import Home
+from mtlbench.load import Prepared, open_prepared
+from mtlbench.prepare import prepare
+from mtlbench.protocol.check import Finding, Lab, Scale, most_calls, share
+from mtlbench.protocol.fixtures import DATASET, arm, results_of
+from mtlbench.results import Result
+from mtlbench.runner import finished
+from mtlbench.statistics.power import minimum_detectable_effect
+from mtlbench.statistics.verdict import Verdict
+
+REPLICATES = Scale(40, 6)
+SEEDS = 10
+ARMS = 3
+"""A baseline and two others."""
+GROUP = SEEDS * ARMS
+DATA_SEED = 900
+ALPHA = 0.05
+MDE_TOLERANCE = 0.25
+KNOBS = {"n_a": 1000, "n_b": 1000, "test_rows": 2000, "validation_rows": 1000}
+TRAINING = TrainingSettings(epochs=6, batch_rows=128, learning_rate=1e-2, evaluations_per_epoch=1, patience=6)
+METHOD = "hard-sharing"
+TASKS = ("first", "second")
+
+
+def a1_trained(lab: Lab) -> list[Finding]:
+    """Two-sided calls in a family of one, task by task."""
+    replicates = REPLICATES.of(lab.quick)
+    comparisons = [_alone(lab, pair, task) for pair in _pool(lab) for task in TASKS]
+    most = most_calls(replicates, ALPHA)
+    findings = []
+    for task in TASKS:
+        mine = [c for c in comparisons if c.task.name == task]
+        verdicts = sum(_called(c) for c in mine)
+        p_values = sum(c.judgement.p_value <= ALPHA for c in mine)
+        findings.append(
+            Finding(
+                check="A1",
+                what=f"hard sharing against itself with other seeds, {task}: called different",
+                bound=f"verdict and p <= .05 each at most {most} of {replicates}",
+                measured=f"verdict {share(verdicts, replicates)}, p <= .05 {share(p_values, replicates)}",
+                holds=max(verdicts, p_values) <= most,
+                seeds=_seeds(replicates),
+                simulated="trained",
+            )
+        )
+    return findings
+
+
+def a2_trained(lab: Lab) -> list[Finding]:
+    """Any call in the family of two arms and both tasks, after Holm."""
+    replicates = REPLICATES.of(lab.quick)
+    schema = _data(lab).schema
+    families = [compare(_dealt(group), schema, baseline="0") for group in _pool(lab)]
+    calls = sum(any(_called(c) for c in family.comparisons) for family in families)
+    most = most_calls(replicates, ALPHA)
+    return [
+        Finding(
+            check="A2",
+            what="two arms and two tasks, all hard sharing with other seeds: any call after Holm",
+            bound=f"at most {most} of {replicates}",
+            measured=share(calls, replicates),
+            holds=calls <= most,
+            seeds=_seeds(replicates),
+            simulated="trained",
+        )
+    ]
+
+
+def a15_trained(lab: Lab) -> list[Finding]:
+    """The median printed minimum detectable effect against that of the gains' own spread.
+
+    A gain whose law over replicates has standard deviation sd is called with probability .80, by the median
+    degrees of freedom, from `minimum_detectable_effect(sd)` on. The sd of R replicates of two tasks is itself
+    known to some 1 / sqrt(4 R) of its size, which is added to the tolerance three times where R is small.
+    """
+    replicates = REPLICATES.of(lab.quick)
+    pairs = [[_alone(lab, group, task) for group in _pool(lab)] for task in TASKS]
+    ratios = [_printed_over_true(comparisons) for comparisons in pairs]
+    ratio = float(np.sqrt(np.prod(ratios)))
+    tolerance = MDE_TOLERANCE if not lab.quick else MDE_TOLERANCE + 3 / np.sqrt(4 * replicates)
+    return [
+        Finding(
+            check="A15",
+            what="median printed minimum detectable effect over that of the spread of trained A/A gains",
+            bound=f"within {tolerance:.0%} of 1",
+            measured=f"{ratio:.2f} ({', '.join(f'{t} {r:.2f}' for t, r in zip(TASKS, ratios, strict=True))})",
+            holds=bool(1 / (1 + tolerance) <= ratio <= 1 + tolerance),
+            seeds=_seeds(replicates),
+            simulated="trained",
+        )
+    ]
+
+
+def _printed_over_true(comparisons: Sequence[TaskComparison]) -> float:
+    """Of the minimum detectable effects. The gains have mean 0 in truth, so their sd is taken about 0."""
+    gains = np.array([c.gain for c in comparisons])
+    df = median(c.judgement.adjusted_df for c in comparisons)
+    true = minimum_detectable_effect(float(np.sqrt((gains**2).mean())), df, ALPHA)
+    return median(c.judgement.minimum_detectable_effect for c in comparisons) / true
+
+
+def _alone(lab: Lab, group: Sequence[Result], task: str) -> TaskComparison:
+    """The first arm of a replicate against its baseline, on one task alone."""
+    dealt = [r for r in _dealt(group) if r.method != "2"]
+    comparison: Comparison = compare(dealt, _data(lab).schema, family_tasks=(task,), baseline="0")
+    return comparison.comparisons[0]
+
+
+def _called(comparison: TaskComparison) -> bool:
+    return comparison.judgement.verdict in (Verdict.POSITIVE, Verdict.NEGATIVE)
+
+
+def _dealt(group: Sequence[Result]) -> list[Result]:
+    """The results of `GROUP` seeds as arms named "0" (the baseline), "1", "2" of seeds 0 to `SEEDS` each."""
+    dealt = []
+    for i, result in enumerate(group):
+        run = {**result.data["run"], "method": str(i // SEEDS), "seed": i % SEEDS}
+        dealt.append(Result(result.path, {**result.data, "run": run}))
+    return dealt
+
+
+def _seeds(replicates: int) -> str:
+    return f"data seed {DATA_SEED}, training seeds 0-{replicates * GROUP - 1}"
+
+
+def _data(lab: Lab) -> Prepared:
+    """The data set, prepared when it is first asked for."""
+    home = Home(lab.home.root / "identical")
+    if home.prepared(DATASET).exists():
+        return open_prepared(home, DATASET)
+    return prepare(home, DATASET, options={**KNOBS, "seed": DATA_SEED})
+
+
+def _pool(lab: Lab) -> list[list[Result]]:
+    """The results of each replicate, in the order of their seeds; trained where they are not there."""
+    _data(lab)
+    train = partial(train_group, Home(lab.home.root / "identical"))
+    return list(lab.map(train, range(REPLICATES.of(lab.quick))))
+
+
+def train_group(home: Home, replicate: int) -> list[Result]:
+    """Train the seeds of one replicate, unless that was done before."""
+    prepared = open_prepared(home, DATASET)
+    seeds = tuple(range(replicate * GROUP, (replicate + 1) * GROUP))
+    there = [finished(home, DATASET, spec) for spec in _specs(prepared, seeds)]
+    done = [result for result in there if result is not None]
+    if len(done) == len(seeds):
+        return done
+    return results_of(home, prepared, (arm(METHOD),), TRAINING, seeds)
+
+
+def _specs(prepared: Prepared, seeds: tuple[int, ...]) -> list[RunSpec]:
+    benchmark = Benchmark(run=(arm(METHOD),), seeds=seeds, training=TRAINING)
+    (specs,) = plan(benchmark, prepared.schema, prepared.fingerprint)
+    return specs
