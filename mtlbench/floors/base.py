@@ -95,7 +95,7 @@ class Known:
 class Floor:
     """A model a task without a network: fitted on train, its settings chosen on validation, never on test.
 
-    Only `fit_task` knows what a label is. `features` may use what `learn` saw of train, labels left aside.
+    What the models see of a row depends on no label and on no other row.
     """
 
     Config: ClassVar[type[FloorConfig]] = FloorConfig
@@ -111,9 +111,6 @@ class Floor:
     ) -> None:
         """Remember what it is fitted on; `config` is an instance of the class's own `Config`."""
         self.schema, self.vocabularies, self.seed = schema, vocabularies, seed
-
-    def learn(self, columns: Columns) -> None:
-        """See a block of train, before any features are asked for."""
 
     def features(self, columns: Columns) -> Features:
         """What the models see of a block of rows: (rows, feature)."""

@@ -36,7 +36,7 @@ class LogisticConfig(FloorConfig):
             best on validation stays.
     """
 
-    penalties: tuple[float, ...] = (100.0, 30.0, 10.0, 3.0, 1.0)
+    penalties: tuple[float, ...] = (1000.0, 100.0, 10.0, 1.0)
 
     def __post_init__(self) -> None:
         FloorConfig.__post_init__(self)
@@ -88,7 +88,9 @@ def _fit(penalty: float, binary: bool, train: Known) -> Estimator:
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression, Ridge
 
-    model = LogisticRegression(C=1 / penalty, max_iter=ITERATIONS) if binary else Ridge(alpha=penalty)
+    model = (
+        LogisticRegression(C=1 / penalty, max_iter=ITERATIONS) if binary else Ridge(alpha=penalty, tol=1e-6)
+    )
     with warnings.catch_warnings():
         # Weak penalties may want more steps than they get; validation then has the say all the same.
         warnings.simplefilter("ignore", ConvergenceWarning)

@@ -35,8 +35,6 @@ def _run(floor: type[Floor], prepared: Prepared, spec: RunSpec, progress: Callab
     fitted = floor(prepared.schema, prepared.vocabularies, config, key(spec.seed, "floor") % 2**32)
     split, validation = prepared.open_split("train"), prepared.open_split("validation")
     rows = _drawn(len(split), config.max_rows, spec.seed, "train")
-    for block in blocks(prepared.schema, split, rows):
-        fitted.learn(block)
     seen = _seen(fitted, split, rows)
     held_out = _seen(fitted, validation, _drawn(len(validation), config.max_rows, spec.seed, "validation"))
     tasks, models, criteria, seconds = prepared.schema.tasks, [], [], []

@@ -133,7 +133,7 @@ def test_it_learns_what_there_is_to_learn(home: Home, toy: Prepared, name: str) 
         assert abs(test["rating"]["r2"]) < 0.05
     else:
         assert test["click"]["auc"] > 0.8
-        assert test["rating"]["r2"] > 0.9
+        assert test["rating"]["r2"] > 0.8
 
 
 def test_the_result_says_what_a_reader_needs(home: Home, toy: Prepared, name: str) -> None:
