@@ -5,6 +5,7 @@ and cell, so memory holds the rows of one file, however many there are.
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,9 @@ from mtlbench.errors import DataError, UndefinedMetric
 from mtlbench.results import Result, Scores
 from mtlbench.schema import Task
 from mtlbench.statistics.influence import influence
+
+THREADS = 2
+"""Sorting ten million scores takes most of a gigabyte a thread, and numpy lets go of the lock meanwhile."""
 
 Rows = NDArray[np.bool_] | None
 """(rows,) which test rows count; None: all."""
@@ -94,15 +98,17 @@ class ScoredRows:
         """
         _check_complete(result, scores, self._label)
         self._check_same(result, scores)
-        deployable = [self._influence(i, scores.score) for i in range(len(self._cells))]
         differs = {
             task: not np.array_equal(scores.score_best[task], scores.score[task]) for task in self._label
         }
-        best = [
-            self._influence(i, scores.score_best) if differs[cell.task.name] else deployable[i]
-            for i, cell in enumerate(self._cells)
-        ]
-        return Influenced(deployable, best)
+        cells = range(len(self._cells))
+        again = [i for i in cells if differs[self._cells[i].task.name]]
+        jobs = [(i, scores.score) for i in cells] + [(i, scores.score_best) for i in again]
+        with ThreadPoolExecutor(THREADS) as pool:
+            found = list(pool.map(lambda job: self._influence(*job), jobs))
+        deployable = found[: len(cells)]
+        best = dict(zip(again, found[len(cells) :], strict=True))
+        return Influenced(deployable, [best.get(i, deployable[i]) for i in cells])
 
     def _influence(self, cell: int, scores: Mapping[str, NDArray[np.float32]]) -> Influences:
         at, score = self._defined[cell], scores[self._cells[cell].task.name]
