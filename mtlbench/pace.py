@@ -53,6 +53,8 @@ def seconds_a_row(specs: Sequence[RunSpec], prepared: Prepared, device: torch.de
     marks = [(time.perf_counter(), 0)]
 
     def on_rows(rows: int) -> None:
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)  # steps are queued there, not done
         marks.append((time.perf_counter(), rows))  # 0 rows: an evaluation has just ended
         if sum(rows > 0 for _, rows in marks) > REPORTS:
             raise _Enough

@@ -106,13 +106,14 @@ def read_power(benchmark: Benchmark, schema: Schema, results: Sequence[Result]) 
         results: the pilot's runs, of two methods.
     """
     methods, family = tuple(dict.fromkeys(result.method for result in results)), benchmark.family
+    made_to_match = {r.method for r in results if "match" in r.data["run"]["method_options"]}
     compared = compare(
         results,
         schema,
         family_tasks=family.tasks or None,
         alpha=family.alpha,
         delta=family.delta,
-        baseline=methods[0],
+        baseline=next((method for method in methods if method not in made_to_match), methods[0]),
         metric=family.metric,
     )
     size = members(benchmark, schema)

@@ -74,6 +74,22 @@ def test_no_number_of_the_plan_is_the_pilots_gain(tmp_path: Path) -> None:
     assert "value" not in written
 
 
+def test_a_control_made_for_another_arm_is_a_pilot_like_any(tmp_path: Path) -> None:
+    """In a comparison it would be refused as this arm's baseline; here only variances are asked for."""
+    found, _ = results(tmp_path)
+    made = {"method_options": {"match": "mmoe", "match_options": {}}}
+    controls = [
+        save_result(tmp_path / f"wide{r.seed}", "single-task-wide", r.seed, r.scores(), **made)
+        for r in found[:5]
+    ]
+    plain, control = (
+        read_power(benchmark("hard-sharing"), SCHEMA, arms) for arms in (found, [*controls, *found[5:]])
+    )
+    assert control.tasks[0].forecast is not None
+    assert plain.tasks[0].forecast is not None
+    assert control.tasks[0].forecast.estimate.se == plain.tasks[0].forecast.estimate.se
+
+
 def test_arms_that_score_alike_promise_nothing(tmp_path: Path) -> None:
     found, _ = results(tmp_path, same=True)
     [seen] = read_power(benchmark("hard-sharing"), SCHEMA, found).tasks
