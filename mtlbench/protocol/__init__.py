@@ -22,7 +22,7 @@ CHECKS = {
     "A2": Check(
         "whole families of identical methods have any call at most so often",
         (
-            Part("mtlbench.protocol.crossed:a2", Scale(280, 112), 0.3),
+            Part("mtlbench.protocol.crossed:a2", Scale(280, 112), 0.4),
             Part("mtlbench.protocol.trained:a2_trained", Scale(40, 6), 5.0),
         ),
     ),
@@ -67,7 +67,7 @@ CHECKS = {
     ),
     "A12": Check(
         "metrics, influences and standard errors agree with brute force",
-        (Part("mtlbench.protocol.brute:a12", Scale(24, 6), 2.0),),
+        (Part("mtlbench.protocol.brute:a12", Scale(24, 6), 1.2),),
     ),
     "A13": Check(
         "swapping the arms mirrors the verdict exactly",

@@ -27,7 +27,7 @@ CHUNK = Scale(50, 20)
 """Replicates an item."""
 FAMILIES = Scale(10_000, 1000)
 FAMILY_CHUNK = Scale(1000, 250)
-LARGEST_FAMILY_RATE = 0.06
+LARGEST_RATE = 0.06
 MDE_TOLERANCE = 0.25
 
 SIMULATED = "scores simulated under the crossed model"
@@ -94,17 +94,20 @@ def a7(lab: Lab, estimator: Estimator = two_way) -> list[Finding]:
 
 
 def _rate(check: str, what: str, judged: Sequence[Judged]) -> Finding:
-    """How often a true gain of 0 is called, by the verdict and by the unadjusted p-value."""
+    """How often a true gain of 0 is called, by the verdict and by the unadjusted p-value.
+
+    The latter is Satterthwaite's, of which the protocol knows that it may reach 6 % with 5 seeds.
+    """
     replicates = len(judged)
     verdicts = sum(one.called for one in judged)
     p_values = sum(one.judgement.p_value <= ALPHA for one in judged)
-    most = most_calls(replicates, ALPHA)
+    most, most_p = most_calls(replicates, ALPHA), most_calls(replicates, LARGEST_RATE)
     return Finding(
         check=check,
         what=what,
-        bound=f"verdict and p <= .05 each at most {most} of {replicates:,}",
+        bound=f"verdict at most {most:,} (5 % and luck), p <= .05 at most {most_p:,} (6 % and luck)",
         measured=f"verdict {share(verdicts, replicates)}, p <= .05 {share(p_values, replicates)}",
-        holds=max(verdicts, p_values) <= most,
+        holds=verdicts <= most and p_values <= most_p,
         seeds=f"replicates 0-{replicates - 1}",
         simulated=SIMULATED,
     )
@@ -199,11 +202,11 @@ def _worst_family(seeds: int, size: int, found: Mapping[Shares, NDArray[np.int64
     """
     worst = max(found, key=lambda shares: found[shares][0] / found[shares][1])
     calls, families = (int(count) for count in found[worst])
-    most = most_calls(families, LARGEST_FAMILY_RATE) if quick else int(LARGEST_FAMILY_RATE * families)
+    most = most_calls(families, LARGEST_RATE) if quick else int(LARGEST_RATE * families)
     return Finding(
         check="A2",
         what=f"family of {size}, {seeds} seeds, no effect: any call; worst of {len(found)} mixtures of noise",
-        bound=f"at most {most:,} of {families:,} ({100 * LARGEST_FAMILY_RATE:g} %{', and luck' * quick})",
+        bound=f"at most {most:,} of {families:,} ({100 * LARGEST_RATE:g} %{', and luck' * quick})",
         measured=f"{share(calls, families)}, at seeds : users : residual = {worst}",
         holds=calls <= most,
         seeds=f"pools 0-{families // (max(FAMILY_SIZES) // size) - 1} of 40 comparisons",
