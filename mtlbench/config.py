@@ -15,6 +15,8 @@ from mtlbench.home import shipped
 
 T = TypeVar("T")
 DEFAULT_SEEDS = 5
+FIRST_TUNING_SEED = 1_000_000
+"""Seeds from here on choose settings and are never compared: their luck must not be in what is compared."""
 BASELINE = "single-task"
 """The method that gains are measured against unless another is named."""
 
@@ -108,6 +110,8 @@ class Benchmark:
             raise ValueError("seeds gives none; a number such as 5, or a list such as [0, 1, 2]")
         if min(self.seed_numbers) < 0 or len(set(self.seed_numbers)) < len(self.seed_numbers):
             raise ValueError(f"seeds = {list(self.seed_numbers)}; different whole numbers from 0 on")
+        if max(self.seed_numbers) >= FIRST_TUNING_SEED:
+            raise ValueError(f"seeds up to {max(self.seed_numbers)}; at most {FIRST_TUNING_SEED - 1}")
 
     @property
     def seed_numbers(self) -> tuple[int, ...]:

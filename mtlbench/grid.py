@@ -5,7 +5,7 @@ from dataclasses import asdict, replace
 
 from mtlbench.balancing import BALANCERS
 from mtlbench.balancing.base import Balancer
-from mtlbench.config import Arm, Benchmark, RunSpec, fill
+from mtlbench.config import FIRST_TUNING_SEED, Arm, Benchmark, RunSpec, fill
 from mtlbench.errors import UsageError, unknown
 from mtlbench.floors.base import Floor
 from mtlbench.load import Prepared
@@ -26,8 +26,8 @@ def plan(benchmark: Benchmark, schema: Schema, fingerprint: str) -> list[list[Ru
         if name not in schema.task_names:
             raise unknown("task in family.tasks:", name, schema.task_names)
     planned: list[list[RunSpec]] = []
-    for arm in [point for written in benchmark.run for point in _points(written, schema)]:
-        specs = [_resolve(arm, benchmark, schema, fingerprint, seed) for seed in benchmark.seed_numbers]
+    for arm, seeds in [point for written in benchmark.run for point in _points(written, benchmark, schema)]:
+        specs = [_resolve(arm, benchmark, schema, fingerprint, seed) for seed in seeds]
         if specs in planned:
             where = f"{benchmark.name}: " if benchmark.name else ""
             raise UsageError(f"{where}{arm.method} with {arm.balancer} stands there twice.")
@@ -35,14 +35,19 @@ def plan(benchmark: Benchmark, schema: Schema, fingerprint: str) -> list[list[Ru
     return planned
 
 
-def _points(arm: Arm, schema: Schema) -> list[Arm]:
-    """The arm itself, or one for every point of the grid that its balancer is."""
+def _points(arm: Arm, benchmark: Benchmark, schema: Schema) -> list[tuple[Arm, tuple[int, ...]]]:
+    """The arm itself with its seeds, or one for every point of the grid that its balancer is.
+
+    Points have seeds more than other arms: those by which one of them is chosen.
+    """
     balancer: type[Balancer] = lookup(BALANCERS, arm.balancer, "balancer").load()
     if balancer.Grid is None or not _balanced(arm):
-        return [arm]
+        return [(arm, benchmark.seed_numbers)]
     grid = fill(balancer.Grid, arm.balancer_options, f"options of {arm.balancer}")
     points = balancer.points(schema.task_names, grid)
-    return [replace(arm, balancer_options=asdict(point)) for point in points]
+    tuning = range(FIRST_TUNING_SEED, FIRST_TUNING_SEED + grid.tuning_seeds)
+    seeds = (*benchmark.seed_numbers, *tuning)
+    return [(replace(arm, balancer_options=asdict(point)), seeds) for point in points]
 
 
 def _balanced(arm: Arm) -> bool:

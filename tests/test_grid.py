@@ -34,11 +34,20 @@ def two(home: Home, toy: Prepared) -> Prepared:
 
 
 def test_a_frontier_is_a_list_of_seeds_for_every_point(toy: Prepared, two: Prepared) -> None:
-    assert [len(arm) for arm in planned(two, FRONTIER)] == [2] * 11
-    assert [len(arm) for arm in planned(toy, FRONTIER)] == [2] * 32  # three tasks
+    assert [len(arm) for arm in planned(two, FRONTIER)] == [2 + 3] * 11
+    assert [len(arm) for arm in planned(toy, FRONTIER)] == [2 + 3] * 32  # three tasks
     first = planned(two, FRONTIER)[0][0]
     assert first.balancer == "static-frontier"
     assert first.balancer_options == {"weights": {"click": 0.04, "buy": 1.96}}
+
+
+def test_points_have_seeds_of_their_own_to_be_chosen_by(two: Prepared) -> None:
+    one = {**FRONTIER, "balancer_options": {"alphas": [0.5], "tuning_seeds": 2}}
+    equal, point = planned(two, {"method": "hard-sharing"}, one)
+    assert [spec.seed for spec in equal] == [0, 1]
+    assert [spec.seed for spec in point] == [0, 1, 1_000_000, 1_000_001]
+    with pytest.raises(UsageError, match="at most 999999"):
+        benchmark({"method": "mmoe"}, seeds=[3, 1_000_000])
 
 
 def test_a_points_identity_is_its_weights_whatever_grid_it_stands_in(two: Prepared) -> None:
@@ -87,20 +96,21 @@ def test_a_frontier_of_one_task_and_one_that_stands_there_twice_are_refused(
 
 def test_stacked_a_whole_frontier_is_one_job(two: Prepared) -> None:
     arms = planned(two, {"method": "hard-sharing"}, FRONTIER, {"method": "mmoe"})
-    assert [len(job) for job in to_jobs(arms, stacked=True)] == [2, 22, 2]
+    assert [len(job) for job in to_jobs(arms, stacked=True)] == [2, 55, 2]
 
 
 def test_alone_every_run_is_a_job_and_seeds_go_round(two: Prepared) -> None:
     arms = planned(two, {"method": "hard-sharing"}, FRONTIER)
     jobs = to_jobs([arms[0][1:], *arms[1:]], stacked=False)  # the first run is done already
-    assert [len(job) for job in jobs] == [1] * 23
-    assert [job[0].seed for job in jobs] == [1] + [0] * 11 + [1] * 11
+    assert [len(job) for job in jobs] == [1] * (1 + 55)
+    assert [job[0].seed for job in jobs[:23]] == [1] + [0] * 11 + [1] * 11
+    assert min(job[0].seed for job in jobs[23:]) == 1_000_000
     assert to_jobs([], stacked=False) == to_jobs([[]], stacked=True) == []
 
 
 def test_a_point_in_the_stack_of_its_frontier_is_the_point_alone(home: Home, two: Prepared) -> None:
-    grid = {**FRONTIER, "balancer_options": {"alphas": [0.05, 0.5, 0.9]}}
-    (job,) = to_jobs(planned(two, grid, tasks=["click", "buy"]), stacked=True)
+    grid = {**FRONTIER, "balancer_options": {"alphas": [0.05, 0.5, 0.9], "tuning_seeds": 1}}
+    (job,) = to_jobs(planned(two, grid, tasks=["click", "buy"], seeds=1), stacked=True)
     together = execute(home, two.name, job, CPU, lambda rows: None, stacked=True)
     scores = [o.result.scores().score for o in together if o.result]
     assert len(scores) == 6

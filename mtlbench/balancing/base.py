@@ -20,7 +20,8 @@ class Balancer:
 
     Config: ClassVar[type[Any]] = NoOptions
     Grid: ClassVar[type[Any] | None] = None
-    """The options of an arm that stands for a grid of runs, each with a `Config` out of `points`."""
+    """The options of an arm that stands for a grid of runs, each with a `Config` out of `points`; among them
+    `tuning_seeds`, how many seeds more each point has, by which one is chosen."""
     kind: ClassVar[Literal["loss"]] = "loss"
     """What it wants to see: the losses. (Gram matrices and Jacobians are kinds to come.)"""
     revision: ClassVar[int] = 1

@@ -6,15 +6,16 @@ weights. Kurin et al., "In Defense of the Unitary Scalarization for Deep Multi-T
 Xin et al., "Do Current Multi-Task Optimization Methods in Deep Learning Even Help?", NeurIPS 2022; Royer et
 al., "Scalarization for Multi-Task and Multi-Domain Learning at Scale", NeurIPS 2023.
 
-One arm stands for a grid of points, each a run of every seed:
+One arm stands for a grid of points, each a run of every seed, and of a few more by which one is chosen:
 
     two tasks           w = 2 (a, 1 - a) for each a in `alphas`
     K tasks, K > 2      w = K p for each of `points` draws p ~ Dirichlet(1, ..., 1)
 
 Weights sum to K, so that equal weights are 1 a task and a learning rate means the same at every point. A run
 keeps its own weights and nothing of the grid: the same weights are the same run in whatever grid they stand,
-and a grid that grows trains its new points alone. `compare` gathers the points again. Where every task has a
-model of its own there is nothing to weigh, and the arm is the one that it is with `equal`.
+and a grid that grows trains its new points alone. `compare.frontier` gathers the points again, and says why
+the choice wants seeds of its own. Where every task has a model of its own there is nothing to weigh, and the
+arm is the one that it is with `equal`.
 """
 
 from collections.abc import Sequence
@@ -37,11 +38,13 @@ class FrontierGrid:
         alphas: of two tasks, the share of the first one's weight, each strictly between 0 and 1.
         points: of three tasks and more, how many sets of weights are drawn.
         seed: of these draws.
+        tuning_seeds: with so many seeds more each point is trained, by which validation chooses among them.
     """
 
     alphas: tuple[float, ...] = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.95, 0.98)
     points: int = 32
     seed: int = 0
+    tuning_seeds: int = 3
 
     def __post_init__(self) -> None:
         if not self.alphas or len(set(self.alphas)) < len(self.alphas):
@@ -50,6 +53,8 @@ class FrontierGrid:
             raise ValueError(f"alphas = {list(self.alphas)}; each above 0 and below 1")
         if self.points < 1 or self.seed < 0:
             raise ValueError(f"points = {self.points}, seed = {self.seed}; at least 1 point, seed 0 or more")
+        if self.tuning_seeds < 1:
+            raise ValueError(f"tuning_seeds = {self.tuning_seeds}; at least 1, or nothing can be chosen")
 
 
 class StaticFrontier(Static):

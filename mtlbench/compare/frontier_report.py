@@ -45,6 +45,7 @@ class FrontierReport:
             "method_options": first["method_options"],
             "balancer": first["balancer"],
             "seeds": list(frontier.seeds),
+            "tuning_seeds": list(frontier.tuning_seeds),
             "trials": frontier.trials,
             "points": self._points(),
             "chosen": dict(chosen.identity["balancer_options"]) if chosen else None,
@@ -58,7 +59,7 @@ class FrontierReport:
             "costs": self._costs(),
         }
         if chosen is None:
-            written["reason"] = "no set of weights has a validation criterion on the seeds of most others"
+            written["reason"] = "no set of weights has been trained with the seeds that choose"
         return {key: plain(value) for key, value in written.items()}
 
     def _points(self) -> list[dict[str, Any]]:
@@ -83,7 +84,7 @@ class FrontierReport:
         ]
 
     def _test(self, arms: Iterable[Arm]) -> NDArray[np.float64]:
-        """(arm, task) primary test metrics, mean over the frontier's seeds; NaN where an arm lacks one."""
+        """(arm, task) primary test metrics, mean over the seeds compared by; NaN where an arm lacks one."""
         return np.array([[self._mean(arm, task) for task in self.tasks] for arm in arms])
 
     def _mean(self, arm: Arm, task: Task) -> float:
@@ -93,7 +94,7 @@ class FrontierReport:
             if seed in arm.results
         ]
         known = [value for value in values if value is not None]
-        return float(np.mean(known)) if values and len(known) == len(self.frontier.seeds) else np.nan
+        return float(np.mean(known)) if known and len(known) == len(self.frontier.seeds) else np.nan
 
     def _hypervolume(self) -> dict[str, Any] | None:
         """Of the points above the baseline, and of them with each rival; in deltas, one axis a task."""
@@ -119,7 +120,7 @@ class FrontierReport:
         }
 
     def _costs(self) -> dict[str, Any]:
-        """What it took to have a choice, against training the chosen weights alone."""
+        """What all points took with all seeds, against the chosen weights with the seeds compared by."""
         frontier = self.frontier
         total = sum(len(p.results) * p.mean_cost("wall_seconds") for p in frontier.points)
         one = (

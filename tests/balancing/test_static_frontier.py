@@ -79,7 +79,15 @@ def test_grids_that_do_not_fit_the_tasks_are_refused(
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"alphas": ()}, {"alphas": (0.5, 0.5)}, {"alphas": (0.0, 0.5)}, {"points": 0}, {"seed": -1}]
+    "wrong",
+    [
+        {"alphas": ()},
+        {"alphas": (0.5, 0.5)},
+        {"alphas": (0.0, 0.5)},
+        {"points": 0},
+        {"seed": -1},
+        {"tuning_seeds": 0},
+    ],
 )
 def test_grids_that_are_none_are_refused(wrong: dict[str, tuple[float, ...] | int]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):

@@ -1,19 +1,21 @@
 """Results of an arm, and of the points of a frontier, as runs leave them."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mtlbench import metrics
+from mtlbench.config import FIRST_TUNING_SEED
 from mtlbench.results import FORMAT, Result, Scores, read_result
 from mtlbench.schema import Schema, Task
 
 SCHEMA = Schema(fields=(), tasks=(Task(name="click"), Task(name="stars", kind="regression")), cluster="user")
 USERS = 60
 FRONTIER = "hard-sharing + static-frontier"
+TUNING = range(FIRST_TUNING_SEED, FIRST_TUNING_SEED + 3)
 
 Skill = tuple[float, float]
 """How much of the truth the scores of `click` and of `stars` hold."""
@@ -66,18 +68,29 @@ def arm(home: Path, method: str, skill: Skill = (1.0, 1.0), seeds: int = 6, **ru
 
 
 def point(
-    home: Path, alpha: float, validation: float | None, skill: Skill = (1.0, 1.0), **run: Any
+    home: Path,
+    alpha: float,
+    validation: float | None,
+    skill: Skill = (1.0, 1.0),
+    seeds: Sequence[int] = range(6),
+    tuning: Sequence[int] = TUNING,
+    compared: float | None = None,
 ) -> list[Result]:
-    """One point of hard sharing's frontier over six seeds, or those given."""
+    """One point of hard sharing's frontier.
+
+    Its criterion is `validation` with the tuning seeds, and `compared` (else the same) with the others.
+    """
     weights = {"click": 2 * alpha, "stars": 2 - 2 * alpha}
-    options = {"balancer": "static-frontier", "balancer_options": {"weights": weights}}
-    seeds = run.pop("seeds", range(6))
+    run = {
+        "method": "hard-sharing",
+        "balancer": "static-frontier",
+        "balancer_options": {"weights": weights},
+    }
+    criteria = {
+        **dict.fromkeys(seeds, validation if compared is None else compared),
+        **dict.fromkeys(tuning, validation),
+    }
     return [
-        result(
-            home,
-            {"method": "hard-sharing", "seed": s, **options, **run},
-            None if validation is None else validation + 0.01 * s,
-            scores(s, f"point {alpha}", skill),
-        )
-        for s in seeds
+        result(home, {**run, "seed": s}, value, scores(s, f"point {alpha}", skill))
+        for s, value in criteria.items()
     ]

@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import binom, ttest_rel
 
 from mtlbench import metrics
 from mtlbench.compare import Comparison, compare
-from mtlbench.compare.frontier import criterion
+from mtlbench.compare.arms import Arm
+from mtlbench.compare.frontier import criterion, gather
 from mtlbench.config import Benchmark, Family, fill
 from mtlbench.experiment import Execution, run
 from mtlbench.home import Home
@@ -19,7 +21,7 @@ from mtlbench.results import Result, Scores
 from mtlbench.runner import Outcome
 from mtlbench.statistics.hypervolume import hypervolume
 from mtlbench.stored import compare_stored
-from tests.compare.frontiers import FRONTIER, SCHEMA, USERS, arm, point, result
+from tests.compare.frontiers import FRONTIER, SCHEMA, TUNING, USERS, arm, point, result
 
 
 def frontier_of(compared: Comparison) -> dict[str, Any]:
@@ -48,20 +50,65 @@ def test_validation_alone_chooses_even_where_test_would_choose_otherwise(
     found = frontier_of(compared)
     assert found["chosen"] == {"weights": {"click": 1.0, "stars": 1.0}}
     assert [p["chosen"] for p in found["points"]] == [False, True, False]
-    assert [p["criterion"] for p in found["points"]] == pytest.approx([700.025, 710.025, 705.025])
-    chosen = [r for r in points if r.data["run"]["balancer_options"] == found["chosen"]]
+    assert [p["criterion"] for p in found["points"]] == [700.0, 710.0, 705.0]
+    chosen = [r for r in points if r.data["run"]["balancer_options"] == found["chosen"] and r.seed < 6]
     expected = np.mean([r.data["metrics"]["test"]["click"]["auc"] for r in chosen])
     assert compared.comparisons[0].measured.value == pytest.approx(expected)
 
 
-def test_the_same_weights_are_chosen_for_all_seeds(tmp_path: Path, baseline: list[Result]) -> None:
-    """Seed by seed the first point would be better five times out of six."""
+def test_the_seeds_that_are_compared_do_not_choose(tmp_path: Path, baseline: list[Result]) -> None:
     points = [
-        *point(tmp_path, 0.2, 703.0, seeds=range(5)),
-        *point(tmp_path, 0.2, 600.0, seeds=[5]),
+        *point(tmp_path, 0.2, 700.0, compared=900.0),  # luck of the seeds that it is tested by
+        *point(tmp_path, 0.8, 701.0, compared=600.0),
+    ]
+    compared = compare([*baseline, *points, *arm(tmp_path, "hard-sharing")], SCHEMA)
+    found = frontier_of(compared)
+    assert found["chosen"]["weights"]["click"] == 1.6
+    assert (found["tuning_seeds"], found["seeds"]) == (list(TUNING), [0, 1, 2, 3, 4, 5])
+    assert (
+        compared.comparisons[0].measured.estimate.seeds
+        == held(compared)["hard-sharing", "mean"]["seeds"]
+        == 6
+    )
+
+
+def test_the_same_weights_are_chosen_for_all_seeds(tmp_path: Path, baseline: list[Result]) -> None:
+    """Tuning seed by tuning seed the first point would be better two times out of three."""
+    points = [
+        *point(tmp_path, 0.2, 703.0, tuning=TUNING[:2]),
+        *point(tmp_path, 0.2, 600.0, seeds=(), tuning=TUNING[2:]),
         *point(tmp_path, 0.8, 700.0),
     ]
     assert frontier_of(compare([*baseline, *points], SCHEMA))["chosen"]["weights"]["click"] == 1.6
+
+
+def test_luck_in_the_choice_is_not_held_against_a_rival() -> None:
+    """All points are equal, and their luck is all the seeds'; validation and test share it.
+
+    t tests of rival against chosen point, nominal 5 %. With seeds of its own the choice keeps that; by the
+    seeds that are compared it would call the rival worse in one of nine.
+    """
+    rng = np.random.default_rng(0)
+    identity = {"method": "m", "method_options": {}, "balancer": "static-frontier"}
+    calls, naive, replicates = 0, 0, 1500
+    for _ in range(replicates):
+        luck, rival = rng.normal(size=(11, 8)), rng.normal(size=5)
+        points = [
+            Arm(
+                {**identity, "balancer_options": {"weights": {"k": float(p)}}},
+                {
+                    seed: Result(Path(), {"checkpoint_criterion": luck[p, i], "place": p})
+                    for i, seed in enumerate((*range(5), *TUNING))
+                },
+            )
+            for p in range(11)
+        ]
+        ((chosen,), _) = gather(points, SCHEMA)
+        place = chosen.results[0].data["place"]
+        calls += ttest_rel(rival, luck[place, :5]).pvalue < 0.05
+        naive += ttest_rel(rival, luck[luck[:, :5].mean(axis=1).argmax(), :5]).pvalue < 0.05
+    assert calls <= binom.ppf(0.999, replicates, 0.05)
+    assert naive > binom.ppf(0.999, replicates, 0.05)
 
 
 def test_a_frontier_is_one_tuned_arm_of_the_family(tmp_path: Path, baseline: list[Result]) -> None:
@@ -73,7 +120,7 @@ def test_a_frontier_is_one_tuned_arm_of_the_family(tmp_path: Path, baseline: lis
     tuned = {c["arm"]: (c["tuned"], c["trials"]) for c in written["comparisons"]}
     assert tuned == {FRONTIER: (True, 3), "hard-sharing": (False, 1)}
     costs = written["frontiers"][0]["costs"]
-    assert costs == {"runs": 18, "wall_seconds": 36.0, "ratio_to_chosen": 3.0}
+    assert costs == {"runs": 27, "wall_seconds": 54.0, "ratio_to_chosen": 4.5}
 
 
 def test_rivals_share_the_method_and_its_options(tmp_path: Path, baseline: list[Result]) -> None:
@@ -128,7 +175,7 @@ def test_the_error_of_the_mean_is_that_of_the_delete_one_user_jackknife(
 
     def mean_gain(keep: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> float:
         gains = []
-        for rival, base in zip(mine, chosen, strict=True):
+        for rival, base in zip(mine, chosen[:6], strict=True):
             both = [
                 [
                     metrics.score_task(t.kind, s.label[t.name][keep], s.score[t.name][keep], cluster[keep])
@@ -164,9 +211,9 @@ def test_the_smallest_effect_of_the_mean_follows_delta(tmp_path: Path, baseline:
 
 
 def test_points_that_lack_seeds_do_not_break_it(tmp_path: Path, baseline: list[Result]) -> None:
-    """One failed on a seed: not chosen. One seed has only begun: not counted."""
+    """One failed with a tuning seed: not chosen. One seed has only begun: not counted."""
     points = [
-        *point(tmp_path, 0.2, 800.0, seeds=[0, 1, 2, 4, 5, 6]),
+        *point(tmp_path, 0.2, 800.0, seeds=[0, 1, 2, 4, 5, 6], tuning=TUNING[:2]),
         *point(tmp_path, 0.5, 710.0),
         *point(tmp_path, 0.8, 700.0),
     ]
@@ -181,8 +228,8 @@ def test_points_that_lack_seeds_do_not_break_it(tmp_path: Path, baseline: list[R
 
 def test_a_frontier_without_criteria_or_shared_seeds_says_so(tmp_path: Path, baseline: list[Result]) -> None:
     hard = arm(tmp_path, "hard-sharing")
-    apart = [*point(tmp_path, 0.2, 700.0, seeds=[0, 1]), *point(tmp_path, 0.8, 700.0, seeds=[2])]
-    for points in (point(tmp_path, 0.5, None), [*apart, *point(tmp_path, 0.9, 700.0, seeds=[3])]):
+    apart = [r for i in range(3) for r in point(tmp_path, 0.2 + i / 10, 700.0, tuning=TUNING[i : i + 1])]
+    for points in (point(tmp_path, 0.5, None), point(tmp_path, 0.5, 700.0, tuning=()), apart):
         compared = compare([*baseline, *points, *hard], SCHEMA)
         found = frontier_of(compared)
         assert (found["chosen"], found["tests"]) == (None, [])
@@ -232,7 +279,8 @@ def test_the_hypervolume_counts_from_the_baseline_in_deltas(tmp_path: Path, base
             float(np.mean([t["stars"]["r2"] for t in tables])) / 0.005,
         ]
 
-    values = np.array([at(points[:6]), at(points[6:12]), at(mine)])
+    compared = [r for r in points if r.seed < 6]
+    values = np.array([at(compared[:6]), at(compared[6:12]), at(mine)])
     reference = np.array(at(baseline))
     assert found["hypervolume"]["frontier"] == pytest.approx(hypervolume(values[:2], reference))
     assert found["hypervolume"]["with"] == {"hard-sharing": pytest.approx(hypervolume(values, reference))}
@@ -286,9 +334,13 @@ def test_what_was_run_is_gathered_again_from_the_results_alone(home: Home, toy: 
     (found,) = ran["frontiers"]
     assert len(found["points"]) == found["trials"] == 3
     assert ran["family"]["arms"] == [FRONTIER, "hard-sharing"]
-    assert found["costs"]["runs"] == 6
+    assert found["costs"]["runs"] == 3 * (2 + 3)
     for one in found["points"]:
-        mine = [r for r in ran["runs"] if r["balancer_options"] == {"weights": one["weights"]}]
+        mine = [
+            r
+            for r in ran["runs"]
+            if r["balancer_options"] == {"weights": one["weights"]} and r["seed"] in found["seeds"]
+        ]
         assert one["test"]["click"] == pytest.approx(
             np.mean([r["metrics"]["test"]["click"]["auc"] for r in mine])
         )

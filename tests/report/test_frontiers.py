@@ -34,8 +34,8 @@ def test_the_chosen_weights_their_trials_and_the_cost_of_all_points_are_said(
     assert grid.heads[:5] == ["w click", "w stars", "validation", "test click", "test stars"]
     assert [row[:3] for row in grid.rows] == [["0.4", "1.6", "+0.00"], ["1.6", "0.4", "-10.00"]]
     assert [row[-1].startswith("chosen") for row in grid.rows] == [True, False]
-    assert "2 sets of weights, 12 runs, 24 s in all, 2.0 times the chosen one alone" in lines[0]
-    assert "Validation chose click 0.4, stars 1.6 for all seeds, out of 2" in lines[1]
+    assert "2 sets of weights, 18 runs, 36 s in all, 3.0 times the chosen one alone" in lines[0]
+    assert "Validation chose click 0.4, stars 1.6 for all seeds, out of 2, by 3 seeds" in lines[1]
     assert "descriptive, no test" in lines[2]
 
 
@@ -77,4 +77,4 @@ def test_a_frontier_without_a_choice_says_why(tmp_path: Path, baseline: list[Res
     results = [*baseline, *point(tmp_path, 0.5, None), *arm(tmp_path, "hard-sharing")]
     ((grid, lines),) = frontiers(document(results))
     assert grid.rows[0][2] == "lacks seeds"
-    assert lines[-1].startswith("None was chosen: no set of weights has a validation criterion")
+    assert lines[-1].startswith("None was chosen: no set of weights has been trained with the seeds")

@@ -1,0 +1,54 @@
+"""Any method can be the baseline; one that is made to match another serves that one alone."""
+
+from pathlib import Path
+
+import pytest
+
+from mtlbench.compare import compare
+from mtlbench.results import Result
+from tests.compare.stored import SCHEMA, arm, by_task
+
+
+def wide(path: Path, match: str, **options: object) -> list[Result]:
+    made = {"network": [64], "match": match, "match_options": options}
+    return arm(path, "single-task-wide", method_options=made)
+
+
+def test_a_control_serves_the_arm_that_it_matches(tmp_path: Path) -> None:
+    """With two controls and two arms, each arm has the gain that it has beside its own control alone."""
+    for_mmoe, for_hard = wide(tmp_path, "mmoe", experts=4), wide(tmp_path, "hard-sharing")
+    mmoe = arm(tmp_path, "mmoe", method_options={"experts": 4, "network": [64]})
+    hard = arm(tmp_path, "hard-sharing", skill={"view": 1.2})
+    both = compare([*for_hard, *hard, *mmoe, *for_mmoe], SCHEMA, baseline="single-task-wide")
+    for results, method in (([*for_mmoe, *mmoe], "mmoe"), ([*for_hard, *hard], "hard-sharing")):
+        alone = by_task(compare(results, SCHEMA, baseline="single-task-wide"), method)
+        for task, c in by_task(both, method).items():
+            assert (c["gain"], c["se"]) == (alone[task]["gain"], alone[task]["se"])
+            assert c["family_size"] == 6  # the controls are no members
+    values = {by_task(both, method)["view"]["baseline_value"] for method in ("mmoe", "hard-sharing")}
+    assert len(values) == 2
+
+
+@pytest.mark.parametrize("options", [{"experts": 8}, {"experts": 4, "depth": 1}])
+def test_a_control_of_other_options_serves_nobody(tmp_path: Path, options: dict[str, object]) -> None:
+    mine = arm(tmp_path, "mmoe", method_options={"experts": 4})
+    found = by_task(compare([*wide(tmp_path, "mmoe", **options), *mine], SCHEMA, baseline="single-task-wide"))
+    assert {c["verdict"] for c in found.values()} == {"NO_VERDICT"}
+    assert "not exactly one is made for this arm" in found["view"]["reason"]
+
+
+def test_who_is_not_the_baseline_is_a_member_of_the_family(tmp_path: Path) -> None:
+    """Single-task too, and then nothing is said of the planted truth of sharing."""
+    results = [result for method in ("single-task", "disjoint", "mmoe") for result in arm(tmp_path, method)]
+    written = compare(results, SCHEMA, baseline="disjoint").to_json()
+    assert written["family"] == {
+        "baseline": "disjoint",
+        "arms": ["single-task", "mmoe"],
+        "tasks": ["view", "buy", "stars"],
+        "size": 6,
+        "alpha": 0.05,
+        "declared": None,
+    }
+    truths = {(c["method"], c["task"]): c.get("truth") for c in written["comparisons"]}
+    assert truths["mmoe", "view"] == "helps"
+    assert truths["single-task", "view"] is None
