@@ -75,7 +75,7 @@ def run(
     prepared = open_dataset(home, benchmark.dataset, say, benchmark.tasks)
     planned = plan(benchmark, prepared.schema, prepared.fingerprint)
     outcomes = {} if execution.force else reused(home, prepared.name, planned)
-    foresight = Foresight(home, benchmark, prepared, say)
+    foresight = Foresight(home, benchmark, prepared, say, stored=not execution.force)
     if all(spec.hash in outcomes for arm in planned for spec in arm):
         say(f"Nothing to train: all {len(outcomes)} runs are done.")
         foresight.look(outcomes, aloud=False)

@@ -15,20 +15,28 @@ from mtlbench.runner import Outcome, finished
 class Foresight:
     """Warns before anything is trained, and once more when the pilot's results are there.
 
+    `stored` says whether results of earlier runs count, which they do unless all is to be trained again.
+
     Attributes:
         power: what the benchmark can see, as in its document; None until the pilot's results are there.
     """
 
     def __init__(
-        self, home: Home, benchmark: Benchmark, prepared: Prepared, say: Callable[[str], None]
+        self,
+        home: Home,
+        benchmark: Benchmark,
+        prepared: Prepared,
+        say: Callable[[str], None],
+        *,
+        stored: bool = True,
     ) -> None:
         self.power: dict[str, Any] | None = None
         self._benchmark, self._schema, self._say = benchmark, prepared.schema, say
         self._members = members(benchmark, prepared.schema)
         pilot = choose(benchmark, prepared) if self._members else []
         self._pilot = [spec for arm in pilot for spec in arm]
-        stored = {spec.hash: finished(home, prepared.name, spec) for spec in self._pilot}
-        self._results = {hash_: result for hash_, result in stored.items() if result is not None}
+        done = {spec.hash: finished(home, prepared.name, spec) for spec in self._pilot if stored}
+        self._results = {hash_: result for hash_, result in done.items() if result is not None}
 
     def warn(self) -> None:
         """Say what can be said before the first run."""

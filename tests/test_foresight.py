@@ -3,12 +3,13 @@
 import pytest
 
 from mtlbench.config import Benchmark
+from mtlbench.errors import DataError
 from mtlbench.foresight import Foresight
-from mtlbench.home import Home
+from mtlbench.home import Home, write_json
 from mtlbench.load import Prepared
 from mtlbench.pilot import choose
 from mtlbench.power import Power, TaskPower
-from mtlbench.results import Result
+from mtlbench.results import FORMAT, Result
 from mtlbench.runner import Outcome
 from mtlbench.schema import Schema
 from tests.test_pilot import benchmark
@@ -54,3 +55,16 @@ def test_a_failed_pilot_is_no_ground_for_a_warning(home: Home, toy: Prepared) ->
     foresight.look({spec.hash: Outcome(spec, "failed", reason="diverged") for spec in specs})
     assert foresight.power is None
     assert said == []
+
+
+def test_what_is_to_be_trained_again_is_not_read_before(home: Home, toy: Prepared) -> None:
+    """A damaged score file is what `--force` mends, so it must not stop `--force`."""
+    chosen = benchmark("hard-sharing")
+    for spec in (spec for arm in choose(chosen, toy) for spec in arm):
+        folder = home.runs("toy") / spec.hash
+        folder.mkdir(parents=True)
+        write_json(folder / "result.json", {"format": FORMAT, "fingerprint": "f", "run": spec.to_json()})
+        (folder / "scores.npz").write_bytes(b"damaged")
+    Foresight(home, chosen, toy, print, stored=False).warn()
+    with pytest.raises(DataError):
+        Foresight(home, chosen, toy, print).warn()
