@@ -16,7 +16,7 @@ from mtlbench.statistics.influence import influence
 from mtlbench.statistics.power import minimum_detectable_effect, upper_bound
 from mtlbench.statistics.variance import two_way
 from mtlbench.statistics.verdict import adjusted_df
-from tests.test_compare import save as save_result
+from tests.compare.stored import save as save_result
 from tests.test_pilot import benchmark
 
 SCHEMA = Schema(fields=(), tasks=(Task(name="stars", kind="regression"),), cluster="user")

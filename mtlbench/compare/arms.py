@@ -86,9 +86,9 @@ def baseline_of(arm: Arm, baselines: Sequence[Arm]) -> Arm | None:
 
 
 def _matches(control: Mapping[str, Any], identity: Mapping[str, Any]) -> bool:
-    return control["match"] == identity["method"] and _shares(
-        control["match_options"], identity["method_options"]
-    )
+    """Both stand there with every option filled in, so they are the same or they are not."""
+    named = (control["match"], control["match_options"])
+    return named == (identity["method"], identity["method_options"])
 
 
 def _shares(few: Mapping[str, Any], many: Mapping[str, Any]) -> bool:

@@ -17,7 +17,7 @@ def wide(path: Path, match: str, **options: object) -> list[Result]:
 def test_a_control_serves_the_arm_that_it_matches(tmp_path: Path) -> None:
     """With two controls and two arms, each arm has the gain that it has beside its own control alone."""
     for_mmoe, for_hard = wide(tmp_path, "mmoe", experts=4), wide(tmp_path, "hard-sharing")
-    mmoe = arm(tmp_path, "mmoe", method_options={"experts": 4, "network": [64]})
+    mmoe = arm(tmp_path, "mmoe", method_options={"experts": 4})
     hard = arm(tmp_path, "hard-sharing", skill={"view": 1.2})
     both = compare([*for_hard, *hard, *mmoe, *for_mmoe], SCHEMA, baseline="single-task-wide")
     for results, method in (([*for_mmoe, *mmoe], "mmoe"), ([*for_hard, *hard], "hard-sharing")):

@@ -1,4 +1,4 @@
-"""What must not change a verdict: other names of the users, another order, more of the same, another scale."""
+"""What must not change a verdict: names of users, order of rows, more of the same, another scale."""
 
 from collections.abc import Callable
 from pathlib import Path
