@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
+from mtlbench import render
 from mtlbench.home import Home
 from mtlbench.protocol import rules
 from mtlbench.protocol.check import Scale
@@ -76,6 +77,14 @@ def test_blind_rules_call_too_often_and_few_seeds_silence_wilcoxon(home: Home) -
     assert found[rules.WILCOXON]["largest_rate"] == 0
     assert "cannot call anything" in found[rules.WILCOXON]["conclusion"]
     assert found[rules.VERDICT]["largest_rate"] < 0.13
+
+
+@pytest.mark.usefixtures("tiny")
+def test_the_table_for_people_has_a_row_a_rule(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    render.rules(compared(home, quick=True))
+    told = " ".join(capsys.readouterr().out.split())
+    assert all(rule.split()[0] in told for rule in rules.RULES)
+    assert "nominal 5%" in told
 
 
 @pytest.mark.usefixtures("tiny")

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from mtlbench import render
 from mtlbench.errors import UsageError
 from mtlbench.home import Home
 from mtlbench.protocol import validate as command
@@ -156,6 +157,16 @@ def test_the_exit_code_says_whether_all_bounds_hold(
         main()
     assert int(stop.value.code or 0) == code
     assert json.loads(capsys.readouterr().out)["holds"] is (code == 0)
+
+
+def test_the_table_for_people_names_what_is_broken(
+    home: Home, recorder: Recorder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    render.findings(run(home, recorder))
+    assert "All 6 bounds hold" in capsys.readouterr().out
+    monkeypatch.setattr(command, "CHECKS", {"A1": check("passes"), "A2": check("breaks")})
+    render.findings(run(home, recorder))
+    assert "1 of 3 bounds are BROKEN: A2" in capsys.readouterr().out
 
 
 @pytest.mark.slow
