@@ -65,12 +65,30 @@ def launch(
 def _attempt(
     home: Home, dataset: str, job: Job, device: torch.device, on_rows: Callable[[int], None]
 ) -> list[Outcome]:
-    """Execute a job; what goes wrong in it becomes its outcome."""
+    """Execute a job; what goes wrong in it becomes its outcome.
+
+    A stack that does not fit a GPU's memory, such as a frontier of many points, goes in halves: where a stack
+    is cut changes no number.
+    """
     try:
         return execute(home, dataset, job, device, on_rows)
+    except torch.OutOfMemoryError as error:
+        if len(job) == 1:
+            return _failed(job, error)
     except (MtlbenchError, RuntimeError, MemoryError, OSError, ValueError) as error:
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        return [Outcome(spec, "failed", reason=reason) for spec in job]
+        return _failed(job, error)
+    torch.cuda.empty_cache()  # past the handler, which held on to the tensors of the attempt
+    middle = len(job) // 2
+    return [
+        outcome
+        for half in (job[:middle], job[middle:])
+        for outcome in _attempt(home, dataset, half, device, on_rows)
+    ]
+
+
+def _failed(job: Job, error: BaseException) -> list[Outcome]:
+    reason = f"{type(error).__name__}: {error}".splitlines()[0]
+    return [Outcome(spec, "failed", reason=reason) for spec in job]
 
 
 class _Pool:
