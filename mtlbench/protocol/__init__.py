@@ -1,7 +1,7 @@
 """The acceptance tests of the protocol: does the verdict do what it promises?
 
-`CHECKS` is their table of contents, in the protocol's numbering. A check has one part or more: `crossed` and
-`brute` simulate scores, `trained`, `identities` and `leakage` train models through the ordinary pipeline.
+`CHECKS` is their table of contents, in the protocol's numbering. A check has one part or more: some simulate
+scores under the crossed model (`model`), the others train models through the ordinary pipeline (`fixtures`).
 `validate` runs them and writes the table; `rules` is the simulation of competing rules that the protocol's
 choice of test rests on, and no acceptance test.
 
@@ -22,7 +22,7 @@ CHECKS = {
     "A2": Check(
         "whole families of identical methods have any call at most so often",
         (
-            Part("mtlbench.protocol.crossed:a2", Scale(280, 112), 0.4),
+            Part("mtlbench.protocol.families:a2", Scale(280, 112), 0.4),
             Part("mtlbench.protocol.trained:a2_trained", Scale(40, 6), 5.0),
         ),
     ),
@@ -80,7 +80,7 @@ CHECKS = {
     "A15": Check(
         "the minimum detectable effect that is printed is the one that is detected",
         (
-            Part("mtlbench.protocol.crossed:a15", Scale(400, 100), 0.13),
+            Part("mtlbench.protocol.detectable:a15", Scale(400, 100), 0.13),
             Part("mtlbench.protocol.trained:a15_trained", Scale(40, 6), 5.0),
         ),
     ),

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.stats import ks_2samp
 
 from mtlbench.home import Home
-from mtlbench.protocol import crossed
+from mtlbench.protocol import crossed, detectable, families
 from mtlbench.protocol.check import Lab, Scale
 from mtlbench.protocol.model import ScoreModel, Shares, auc_contrasts, draw_estimates, simulate
 from mtlbench.statistics.variance import Estimate, two_way
@@ -40,13 +40,13 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fewer replicates of fewer settings; where there are two models, the second has the larger effects."""
     monkeypatch.setattr(crossed, "REPLICATES", Scale(2000, 60))
     monkeypatch.setattr(crossed, "CHUNK", Scale(50, 60))
-    monkeypatch.setattr(crossed, "FAMILIES", Scale(10_000, 300))
-    monkeypatch.setattr(crossed, "FAMILY_CHUNK", Scale(1000, 300))
-    monkeypatch.setattr(crossed, "SEED_TO_USER", (4.0, math.inf))
-    monkeypatch.setattr(crossed, "RESIDUAL", (0.05,))
-    monkeypatch.setattr(crossed, "FAMILY_SHARES", crossed.FAMILY_SHARES[:1])
-    for name in ("SAME_METHOD", "NEUTRAL", "EFFECTS"):
-        monkeypatch.setattr(crossed, name, getattr(crossed, name)[:2])
+    monkeypatch.setattr(families, "POOLS", Scale(10_000, 300))
+    monkeypatch.setattr(families, "CHUNK", Scale(1000, 300))
+    monkeypatch.setattr(families, "SEED_TO_USER", (4.0, math.inf))
+    monkeypatch.setattr(families, "RESIDUAL", (0.05,))
+    monkeypatch.setattr(detectable, "SHARES", detectable.SHARES[:1])
+    for module, name in ((crossed, "SAME_METHOD"), (crossed, "NEUTRAL"), (detectable, "MODELS")):
+        monkeypatch.setattr(module, name, getattr(module, name)[:2])
 
 
 def test_identical_methods_pass_and_a_test_blind_to_seeds_is_caught() -> None:
@@ -61,22 +61,22 @@ def test_equal_arms_pass_and_a_test_blind_to_users_is_caught() -> None:
 
 
 def test_families_pass_and_too_generous_a_tail_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert all(finding.holds for finding in crossed.a2(LAB))
-    monkeypatch.setattr(crossed, "adjusted_df", lambda df, seeds, members: df)
-    assert not any(finding.holds for finding in crossed.a2(LAB) if "family of 40, 5 seeds" in finding.what)
+    assert all(finding.holds for finding in families.a2(LAB))
+    monkeypatch.setattr(families, "adjusted_df", lambda df, seeds, members: df)
+    assert not any(finding.holds for finding in families.a2(LAB) if "family of 40, 5 seeds" in finding.what)
 
 
 def test_the_printed_effect_passes_and_one_that_is_far_too_small_is_caught() -> None:
-    assert all(finding.holds for finding in crossed.a15(LAB))
-    alone = [finding for finding in crossed.a15(LAB, with_a_tenth_of_the_error) if "alone" in finding.what]
+    assert all(finding.holds for finding in detectable.a15(LAB))
+    alone = [finding for finding in detectable.a15(LAB, with_a_tenth_of_the_error) if "alone" in finding.what]
     assert len(alone) == 2
     assert not any(finding.holds for finding in alone)
 
 
 def test_the_effect_that_is_called_80_times_in_100_is() -> None:
     """By judging again with the effect added to each replicate."""
-    judged = crossed.judge_replicates(crossed.Task((15, 0), crossed.EFFECTS[0], range(200)))
-    effect = crossed.detected_effect(judged)
+    judged = crossed.judge_replicates(crossed.Task((15, 0), detectable.MODELS[0], range(200)))
+    effect = detectable.detected_effect(judged)
     shifted = [judge([replace(e, gain=e.gain + effect)], [0.001])[0] for e, _ in judged]
     assert np.mean([j.verdict is Verdict.POSITIVE for j in shifted]) == pytest.approx(0.8, abs=0.01)
 
@@ -90,7 +90,7 @@ def test_a_family_is_called_as_judge_calls_it() -> None:
             family = [replace(family[0], gain=family[0].gain * rng.choice([1, 6])), *family[1:]]
             verdicts = {j.verdict for j in judge(family, [1.0] * size)}
             called = bool(verdicts & {Verdict.POSITIVE, Verdict.NEGATIVE})
-            assert crossed.any_call(family) == called
+            assert families.any_call(family) == called
             agreed.append(called)
     assert 0.1 < np.mean(agreed) < 0.9
 
