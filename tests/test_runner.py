@@ -11,7 +11,7 @@ from safetensors import safe_open
 from mtlbench.config import Benchmark, RunSpec, fill
 from mtlbench.errors import UsageError
 from mtlbench.grid import plan, rows_to_train
-from mtlbench.home import Home
+from mtlbench.home import Home, write_json
 from mtlbench.load import Prepared
 from mtlbench.metrics import score_task
 from mtlbench.results import read_result
@@ -53,6 +53,56 @@ def test_a_result_holds_what_the_contract_says(home: Home, toy: Prepared, method
         )
         assert data["metrics"]["test_given_click"] == {"buy": again}
     assert data["costs"]["parameters"] == _stored_parameters(folder / "weights.safetensors")
+
+
+@pytest.mark.parametrize("method", ["single-task", "mmoe"])
+def test_a_result_says_how_good_its_checkpoint_was_on_validation(
+    home: Home, toy: Prepared, method: str
+) -> None:
+    """mean_k M_k / delta_k at the deployable checkpoint; of independent models the mean over them."""
+    ((spec,),) = planned(toy, {"method": method}, training={"epochs": 3, "batch_rows": 64})
+    (outcome,) = execute(home, "toy", [spec], CPU, lambda rows: None)
+    assert outcome.result is not None
+    data, deltas = outcome.result.data, {"click": 0.001, "buy": 0.001, "rating": 0.005}
+    terms = [
+        evaluation["validation"][task] / deltas[task]
+        for model in data["history"]
+        for evaluation in model["evaluations"]
+        for task in model["tasks"]
+        if evaluation["step"] == data["checkpoint"][task]["deployable"]
+    ]
+    assert len(terms) == 3
+    assert data["checkpoint_criterion"] == pytest.approx(np.mean(terms))
+
+
+def test_a_result_holds_its_guards_and_warns_of_what_nothing_explains(home: Home, toy: Prepared) -> None:
+    found = {"field": "price", "split": "train", "auc": 0.9}
+    above = [
+        {**found, "task": "click", "explained": "Planted."},
+        {**found, "task": "buy", "explained": ""},
+    ]
+    write_json(toy.path / "manifest.json", {**toy.manifest, "guards": {"above": above}})
+    ((spec,),) = planned(toy, {"method": "mmoe"})
+    (outcome,) = execute(home, "toy", [spec], CPU, lambda rows: None)
+    assert outcome.result is not None
+    assert [(g["guard"], g["tasks"], g["explained"]) for g in outcome.result.data["guards"]] == [
+        ("leak", ("click",), True),
+        ("leak", ("buy",), False),
+    ]
+    assert outcome.result.data["warnings"] == ["buy: price alone has AUC 0.900 (train), unexplained"]
+
+
+def test_what_a_model_was_built_from_is_stored(home: Home, toy: Prepared) -> None:
+    """The widths that were fitted, beside the options that asked for them."""
+    matched = {"match": "mmoe", "match_options": {"num_experts": 16}}
+    ((spec,),) = planned(toy, {"method": "single-task-wide", "method_options": matched})
+    (outcome,) = execute(home, "toy", [spec], CPU, lambda rows: None)
+    assert outcome.result is not None
+    data = outcome.result.data
+    assert data["run"]["method_options"]["network"] == [64, 32]
+    assert data["built_from"]["network"][0] > 100
+    ((mmoe,),) = planned(toy, {"method": "mmoe", "method_options": {"num_experts": 16}})
+    assert data["run"]["method_options"]["match_options"] == mmoe.to_json()["method_options"]
 
 
 def _stored_parameters(file: Any) -> int:
