@@ -84,12 +84,13 @@ class _Grid:
         """A run is done, or has failed."""
         self._done += 1
         spec = outcome.spec
+        name = spec.method if spec.balancer == "equal" else f"{spec.method} + {spec.balancer}"
         self._progress.update(self._task, description=self._title())
         if outcome.status == "failed":
-            say(f"FAILED {spec.method}, seed {spec.seed}: {outcome.reason}")
+            say(f"FAILED {name}, seed {spec.seed}: {outcome.reason}")
         elif not err.is_terminal:
             spent = time.perf_counter() - self._began
-            say(f"[{self._done}/{self._runs}] {spec.method}, seed {spec.seed}: done after {spent:.0f} s")
+            say(f"[{self._done}/{self._runs}] {name}, seed {spec.seed}: done after {spent:.0f} s")
 
 
 @contextmanager

@@ -78,7 +78,8 @@ def _warnings(document: Mapping[str, Any]) -> list[str]:
     lines = []
     for (method, balancer, warning), found in seeds.items():
         name = method if balancer == "equal" else f"{method} + {balancer}"
-        which = "" if len(found) == runs[method, balancer] else f", seed {', '.join(map(str, found))}"
+        which = ", ".join(map(str, dict.fromkeys(found)))  # a seed once, however many points of a frontier
+        which = "" if len(found) == runs[method, balancer] else f", seed {which}"
         lines.append(f"{name}{which}: {warning}")
     return lines
 

@@ -75,8 +75,12 @@ def costs(document: Mapping[str, Any]) -> Grid:
 
 
 def metrics(document: Mapping[str, Any]) -> Grid:
-    """Where there is nothing to compare with: the test metrics, mean over seeds."""
-    runs = [run for run in document["runs"] if run["metrics"]]
+    """Where there is nothing to compare with: the test metrics, mean over seeds.
+
+    The points of a frontier are left out: they have a table of their own.
+    """
+    points = {frontier["balancer"] for frontier in document["frontiers"]}
+    runs = [run for run in document["runs"] if run["metrics"] and run["balancer"] not in points]
     arms = list(dict.fromkeys((run["method"], run["balancer"]) for run in runs))
     rows = []
     for task in document["tasks"]:
