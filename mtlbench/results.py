@@ -1,9 +1,9 @@
 """Results on disk: one folder a finished run, whole or not there, enough to recompute every verdict.
 
 results/runs/<dataset>/<hash>/
-    result.json             what ran (the identity that was hashed), metrics, costs, history, versions
+    result.json             what ran (the identity that was hashed), metrics, guards, costs, history, versions
     scores.npz              `cluster`, and per task `label/`, `score/`, `score_best/`, in test order
-    weights.safetensors     the deployable checkpoint
+    weights.safetensors     the deployable checkpoint; absent where the models are no networks
 """
 
 import json

@@ -101,6 +101,7 @@ def test_the_matched_options_are_stored_in_full() -> None:
         ({"match": "mmeo"}, "Did you mean 'mmoe'"),
         ({"match": "single-task"}, "not one network for all tasks"),
         ({"match": "single-task-wide"}, "not one network for all tasks"),
+        ({"match": "logistic"}, "not one network for all tasks"),
         ({"match": "mmoe", "match_options": {"experts": 3}}, "Did you mean 'num_experts'"),
     ],
 )
