@@ -66,6 +66,9 @@ def test_a_number_of_seeds_means_the_first_ones() -> None:
         ({"seeds": [1, 1]}, "different whole numbers"),
         ({"seeds": [-1]}, "from 0 on"),
         ({"seeds": "many"}, "seeds.*'many'"),
+        ({"family": {"alpha": 1.0}}, "alpha = 1.0: give a chance of error between 0 and 1"),
+        ({"family": {"delta": 0}}, "delta = 0.0: give the smallest effect"),
+        ({"family": {"delta": {"view": -1}}}, "delta = -1.0: give the smallest effect"),
         ({"training": {"epochs": 0}}, "epochs = 0; at least 1"),
         ({"training": {"learning_rate": -1}}, "learning_rate = -1.0; above 0"),
         ({"training": {"learning_rate": "fast"}}, "training.learning_rate = 'fast'"),
@@ -109,10 +112,53 @@ def test_values_of_flags_read_as_toml(text: str, value: object) -> None:
     assert parse_value(text) == value
 
 
+def benchmark(*methods: str | dict[str, object], **family: object) -> Benchmark:
+    arms = [{"method": method} if isinstance(method, str) else method for method in methods]
+    return fill(Benchmark, {"run": arms, "family": family}, "x")
+
+
 def test_the_baseline_is_added_once_and_in_front() -> None:
-    benchmark = fill(Benchmark, {"run": [{"method": "mmoe"}]}, "x").with_baseline()
-    assert [arm.method for arm in benchmark.run] == [BASELINE, "mmoe"]
-    assert benchmark.with_baseline() is benchmark
+    added = benchmark("mmoe").with_baseline()
+    assert [arm.method for arm in added.run] == [BASELINE, "mmoe"]
+    assert added.with_baseline() is added
+
+
+def test_any_method_can_be_the_baseline() -> None:
+    """Named by the file or by the caller, who comes first; single-task then is an arm like any other."""
+    declared = benchmark("mmoe", "single-task", baseline="disjoint").with_baseline()
+    assert [arm.method for arm in declared.run] == ["disjoint", "mmoe", "single-task"]
+    other = benchmark("mmoe", baseline="disjoint").with_baseline("hard-sharing")
+    assert other.family.baseline == "hard-sharing"
+    assert [arm.method for arm in other.run] == ["hard-sharing", "mmoe"]
+    with pytest.raises(UsageError, match="Did you mean 'mmoe'"):
+        benchmark("mmoe").with_baseline("mmeo")
+
+
+def test_a_baseline_made_to_match_is_added_for_each_arm_that_has_none() -> None:
+    """For two arms of one network once; not for models a task or for floors, which have no such network."""
+    four: dict[str, object] = {"method": "mmoe", "method_options": {"num_experts": 4}}
+    also_four: dict[str, object] = {"method": "mmoe", "balancer": "static"}  # 4 is the default
+    two: dict[str, object] = {"method": "mmoe", "method_options": {"num_experts": 2}}
+    asked = benchmark(four, also_four, two, "hard-sharing", "single-task", "logistic")
+    added = asked.with_baseline("single-task-wide")
+    made = [arm.method_options for arm in added.run if arm.method == "single-task-wide"]
+    assert made == [
+        {"match": "mmoe", "match_options": {"num_experts": 4}},
+        {"match": "mmoe", "match_options": {"num_experts": 2}},
+        {"match": "hard-sharing", "match_options": {}},
+    ]
+    assert added.run[3:] == asked.run
+    assert added.with_baseline() is added
+
+
+def test_a_family_takes_what_is_given_and_keeps_the_rest() -> None:
+    declared = benchmark("mmoe", alpha=0.1, delta={"view": 0.01}, metric="gauc", tasks=["view"])
+    changed = declared.with_family(alpha=None, delta=0.5)
+    assert (changed.family.alpha, changed.family.delta, changed.family.metric) == (0.1, 0.5, "gauc")
+    assert changed.family.tasks == ("view",)
+    assert declared.with_family() is declared
+    with pytest.raises(UsageError, match="alpha = 7"):
+        declared.with_family(alpha=7)
 
 
 def spec(**changes: object) -> RunSpec:

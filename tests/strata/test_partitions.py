@@ -59,7 +59,11 @@ def test_who_has_no_ids_has_no_cold_start(home: Home) -> None:
 
 def test_feedback_ratio_parts_users_in_thirds(home: Home) -> None:
     """Ratios on train: user 1 0, user 2 1/2, user 3 1, user 4 has neither; users count, not rows."""
-    train = {"user": [1, 2, 2, 3, 4], "view": [0, 1, 0, 1, 0], "buy": [1, 0, 1, 0, None]}
+    train: dict[str, list[int | None]] = {
+        "user": [1, 2, 2, 3, 4],
+        "view": [0, 1, 0, 1, 0],
+        "buy": [1, 0, 1, 0, None],
+    }
     data = rows(home, train, {"user": [1, 2, 3, 4, 5, 1, 1, 1]})
     assert groups(partition(data, "feedback-ratio")) == {
         ("view / (view + buy) of the user", "low (0 to 0)"): [0, 5, 6, 7],
