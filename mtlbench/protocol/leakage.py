@@ -2,11 +2,11 @@
 
 A data set is prepared, every row of its test period is then mutated (users, items, categories, behaviours,
 times, prices and labels changed; rows dropped; rows added of old and of unknown users and items), and it is
-prepared again. Every train and validation artifact must keep its sha256: the matrices, the readable rows beside
-them (who was sampled, with which items of which category), the vocabularies, the scalers. That the test split
-did change is checked too, or nothing would have been tried.
+prepared again. Every train and validation artifact must keep its sha256: the matrices, the readable rows
+beside them (who was sampled, with which items of which category), the vocabularies, the scalers. That the
+test split did change is checked too, or nothing would have been tried.
 
-Twice: a simulated raw log in Taobao's format through Taobao's recipe, and a table of one's own, split by time.
+Twice: a simulated raw log in Taobao's format through Taobao's recipe, and one's own table, split by time.
 """
 
 import hashlib

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 from hypothesis import given, settings
@@ -20,6 +21,7 @@ from mtlbench.data.mmoe_synthetic import (
     SyntheticSettings,
     names,
     response,
+    schema,
     simulate,
     truth,
     weights,
@@ -115,6 +117,60 @@ def test_knobs_of_the_second_task_leave_the_first_as_it_was(knobs: dict[str, Any
         assert np.array_equal(x[:rows], other_x[:rows])
         first, other_first = y[:300, 0], other_y[:300, 0]
         assert np.array_equal(first, other_first)
+
+
+def test_without_the_group_there_is_no_field_of_it() -> None:
+    knobs = {"group_n_a": 7, "group_scale": 3.0}
+    frames, plain = simulate(SyntheticSettings(**knobs)), simulate(SyntheticSettings())  # type: ignore[arg-type]
+    assert all(frames[split].equals(plain[split]) for split in SPLITS)
+    assert "group" not in plain["train"].columns
+
+
+def test_the_group_leaves_everyone_else_as_they_were() -> None:
+    knobs = {"n_a": 4000, "group_n_a": 4000}
+    for split in SPLITS:
+        frame = simulate(SyntheticSettings(group_share=0.2, **knobs))[split]  # type: ignore[arg-type]
+        plain = simulate(SyntheticSettings(**knobs))[split]  # type: ignore[arg-type]
+        others = frame["group"] == 0
+        assert frame.drop("group").filter(others).equals(plain.filter(others))
+        assert (frame["first"] != plain["first"]).sum() == frame["group"].sum()
+        assert frame["group"].mean() == pytest.approx(0.2, abs=0.03)
+
+
+def test_in_the_group_both_tasks_follow_one_function_of_its_own_at_its_scale() -> None:
+    chosen = SyntheticSettings(group_share=0.3, group_n_a=2000, group_scale=0.5, p=0.0, **LINEAR)
+    train = simulate(chosen)["train"]
+
+    def fitted(group: int) -> Any:
+        rows = train.filter(pl.col("group") == group)
+        w, residual, *_ = np.linalg.lstsq(
+            rows.select(names(chosen.dimensions)).to_numpy(), rows.select(TASKS).to_numpy(), rcond=None
+        )
+        assert residual.max() < 1e-18
+        return w
+
+    (one, two), (mine, too) = fitted(0).T, fitted(1).T
+    assert mine == pytest.approx(too)
+    assert np.linalg.norm(mine) == pytest.approx(0.5)
+    assert max(abs(one @ mine), abs(two @ mine)) < 0.45  # a direction of its own; 0.5 would be theirs
+
+
+def test_the_first_task_is_defined_on_so_many_rows_of_the_group() -> None:
+    chosen = SyntheticSettings(n_a=3000, n_b=4000, group_share=0.1, group_n_a=15)
+    train = simulate(chosen)["train"]
+    member = train.filter(pl.col("group") == 1)
+    assert (len(member) - member["first"].null_count(), member["second"].null_count()) == (15, 0)
+    others = train.filter(pl.col("group") == 0)
+    assert others["first"].is_not_null().sum() == (others["row"] < 3000).sum()
+    assert simulate(chosen)["test"].null_count().sum_horizontal().item() == 0
+
+
+def test_binary_labels_are_the_signs_of_the_others() -> None:
+    _, values = drawn("train")
+    _, signs = drawn("train", binary=True)
+    assert np.array_equal(signs, np.where(np.isnan(values), np.nan, values > 0), equal_nan=True)
+    kinds = {t.kind for t in schema(SyntheticSettings(binary=True), dict.fromkeys(TASKS, "")).tasks}
+    assert kinds == {"binary"}
 
 
 def test_seeds_differ_and_repeat() -> None:
