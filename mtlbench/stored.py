@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
+from mtlbench.compare.measures import check_metric
 from mtlbench.config import Benchmark, Family, RunSpec
 from mtlbench.errors import DataError
 from mtlbench.experiment import Say, compare_results
@@ -34,6 +35,7 @@ def compare_stored(
         by: also look at strata of the test rows (`mtlbench.strata`); this needs the prepared data.
     """
     lookup(METHODS, family.baseline, "baseline")
+    check_metric(family.metric)
     results = stored(home, dataset or (benchmark.dataset if benchmark else ""), say)
     if benchmark is not None and benchmark.tasks:
         results = [r for r in results if set(r.data["tasks"]) == set(benchmark.tasks)]

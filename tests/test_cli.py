@@ -160,16 +160,89 @@ def test_a_benchmark_file_with_a_family(mtlbench: Command, toy: Prepared, home: 
     assert mtlbench("compare", "grid.toml", "--json").json["comparisons"] == document["comparisons"]
 
 
+def test_another_baseline_is_added_and_is_no_member(mtlbench: Command, toy: Prepared) -> None:
+    args = ("--baseline", "hard-sharing", "--method", "mmoe", "--seeds", "5", *QUICK)
+    document = mtlbench("run", *args, "--json").json
+    assert [r["method"] for r in document["runs"]][::5] == ["hard-sharing", "mmoe"]
+    assert document["family"]["baseline"] == "hard-sharing"
+    assert {c["method"] for c in document["comparisons"]} == {"mmoe"}
+    assert "Gain over hard-sharing" in mtlbench("run", *args).out
+    swapped = mtlbench("compare", "--baseline", "mmoe", "--json").json
+    for one, other in zip(document["comparisons"], swapped["comparisons"], strict=True):
+        assert other["gain"] == -one["gain"]
+
+
+def test_a_wide_baseline_matches_the_arm_as_the_flags_make_it(mtlbench: Command, toy: Prepared) -> None:
+    """`--set` holds for the arm, for what the control is to match, and for what it grows from."""
+    args = ("--baseline", "single-task-wide", "--method", "mmoe", "--method", "hard-sharing", "--seeds", "1")
+    options = ("--set", "method.num_experts=2", "--set", "method.embedding_dim=3")
+    document = mtlbench("run", *args, *options, *QUICK, "--json").json
+    wide = [r["method_options"] for r in document["runs"] if r["method"] == "single-task-wide"]
+    assert [w["match"] for w in wide] == ["mmoe", "hard-sharing"]
+    for control in wide:
+        (arm,) = (r for r in document["runs"] if r["method"] == control["match"])
+        assert control["match_options"] == arm["method_options"]
+        assert control["embedding_dim"] == 3
+    assert wide[0]["match_options"]["num_experts"] == 2
+    assert all(c["gain"] is not None for c in document["comparisons"])
+
+
+def test_a_file_declares_baseline_and_levels_and_flags_come_first(
+    mtlbench: Command, toy: Prepared, home: Home
+) -> None:
+    (home.root / "grid.toml").write_text(
+        'dataset = "toy"\nseeds = 5\n[training]\nepochs = 1\nbatch_rows = 64\n[[run]]\nmethod = "mmoe"\n'
+        'method_options = { network = 4 }\n[family]\nbaseline = "hard-sharing"\nalpha = 0.2\n'
+        'metric = "log_loss"\ndelta = { buy = 0.3 }\n'
+    )
+    document = mtlbench("run", "grid.toml", "--workers", "1", "--no-track", "--json").json
+    assert document["family"] == {
+        "baseline": "hard-sharing",
+        "arms": ["mmoe"],
+        "tasks": ["click", "buy", "rating"],
+        "size": 3,
+        "alpha": 0.2,
+        "declared": "grid",
+    }
+    found = {c["task"]: (c["metric"], c["delta"]) for c in document["comparisons"]}
+    assert found == {"click": ("log_loss", 0.002), "buy": ("log_loss", 0.3), "rating": ("r2", 0.005)}
+    other = mtlbench(
+        "compare", "grid.toml", "--alpha", "0.01", "--delta", "0.7", "--metric", "gauc", "--json"
+    )
+    assert {(c["alpha"], c["delta"]) for c in other.json["comparisons"]} == {(0.01, 0.7)}
+    assert other.json["comparisons"][0]["metric"] == "gauc"
+    said = " ".join(mtlbench("compare", "grid.toml").out.split())
+    assert "Family, declared by the benchmark grid: 1 arm x 3 tasks = 3 comparisons" in said
+
+
+def test_strata_are_shown_as_exploratory(mtlbench: Command, home: Home) -> None:
+    shop = ("--set", "users=60", "--set", "items=80")
+    assert mtlbench("prepare", "shop", *shop).code == 0
+    assert mtlbench("run", "--method", "hard-sharing", "--seeds", "5", *QUICK).code == 0
+    answer = mtlbench("compare", "--by", "cold-start")
+    assert "EXPLORATORY: gain over single-task by train events of the user" in answer.out
+    assert "by train events of the item" in answer.out
+    strata = mtlbench("compare", "--by", "feedback-ratio:buy,cart", "--json").json["strata"]
+    assert {c["of"] for c in strata["cells"]} == {"buy / (buy + cart) of the user"}
+    wrong = mtlbench("compare", "--by", "categry")
+    assert (wrong.code, wrong.out) == (2, "")
+    assert "Did you mean 'category'?" in wrong.err
+
+
 def test_without_baseline_the_metrics_are_shown(mtlbench: Command, toy: Prepared) -> None:
     answer = mtlbench("run", "--method", "mmoe", "--seeds", "1", "--no-baseline", *QUICK)
     assert answer.code == 0
     assert "AUC" in answer.out
+    assert "undefined" not in answer.out
+    assert "no single-task run of the same seed to compare with" in " ".join(answer.out.split())
 
 
 def test_a_failed_run_ends_with_1_and_its_reason(mtlbench: Command, toy: Prepared) -> None:
     answer = mtlbench("run", "--method", "mmoe", "--seeds", "1", "--learning-rate", "1e30", *QUICK)
     assert answer.code == 1
     assert "finite" in answer.err
+    assert "all 2 runs failed" in answer.out
+    assert "task" not in answer.out  # no empty table
 
 
 @pytest.mark.parametrize(
@@ -193,6 +266,11 @@ def test_a_failed_run_ends_with_1_and_its_reason(mtlbench: Command, toy: Prepare
         ),
         (("compare",), 3, "mtlbench run"),
         (("compare", "--dataset", "shop"), 3, "No results of 'shop'"),
+        (("compare", "--baseline", "singel-task"), 2, "Did you mean 'single-task'?"),
+        (("compare", "--alpha", "1"), 2, "between 0 and 1"),
+        (("compare", "--delta", "0"), 2, "give the smallest effect that matters"),
+        (("compare", "--metric", "acc"), 2, "Unknown metric 'acc'"),
+        (("run", "--method", "mmoe", "--baseline", "singel-task"), 2, "Did you mean 'single-task'?"),
         (("prepare", "taobaoo"), 2, "Did you mean 'taobao'?"),
         (("lst",), 2, "No such command"),
     ],
