@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from mtlbench.balancing import BALANCERS
 from mtlbench.compare import Comparison, compare
+from mtlbench.compare.measures import check_deltas, check_metric
 from mtlbench.config import Benchmark, Family, RunSpec, parse_value
 from mtlbench.errors import DataError, UsageError, unknown
 from mtlbench.foresight import Foresight
@@ -73,6 +74,8 @@ def run(
     """
     pick_device(execution.device)  # refuses one that is not there before anything is said
     prepared = open_dataset(home, benchmark.dataset, say, benchmark.tasks)
+    check_metric(benchmark.family.metric)
+    check_deltas(benchmark.family.delta, prepared.schema.task_names)
     planned = plan(benchmark, prepared.schema, prepared.fingerprint)
     outcomes = {} if execution.force else reused(home, prepared.name, planned)
     foresight = Foresight(home, benchmark, prepared, say, stored=not execution.force)

@@ -215,6 +215,21 @@ def test_a_file_declares_baseline_and_levels_and_flags_come_first(
     assert "Family, declared by the benchmark grid: 1 arm x 3 tasks = 3 comparisons" in said
 
 
+@pytest.mark.parametrize(
+    ("family", "words"),
+    [('metric = "gacu"', "Did you mean 'gauc'?"), ("delta = { bye = 0.3 }", "Did you mean 'buy'?")],
+)
+def test_a_family_that_cannot_be_judged_is_refused_before_training(
+    mtlbench: Command, toy: Prepared, home: Home, family: str, words: str
+) -> None:
+    text = f'dataset = "toy"\n[[run]]\nmethod = "mmoe"\n[family]\n{family}\n'
+    (home.root / "grid.toml").write_text(text)
+    answer = mtlbench("run", "grid.toml")
+    assert answer.code == 2
+    assert words in answer.err
+    assert not home.results.exists()
+
+
 def test_strata_are_shown_as_exploratory(mtlbench: Command, home: Home) -> None:
     shop = ("--set", "users=60", "--set", "items=80")
     assert mtlbench("prepare", "shop", *shop).code == 0
