@@ -26,7 +26,11 @@ INTERVAL_ALPHA = 0.05
 FAR_TAIL_SEEDS = 10
 """With fewer, Satterthwaite's t is too generous far out: 2.5 times nominal at .05/12 with 5 seeds."""
 FAR_TAIL_FAMILY = 20
-"""In larger families the Holm step looks too far out, even with `FAR_TAIL_SEEDS`."""
+"""In larger families the Holm step looks too far out, however many seeds there are."""
+FAR_TAIL_SURE = 15
+"""From so many seeds on Satterthwaite's t needs no bound in families of at most `FAR_TAIL_FAMILY`."""
+FAR_TAIL_SHARE = 1.5
+"""Between the two, its degrees of freedom are bounded by so many times S - 1."""
 
 
 class Verdict(StrEnum):
@@ -129,14 +133,21 @@ def judge(
 
 
 def adjusted_df(df: float, seeds: int, members: int) -> float:
-    """Degrees of freedom for levels as small as alpha/M: Satterthwaite's, or at most S - 1.
+    """Degrees of freedom for levels as small as alpha/M: Satterthwaite's where they can be trusted so far out.
 
-    The protocol has S - 1 in the second case. Where Satterthwaite's value is the smaller one it is kept, or
-    an adjusted p-value could be below the unadjusted one.
+    With fewer than 10 seeds, or more than 20 members, they are at most S - 1. With 10 to 14 seeds they are at
+    most 1.5 (S - 1), which departs from the protocol: unbounded, a family of 12 with 10 seeds has a false call
+    in 6.2 % of cases at the worst mixture of noise, a family of 20 in 6.9 %, where 6 % is allowed; bounded,
+    in 5.7 % and 5.9 % (a million families each).
+
+    The protocol has S - 1 itself in the first case. Where Satterthwaite's value is the smaller one it is
+    kept, or an adjusted p-value could be below the unadjusted one.
     """
-    if seeds >= FAR_TAIL_SEEDS and members <= FAR_TAIL_FAMILY:
-        return df
-    return min(df, float(seeds - 1))
+    if seeds < FAR_TAIL_SEEDS or members > FAR_TAIL_FAMILY:
+        return min(df, float(seeds - 1))
+    if seeds < FAR_TAIL_SURE and members > 1:
+        return min(df, FAR_TAIL_SHARE * (seeds - 1))
+    return df
 
 
 def why_no_verdict(estimate: Estimate, cluster: str = "cluster") -> str:

@@ -76,13 +76,14 @@ def family(seed: int, size: int, seeds: int) -> list[Estimate]:
 
 
 @pytest.mark.parametrize(
-    ("size", "seeds", "tail"), [(4, 10, "satterthwaite"), (4, 5, "seeds"), (21, 10, "seeds")]
+    ("size", "seeds", "most"),
+    [(4, 15, math.inf), (4, 10, 1.5 * 9), (4, 5, 4), (21, 15, 14)],
 )
-def test_the_holm_step_and_its_tails(size: int, seeds: int, tail: str) -> None:
+def test_the_holm_step_and_its_tails(size: int, seeds: int, most: float) -> None:
     estimates = family(0, size, seeds)
     judged = judge(estimates, [0.5] * size)
-    dfs = [e.df if tail == "satterthwaite" else min(e.df, seeds - 1) for e in estimates]
-    assert any(df != e.df for df, e in zip(dfs, estimates, strict=True)) is (tail == "seeds")
+    dfs = [min(e.df, most) for e in estimates]
+    assert any(df != e.df for df, e in zip(dfs, estimates, strict=True)) is (most < math.inf)
     expected = holm([p_value(e, df) for e, df in zip(estimates, dfs, strict=True)])
     np.testing.assert_allclose([j.adjusted_p_value for j in judged], expected)
     outside = holm([tost(e, df, 0.5) for e, df in zip(estimates, dfs, strict=True)])
@@ -97,7 +98,9 @@ def test_the_holm_step_and_its_tails(size: int, seeds: int, tail: str) -> None:
 
 
 def test_adjusted_degrees_of_freedom_are_never_more_lenient() -> None:
-    assert adjusted_df(400.0, seeds=10, members=20) == 400.0
+    assert adjusted_df(400.0, seeds=10, members=1) == 400.0
+    assert adjusted_df(400.0, seeds=10, members=2) == adjusted_df(400.0, seeds=10, members=20) == 13.5
+    assert adjusted_df(400.0, seeds=15, members=20) == 400.0
     assert adjusted_df(400.0, seeds=9, members=1) == 8.0
     assert adjusted_df(400.0, seeds=10, members=21) == 9.0
     assert adjusted_df(3.5, seeds=5, members=4) == 3.5
@@ -110,7 +113,7 @@ def test_the_interval_is_95_percent_whatever_alpha() -> None:
 
 def test_members_without_a_p_value_still_count_in_the_family() -> None:
     nothing = Estimate(math.nan, math.nan, math.nan, math.nan, 10, 500)
-    weak = replace(SURE, gain=0.0004)
+    weak = replace(SURE, gain=0.0004, seeds=15)  # so many that a family has the same tails
     alone, beside = one(weak), judge([weak, nothing, nothing], [0.001] * 3)[0]
     assert beside.adjusted_p_value == pytest.approx(3 * alone.adjusted_p_value)
     assert math.isnan(judge([weak, nothing], [0.001] * 2)[1].adjusted_p_value)
@@ -132,11 +135,11 @@ def test_swapping_the_arms_mirrors_the_verdicts_exactly(seeds: int) -> None:
 
 
 def test_the_sizes_needed_know_the_tails() -> None:
-    """A family of 4 with 5 seeds: from the tenth seed on Satterthwaite's degrees of freedom count."""
-    e = Estimate(gain=0.0, seed=1e-7, user=1e-7, residual=1e-8, seeds=5, clusters=500)
-    judged = judge([e] * 4, [0.00135] * 4)[0]
-    assert judged.seeds_needed == 10
-    assert judged.minimum_detectable_effect > 0.00135
+    """A family of 4: from the fifteenth seed on Satterthwaite's degrees of freedom count, unbounded."""
+    e = Estimate(gain=0.0, seed=1e-7, user=6e-7, residual=1e-8, seeds=5, clusters=500)
+    judged = judge([e] * 4, [0.0027] * 4)[0]
+    assert judged.seeds_needed == 15
+    assert judged.minimum_detectable_effect > 0.0027
     assert one(SURE, delta=1.0).seeds_needed == 5
     assert one(SURE, delta=1.0).clusters_needed == 30
 
