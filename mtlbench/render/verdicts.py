@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mtlbench.render.console import out
-from mtlbench.report import baseline_values, figure, legend, many_clusters, needs, remarks, span
+from mtlbench.report import baseline_values, cell_legend, figure, legend, many_clusters, needs, remarks, span
 from mtlbench.report.frontiers import frontiers
 from mtlbench.report.tables import SECONDARY_LEGEND, Grid, costs, metrics, secondary, strata
 
@@ -26,15 +26,15 @@ def verdicts(document: Mapping[str, Any]) -> None:
     """The table that the tool exists for, a row a task, a column a method; then what it cost."""
     if any(c["gain"] is not None for c in document["comparisons"]):
         _show_verdicts(document)
-        for line in legend(document):
+        for line in (*legend(document), *cell_legend(document)):
             out.print(escape(line))
         for grid in strata(document) if "strata" in document else ():
             _show(grid)
         _show(secondary(document))
         out.print(SECONDARY_LEGEND, style="dim")
         _show(costs(document))
-    elif any(run["metrics"] for run in document["runs"]):
-        _show(metrics(document))
+    elif len((grid := metrics(document)).heads) > 1:
+        _show(grid)
     for grid, lines in frontiers(document):
         _show(grid)
         for line in lines:
