@@ -113,5 +113,10 @@ def short_name(arm: Arm) -> str:
 
 
 def _options(arm: Arm) -> dict[str, Any]:
+    """Every option by name, those inside another one too."""
     balancer = {f"balancer.{k}": v for k, v in arm.identity["balancer_options"].items()}
-    return {**arm.identity["method_options"], **balancer}
+    flat: dict[str, Any] = {}
+    for key, value in {**arm.identity["method_options"], **balancer}.items():
+        inner = value.items() if isinstance(value, Mapping) else [("", value)]
+        flat |= {f"{key}.{name}" if name else key: option for name, option in inner}
+    return flat

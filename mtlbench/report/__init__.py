@@ -4,10 +4,11 @@ from mtlbench.report.document import document
 from mtlbench.report.markdown import markdown
 from mtlbench.report.needs import needs
 from mtlbench.report.remarks import remarks
-from mtlbench.report.words import baseline_values, figure, legend, many_clusters, span
+from mtlbench.report.words import baseline_values, cell_legend, figure, legend, many_clusters, span
 
 __all__ = [
     "baseline_values",
+    "cell_legend",
     "document",
     "figure",
     "legend",

@@ -46,13 +46,16 @@ def _cell(comparison: Mapping[str, Any]) -> str:
 
 def _undecided(document: Mapping[str, Any]) -> list[str]:
     """What would decide each INCONCLUSIVE; those that need the same stand together."""
-    wanting: dict[str, list[str]] = {}
+    wanting: dict[str, dict[str, list[str]]] = {}
     for c in document["comparisons"]:
         if sentence := to_decide(c, many_clusters(document)):
-            wanting.setdefault(sentence, []).append(f"{c['arm']}, {c['task']}")
+            wanting.setdefault(sentence, {}).setdefault(c["arm"], []).append(c["task"])
     if not wanting:
         return []
-    lines = [f"- {'; '.join(members)}: {sentence}." for sentence, members in wanting.items()]
+    lines = []
+    for sentence, arms in wanting.items():
+        members = "; ".join(f"{arm} on {', '.join(tasks)}" for arm, tasks in arms.items())
+        lines.append(f"- {members}: {sentence}.")
     return ["What would decide the inconclusive, at the smallest effect that matters:", "", *lines, ""]
 
 

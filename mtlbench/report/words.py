@@ -19,16 +19,23 @@ def legend(document: Mapping[str, Any]) -> list[str]:
     ]
     if seen:
         lines.append(f"Smallest gain that this could have called (power .80): {seen}.")
-    if any(c["verdict"] == "INCONCLUSIVE" for c in comparisons):
-        lines.append(
-            f"Below INCONCLUSIVE: about how many seeds, or test {many_clusters(document)}, would show the "
-            "smallest effect that matters."
-        )
-    if any(c["gain_best"] not in (None, c["gain"]) for c in comparisons):
-        lines.append("Own peak: the gain when each arm uses the checkpoint that is best for that task alone.")
     tuned = dict.fromkeys(c["arm"] for c in comparisons if c["tuned"])
     but = f" but {', '.join(tuned)}" if tuned else ""
     return [*lines, f"All methods{but} untuned: default settings, but for what was set by hand."]
+
+
+def cell_legend(document: Mapping[str, Any]) -> list[str]:
+    """What else may stand in a cell of the table in a terminal."""
+    comparisons, many = document["comparisons"], many_clusters(document)
+    lines = []
+    if any(c["verdict"] == "INCONCLUSIVE" for c in comparisons):
+        lines.append(
+            f"Below INCONCLUSIVE: about how many seeds, or test {many}, would show the smallest effect that "
+            "matters."
+        )
+    if any(c["gain_best"] not in (None, c["gain"]) for c in comparisons):
+        lines.append("Own peak: the gain when each arm uses the checkpoint that is best for that task alone.")
+    return lines
 
 
 def _family(family: Mapping[str, Any]) -> str:
