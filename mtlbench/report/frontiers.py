@@ -73,8 +73,8 @@ def _about_points(frontier: Mapping[str, Any]) -> list[str]:
         return [*lines, f"None was chosen: {frontier['reason']}."]
     lines.append(
         f"Validation chose {_weights(frontier['chosen']['weights'])} for all seeds, out of "
-        f"{frontier['trials']}, by seeds that nothing is compared by ({len(frontier['tuning_seeds'])}). Column "
-        "validation: mean over tasks of metric / delta, against the best."
+        f"{frontier['trials']}, by seeds that nothing is compared by ({len(frontier['tuning_seeds'])}). "
+        "Column validation: mean over tasks of metric / delta, against the best."
     )
     volume = frontier["hypervolume"]
     if volume is not None:
