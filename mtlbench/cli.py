@@ -307,7 +307,7 @@ def plan(
     from mtlbench import render
     from mtlbench.config import Benchmark, fill, read_benchmark
     from mtlbench.experiment import Execution
-    from mtlbench.planning import plan_benchmark
+    from mtlbench.planning.plan import plan_benchmark
 
     values = read_benchmark(benchmark)
     if dataset is not None:

@@ -11,12 +11,12 @@ from mtlbench.compare import Comparison, compare
 from mtlbench.compare.measures import check_deltas, check_metric
 from mtlbench.config import Benchmark, Family, RunSpec, parse_value
 from mtlbench.errors import DataError, UsageError, unknown
-from mtlbench.foresight import Foresight
 from mtlbench.grid import plan, rows_to_train, to_jobs
 from mtlbench.home import Home
 from mtlbench.launch import cores, launch
 from mtlbench.load import Prepared, open_prepared, prepared_names
 from mtlbench.methods import METHODS
+from mtlbench.planning.foresight import Foresight
 from mtlbench.registry import lookup, written_options
 from mtlbench.report import document, markdown
 from mtlbench.runner import Outcome, finished, pick_device

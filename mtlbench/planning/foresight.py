@@ -6,8 +6,8 @@ from typing import Any
 from mtlbench.config import Benchmark
 from mtlbench.home import Home
 from mtlbench.load import Prepared
-from mtlbench.pilot import choose, members
-from mtlbench.power import read_power
+from mtlbench.planning.pilot import choose, members
+from mtlbench.planning.power import read_power
 from mtlbench.report.power import conclusion, too_few_seeds, undecided
 from mtlbench.runner import Outcome, finished
 

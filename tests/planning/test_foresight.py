@@ -4,15 +4,15 @@ import pytest
 
 from mtlbench.config import Benchmark
 from mtlbench.errors import DataError
-from mtlbench.foresight import Foresight
 from mtlbench.home import Home, write_json
 from mtlbench.load import Prepared
-from mtlbench.pilot import choose
-from mtlbench.power import Power, TaskPower
+from mtlbench.planning.foresight import Foresight
+from mtlbench.planning.pilot import choose
+from mtlbench.planning.power import Power, TaskPower
 from mtlbench.results import FORMAT, Result
 from mtlbench.runner import Outcome
 from mtlbench.schema import Schema
-from tests.test_pilot import benchmark
+from tests.planning.test_pilot import benchmark
 
 
 def test_run_is_warned_once_as_soon_as_the_pilot_is_complete(
@@ -32,7 +32,7 @@ def test_run_is_warned_once_as_soon_as_the_pilot_is_complete(
             methods=(), pilot_seeds=(), seeds=5, members=3, alpha=0.05, cluster="user", tasks=(click,)
         )
 
-    monkeypatch.setattr("mtlbench.foresight.read_power", unreadable)
+    monkeypatch.setattr("mtlbench.planning.foresight.read_power", unreadable)
     specs = [spec for arm in choose(chosen, toy) for spec in arm]
     outcomes: dict[str, Outcome] = {}
     for spec in specs:

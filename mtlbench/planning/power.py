@@ -13,7 +13,7 @@ from typing import Any
 from mtlbench.compare import TaskComparison, compare
 from mtlbench.compare.measures import gain_unit
 from mtlbench.config import Benchmark
-from mtlbench.pilot import members
+from mtlbench.planning.pilot import members
 from mtlbench.results import Result
 from mtlbench.schema import Schema
 from mtlbench.statistics.power import Forecast, forecast

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mtlbench.power import read_power
+from mtlbench.planning.power import read_power
 from mtlbench.results import Result, Scores
 from mtlbench.schema import Schema, Task
 from mtlbench.statistics.influence import influence
@@ -17,7 +17,7 @@ from mtlbench.statistics.power import minimum_detectable_effect, upper_bound
 from mtlbench.statistics.variance import two_way
 from mtlbench.statistics.verdict import adjusted_df
 from tests.compare.stored import save as save_result
-from tests.test_pilot import benchmark
+from tests.planning.test_pilot import benchmark
 
 SCHEMA = Schema(fields=(), tasks=(Task(name="stars", kind="regression"),), cluster="user")
 USERS, ROWS = 60, 40

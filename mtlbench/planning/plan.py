@@ -10,9 +10,9 @@ from mtlbench.experiment import Bar, Execution, Say, open_dataset, reused, train
 from mtlbench.grid import plan
 from mtlbench.home import Home
 from mtlbench.launch import cores
-from mtlbench.pace import time_needed
-from mtlbench.pilot import choose, members
-from mtlbench.power import read_power
+from mtlbench.planning.pace import time_needed
+from mtlbench.planning.pilot import choose, members
+from mtlbench.planning.power import read_power
 from mtlbench.report.power import conclusion, too_few_seeds, undecided
 from mtlbench.runner import pick_device
 

@@ -15,7 +15,7 @@ from mtlbench.config import RunSpec, fill
 from mtlbench.grid import rows_to_train
 from mtlbench.load import Prepared
 from mtlbench.methods import METHODS
-from mtlbench.pilot import trains
+from mtlbench.planning.pilot import trains
 from mtlbench.registry import lookup
 from mtlbench.results import Result
 from mtlbench.train.loop import train

@@ -6,7 +6,7 @@ from typing import Any
 from mtlbench.config import Benchmark, fill
 from mtlbench.grid import plan
 from mtlbench.load import Prepared
-from mtlbench.pilot import choose, members
+from mtlbench.planning.pilot import choose, members
 
 
 def benchmark(*methods: str, **values: Any) -> Benchmark:

@@ -17,8 +17,8 @@ from mtlbench.grid import plan as grid_plan
 from mtlbench.grid import rows_to_train
 from mtlbench.home import Home
 from mtlbench.load import Prepared
-from mtlbench.pace import seconds_a_row, time_needed
-from mtlbench.planning import plan_benchmark
+from mtlbench.planning.pace import seconds_a_row, time_needed
+from mtlbench.planning.plan import plan_benchmark
 from mtlbench.render import grid
 from mtlbench.results import Result
 
@@ -168,7 +168,7 @@ def test_the_time_is_the_steps_and_what_the_pilot_took_beside_them(
     toy: Prepared, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A row costs 1 ms here; the pilot took 3 s over 1,000 rows, and stopped after half of its one epoch."""
-    monkeypatch.setattr("mtlbench.pace.seconds_a_row", lambda specs, prepared, device: 1e-3)
+    monkeypatch.setattr("mtlbench.planning.pace.seconds_a_row", lambda specs, prepared, device: 1e-3)
     arms = grid_plan(benchmark("hard-sharing"), toy.schema, toy.fingerprint)
     history = [{"evaluations": [{"epoch": 0.5}]}]
     costs = {"train_rows": 1000, "wall_seconds": 3.0}
