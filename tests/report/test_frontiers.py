@@ -35,10 +35,8 @@ def test_the_chosen_weights_their_trials_and_the_cost_of_all_points_are_said(
     assert [row[:3] for row in grid.rows] == [["0.4", "1.6", "+0.00"], ["1.6", "0.4", "-10.00"]]
     assert [row[-1].startswith("chosen") for row in grid.rows] == [True, False]
     assert "2 sets of weights, 18 runs, 36 s in all, 3.0 times the chosen one alone" in lines[0]
-    assert (
-        "Validation chose click 0.4, stars 1.6 for all seeds, out of 2, by seeds that nothing is compared by (3)"
-        in lines[1]
-    )
+    assert "Validation chose click 0.4, stars 1.6 for all seeds, out of 2" in lines[1]
+    assert "by seeds that nothing is compared by (3)" in lines[1]
     assert "descriptive, no test" in lines[2]
 
 
