@@ -393,18 +393,20 @@ def validate_protocol(
     if rules and only:
         raise UsageError(f"--rules and --only {only}: the rules are one simulation; give one of the two.")
     home, number = Home.find(), workers or cores()
-    if rules:
-        document = compare_rules(home, quick=quick, workers=number, say=render.say, bar=render.work)
-        show = render.rules
-    else:
-        document = validate(
-            home, quick=quick, only=only.split(","), workers=number, say=render.say, bar=render.work
-        )
-        show = render.findings
+    try:
+        if rules:
+            document = compare_rules(home, quick=quick, workers=number, say=render.say, bar=render.work)
+        else:
+            document = validate(
+                home, quick=quick, only=only.split(","), workers=number, say=render.say, bar=render.work
+            )
+    except _Stopped as stop:
+        stop.afterwards = "Nothing was written; the same command starts anew (--only takes single checks)."
+        raise
     if as_json:
         _print_json(document)
     else:
-        show(document)
+        (render.rules if rules else render.findings)(document)
     if not document.get("holds", True):
         raise typer.Exit(1)
 
@@ -531,6 +533,8 @@ class _Stopped(BaseException):
     Not KeyboardInterrupt: typer would end the program on it without a word.
     """
 
+    afterwards = "What had finished is kept; the same command goes on from there."
+
 
 def _stopped(signum: int, frame: FrameType | None) -> None:
     raise _Stopped(signum)
@@ -545,7 +549,7 @@ def main() -> None:
     except _Stopped as stop:
         number = signal.Signals(stop.args[0])
         how = "Interrupted" if number == signal.SIGINT else "Terminated"
-        _stop(f"{how}. What had finished is kept; the same command goes on from there.", 128 + number)
+        _stop(f"{how}. {stop.afterwards}", 128 + number)
     except BrokenPipeError:  # the reader of our output has left: `mtlbench list methods | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
