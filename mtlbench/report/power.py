@@ -1,4 +1,4 @@
-"""What a benchmark can and cannot decide, in plain sentences; from the numbers of `mtlbench.planning.power`."""
+"""What a benchmark can and cannot decide, in plain sentences; from the numbers of `planning.power`."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -133,12 +133,12 @@ def judge(
 
 
 def adjusted_df(df: float, seeds: int, members: int) -> float:
-    """Degrees of freedom for levels as small as alpha/M: Satterthwaite's where they can be trusted so far out.
+    """Degrees of freedom for levels as small as alpha/M: Satterthwaite's where they are right so far out.
 
-    With fewer than 10 seeds, or more than 20 members, they are at most S - 1. With 10 to 14 seeds they are at
-    most 1.5 (S - 1), which departs from the protocol: unbounded, a family of 12 with 10 seeds has a false call
-    in 6.2 % of cases at the worst mixture of noise, a family of 20 in 6.9 %, where 6 % is allowed; bounded,
-    in 5.7 % and 5.9 % (a million families each).
+    With fewer than 10 seeds, or more than 20 members, they are at most S - 1. With 10 to 14 seeds they are
+    at most 1.5 (S - 1), which departs from the protocol: unbounded, a family of 12 with 10 seeds has a false
+    call in 6.2 % of cases at the worst mixture of noise, a family of 20 in 6.9 %, where 6 % is allowed;
+    bounded, in 5.7 % and 5.9 % (a million families each).
 
     The protocol has S - 1 itself in the first case. Where Satterthwaite's value is the smaller one it is
     kept, or an adjusted p-value could be below the unadjusted one.
