@@ -46,15 +46,13 @@ def test_known_effects_must_be_called_often_and_never_the_wrong_way(monkeypatch:
     assert holds(monkeypatch, trained.a6, *opposite) == [True, False, True, False]
 
 
-def test_calls_of_neutral_sharing_are_counted_and_material_ones_apart(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    quiet = [NEITHER] * 19 + [one(Verdict.POSITIVE)]
-    assert holds(monkeypatch, trained.a7_trained, quiet, quiet) == [True, True]
-    loud = [NEITHER] * 15 + [one(Verdict.POSITIVE)] * 5
-    assert holds(monkeypatch, trained.a7_trained, loud, loud) == [False, True]
-    material = [NEITHER] * 15 + [one(Verdict.NEGATIVE, material=True)] * 5
-    assert holds(monkeypatch, trained.a7_trained, material, material) == [False, False]
+def test_calls_of_harm_and_material_ones_are_counted_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    gains = [RIGHT] * 20
+    assert holds(monkeypatch, trained.a7_trained, gains, gains) == [True, True]
+    harm = [NEITHER] * 15 + [WRONG] * 5
+    assert holds(monkeypatch, trained.a7_trained, harm, harm) == [False, True]
+    material = [NEITHER] * 15 + [one(Verdict.POSITIVE, material=True)] * 5
+    assert holds(monkeypatch, trained.a7_trained, material, material) == [True, False]
 
 
 def test_the_rate_of_negative_must_grow_with_the_weight(monkeypatch: pytest.MonkeyPatch) -> None:

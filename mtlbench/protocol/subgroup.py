@@ -1,0 +1,64 @@
+"""A10: a planted group is found by its stratum, while the pool of all rows stays equivalent.
+
+What `mtlbench compare --by group` does, on trained networks: the field `group` marks one row in a hundred, in
+which sharing helps `first`; for everyone else it changes next to nothing.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from mtlbench.config import Family
+from mtlbench.data.mmoe_synthetic import GROUP
+from mtlbench.home import Home
+from mtlbench.protocol.check import Finding, Lab, Scale
+from mtlbench.protocol.fixtures import PLANTED, Called, drawn, held_against, read, train
+from mtlbench.protocol.trained import at_least
+from mtlbench.statistics.verdict import Verdict
+from mtlbench.strata import by_stratum
+
+REPLICATES = Scale(40, 4)
+RATE = 0.80
+
+
+@dataclass(frozen=True, slots=True)
+class Explored:
+    """One replicate: what the pool was called, and the stratum of the group as `compare` writes it."""
+
+    pool: Called
+    call: str | None
+    gain: float
+    se: float
+
+
+def a10(lab: Lab) -> list[Finding]:
+    """The group is POSITIVE, adjusted over the strata; the pool is EQUIVALENT at the fixture's own delta."""
+    number = REPLICATES.of(lab.quick)
+    drawn_seeds = range(PLANTED.data_seed, PLANTED.data_seed + number)
+    done = list(lab.map(partial(explored, lab.home), drawn_seeds))
+    found = sum(one.call == "EXPLORATORY POSITIVE" for one in done)
+    equivalent = sum(one.pool.verdict is Verdict.EQUIVALENT for one in done)
+    in_group = _size([one.gain for one in done], [one.se for one in done])
+    in_pool = _size([one.pool.estimate.gain for one in done], [one.pool.estimate.se for one in done])
+    pool = f"the pool with the group in it: EQUIVALENT at delta {PLANTED.delta:g}"
+    return [
+        at_least(lab, "A10", "a planted group: POSITIVE", PLANTED, found, RATE, in_group, REPLICATES),
+        at_least(lab, "A10", pool, PLANTED, equivalent, RATE, in_pool, REPLICATES),
+    ]
+
+
+def _size(gains: list[float], errors: list[float]) -> str:
+    gain, se = np.mean(gains), np.median(errors)
+    return f"gain {gain:+.4f} = {gain / se:+.1f} SE"
+
+
+def explored(home: Home, data_seed: int) -> Explored:
+    """Draw, train, compare, and look into the strata."""
+    with drawn(PLANTED, data_seed, home) as (inner, prepared):
+        results = train(PLANTED, inner, prepared)
+        (pool,) = read(held_against(PLANTED, results, prepared)).calls
+        family = Family(tasks=PLANTED.tasks, baseline=PLANTED.arms[0].method)
+        strata = by_stratum(inner, results, prepared.schema, family, GROUP)
+    (cell,) = (cell for cell in strata["cells"] if cell["stratum"] == "1")
+    return Explored(pool, cell["call"], cell["gain"], cell["se"])
