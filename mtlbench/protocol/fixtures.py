@@ -151,8 +151,8 @@ PLANTED = Fixture(
 """One row in a hundred follows a function of its own, on which `first` has 20 labels, `second` all: a gain.
 
 All functions are linear and the rest has ample rows: sharing costs it some .001, far below delta. Standard
-errors come from the training seeds for the most part, in the group as in the pool, so that what hides the gain
-in the pool is the share of the rows, and what shows it in the group the many labels of `second`.
+errors come from the training seeds for the most part, in the group as in the pool: what hides the gain in the
+pool is the group's share of the rows, what shows it in the group are the many labels of `second`.
 """
 
 

@@ -56,9 +56,9 @@ def a7_trained(lab: Lab) -> list[Finding]:
     """Sharing that is worth next to nothing, and does no harm: NEGATIVE after Holm, and any material call.
 
     A gain of exactly 0 cannot be had from two programs trained for real on one train set, unless they are one
-    program (A1): with ample rows of one function behind both tasks, sharing gained up to .003 of R2 on the data
-    seeds of the tuning (.02 on one in twelve), which ten seeds often see. So POSITIVE is no error here. What
-    must stay as rare as alpha says are calls of harm, and calls beyond the fixture's delta.
+    program (A1): with ample rows of one function behind both tasks, sharing gained up to .003 of R2 on the
+    data seeds of the tuning (.02 on one in twelve), which ten seeds often see. So POSITIVE is no error here.
+    What must stay as rare as alpha says are calls of harm, and calls beyond the fixture's delta.
     """
     done = [one for fixture in NEUTRAL for one in replicates(lab, fixture, OF_EACH_NEUTRAL)]
     calls = {
