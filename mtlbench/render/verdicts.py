@@ -1,6 +1,6 @@
 """The tables that the tool exists for: verdicts, costs, and what to know before believing them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.markup import escape
@@ -47,19 +47,38 @@ def _show_verdicts(document: Mapping[str, Any]) -> None:
     arms, baseline = document["family"]["arms"], document["family"]["baseline"]
     simulated = " (SIMULATED data)" if document["simulated"] else ""
     _title(f"Gain over {baseline} on {document['dataset']}{simulated}")
-    table = Table(show_lines=True)
-    table.add_column("task", style="bold", no_wrap=True)
-    table.add_column(baseline, justify="right")
-    for arm in arms:
-        table.add_column(arm, justify="right")
-    for task in document["family"]["tasks"]:
-        cells = {c["arm"]: c for c in document["comparisons"] if c["task"] == task}
-        table.add_row(
-            task,
-            "\n".join(baseline_values(cells.values())),
-            *(_cell(cells[a], many_clusters(document)) for a in arms),
-        )
-    out.print(table)
+    tasks, clusters = document["family"]["tasks"], many_clusters(document)
+    held = {(c["task"], c["arm"]): c for c in document["comparisons"]}
+    cells = {key: _cell(comparison, clusters) for key, comparison in held.items()}
+    first = {task: "\n".join(baseline_values([held[task, arm] for arm in arms])) for task in tasks}
+    widths = [max(len(arm), *(_width(cells[task, arm]) for task in tasks)) for arm in arms]
+    fixed = max(map(len, ("task", *tasks))), max(len(baseline), *(_width(Text(t)) for t in first.values()))
+    for some in _side_by_side(widths, out.width - sum(fixed) - 3 * len(fixed) - 1):
+        table = Table(show_lines=True)
+        table.add_column("task", style="bold", no_wrap=True)
+        table.add_column(baseline, justify="right")
+        for i in some:
+            table.add_column(arms[i], justify="right")
+        for task in tasks:
+            table.add_row(task, first[task], *(cells[task, arms[i]] for i in some))
+        out.print(table)
+
+
+def _width(text: Text) -> int:
+    return max(map(len, text.plain.split("\n")))
+
+
+def _side_by_side(widths: Sequence[int], room: int) -> list[list[int]]:
+    """Columns a table, so that none is cut: as many as there is room for, with a border of 3 each."""
+    tables: list[list[int]] = []
+    left = -1
+    for i, width in enumerate(widths):
+        if left < width + 3:
+            tables.append([])
+            left = room
+        tables[-1].append(i)
+        left -= width + 3
+    return tables
 
 
 def _cell(comparison: Mapping[str, Any], clusters: str) -> Text:
