@@ -79,6 +79,7 @@ class Called:
     task: str
     verdict: Verdict
     material: bool
+    equivalent: bool
     estimate: Estimate
 
 
@@ -213,6 +214,7 @@ def read(comparison: Comparison) -> Replicate:
             task=c.task.name,
             verdict=c.judgement.verdict,
             material=c.judgement.material,
+            equivalent=c.judgement.equivalent,
             estimate=c.measured.estimate,
         )
         for c in comparison.comparisons

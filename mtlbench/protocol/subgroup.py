@@ -2,6 +2,10 @@
 
 What `mtlbench compare --by group` does, on trained networks: the field `group` marks one row in a hundred, in
 which sharing helps `first`; for everyone else it changes next to nothing.
+
+The pool holds the group's gain too, a hundredth of it, which is not 0: now and then it is seen, and the verdict
+is then POSITIVE beside equivalent, "positive, negligible". What must hold is the equivalence, at the fixture's
+own delta; how often it is the verdict itself stands beside it.
 """
 
 from dataclasses import dataclass
@@ -12,14 +16,15 @@ import numpy as np
 from mtlbench.config import Family
 from mtlbench.data.mmoe_synthetic import GROUP
 from mtlbench.home import Home
-from mtlbench.protocol.check import Finding, Lab, Scale
+from mtlbench.protocol.check import Finding, Lab, Scale, share
 from mtlbench.protocol.fixtures import PLANTED, Called, drawn, held_against, read, train
 from mtlbench.protocol.trained import at_least
 from mtlbench.statistics.verdict import Verdict
 from mtlbench.strata import by_stratum
 
 REPLICATES = Scale(40, 4)
-RATE = 0.80
+FOUND_RATE = 0.80
+EQUIVALENT_RATE = 0.95
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +43,15 @@ def a10(lab: Lab) -> list[Finding]:
     drawn_seeds = range(PLANTED.data_seed, PLANTED.data_seed + number)
     done = list(lab.map(partial(explored, lab.home), drawn_seeds))
     found = sum(one.call == "EXPLORATORY POSITIVE" for one in done)
-    equivalent = sum(one.pool.verdict is Verdict.EQUIVALENT for one in done)
+    equivalent = sum(one.pool.equivalent and not one.pool.material for one in done)
+    verdict = sum(one.pool.verdict is Verdict.EQUIVALENT for one in done)
     in_group = _size([one.gain for one in done], [one.se for one in done])
     in_pool = _size([one.pool.estimate.gain for one in done], [one.pool.estimate.se for one in done])
-    pool = f"the pool with the group in it: EQUIVALENT at delta {PLANTED.delta:g}"
+    in_pool += f"; verdict EQUIVALENT {share(verdict, number)}"
+    pool = f"the pool with the group in it: equivalent at delta {PLANTED.delta:g}"
     return [
-        at_least(lab, "A10", "a planted group: POSITIVE", PLANTED, found, RATE, in_group, REPLICATES),
-        at_least(lab, "A10", pool, PLANTED, equivalent, RATE, in_pool, REPLICATES),
+        at_least(lab, "A10", "a planted group: POSITIVE", PLANTED, found, FOUND_RATE, in_group, REPLICATES),
+        at_least(lab, "A10", pool, PLANTED, equivalent, EQUIVALENT_RATE, in_pool, REPLICATES),
     ]
 
 
@@ -60,5 +67,5 @@ def explored(home: Home, data_seed: int) -> Explored:
         (pool,) = read(held_against(PLANTED, results, prepared)).calls
         family = Family(tasks=PLANTED.tasks, baseline=PLANTED.arms[0].method)
         strata = by_stratum(inner, results, prepared.schema, family, GROUP)
-    (cell,) = (cell for cell in strata["cells"] if cell["stratum"] == "1")
+    (cell,) = (cell for cell in strata["cells"] if float(cell["stratum"]) == 1)
     return Explored(pool, cell["call"], cell["gain"], cell["se"])

@@ -20,7 +20,7 @@ Check = Callable[[Lab], list[Finding]]
 def one(*verdicts: Verdict, material: bool = False, seesaw: bool = False) -> Replicate:
     """A replicate whose arms call `first` this."""
     calls = [
-        Called(arm=i, task=task, verdict=verdict, material=material, estimate=ESTIMATE)
+        Called(arm=i, task=task, verdict=verdict, material=material, equivalent=False, estimate=ESTIMATE)
         for i, verdict in enumerate(verdicts, start=1)
         for task in ("first", "second")
     ]
