@@ -59,7 +59,7 @@ CHECKS = {
     ),
     "A10": Check(
         "a planted group is found while the pool is EQUIVALENT",
-        (Part("mtlbench.protocol.subgroup:a10", Scale(40, 4), 12.0),),
+        (Part("mtlbench.protocol.subgroup:a10", Scale(30, 3), 12.0),),
     ),
     "A11": Check(
         "permuted labels teach nothing",

@@ -3,9 +3,9 @@
 What `mtlbench compare --by group` does, on trained networks: the field `group` marks one row in a hundred, in
 which sharing helps `first`; for everyone else it changes next to nothing.
 
-The pool holds the group's gain too, a hundredth of it, which is not 0: now and then it is seen, and the verdict
-is then POSITIVE beside equivalent, "positive, negligible". What must hold is the equivalence, at the fixture's
-own delta; how often it is the verdict itself stands beside it.
+The pool holds the group's gain too, a hundredth of it, which is not 0: now and then it is seen, and the
+verdict is POSITIVE beside equivalent, "positive, negligible". What must hold is the equivalence, at the
+fixture's own delta; how often it is the verdict itself stands beside it.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from mtlbench.protocol.trained import at_least
 from mtlbench.statistics.verdict import Verdict
 from mtlbench.strata import by_stratum
 
-REPLICATES = Scale(40, 4)
+REPLICATES = Scale(30, 3)
 FOUND_RATE = 0.80
 EQUIVALENT_RATE = 0.95
 
