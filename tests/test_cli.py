@@ -148,6 +148,20 @@ def test_the_table_says_simulated_and_untuned(mtlbench: Command, toy: Prepared) 
         assert words in out
 
 
+def test_a_floor_beside_a_method_is_a_control_in_the_table(mtlbench: Command, toy: Prepared) -> None:
+    """Its column comes after the method's, though it was named first, and the lines below say what it is."""
+    args = ("run", "--method", "base-rate", "--method", "hard-sharing", "--seeds", "5", *QUICK)
+    document = mtlbench(*args, "--json").json
+    assert (document["family"]["arms"], document["family"]["size"]) == (["hard-sharing"], 3)
+    assert document["controls"] == {"arms": ["base-rate"], "size": 3}
+    out = mtlbench(*args).out
+    (heads,) = (line for line in out.splitlines() if "task" in line and "base-rate" in line and "┃" in line)
+    assert heads.index("single-task") < heads.index("hard-sharing") < heads.index("base-rate")
+    said = " ".join(out.split())
+    assert "1 arm x 3 tasks = 3 comparisons; verdicts: Holm" in said
+    assert "Controls, judged as a family of their own: 1 arm x 3 tasks = 3 comparisons (base-rate)." in said
+
+
 def test_a_benchmark_file_with_a_family(mtlbench: Command, toy: Prepared, home: Home) -> None:
     (home.root / "grid.toml").write_text(
         'dataset = "toy"\nseeds = [1, 2, 4, 5, 6]\n[training]\nepochs = 1\nbatch_rows = 64\n'

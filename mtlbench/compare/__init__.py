@@ -1,27 +1,27 @@
 """Comparison: results in, a verdict on every task of every method out. Trains nothing.
 
-`arms` groups results, `contrasts` reads their scores and estimates each gain, `mtlbench.statistics` judges
-the gains as one family, `comparison` holds and writes down what came out. Grids of static weights enter as
-the point that validation chooses (`frontier`), against which balancers have a family of tests of their own.
+`arms` groups results, `sides` says who is held against whom and who is judged with whom, `contrasts` reads
+scores and estimates each gain, `families` has `mtlbench.statistics` judge the gains, `comparison` holds and
+writes down what came out. Grids of static weights enter as the point that validation chooses (`frontier`),
+against which balancers have a family of tests of their own.
 """
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from mtlbench.compare.arms import Arm, baseline_of
 from mtlbench.compare.comparison import Comparison, Summary
 from mtlbench.compare.contrasts import Contrasts
+from mtlbench.compare.families import judged_together
 from mtlbench.compare.frontier_report import frontier_reports
-from mtlbench.compare.guards import guards
-from mtlbench.compare.measures import check_deltas, check_metric, smallest_effect
+from mtlbench.compare.measures import check_deltas, check_metric
 from mtlbench.compare.secondary import secondary
-from mtlbench.compare.sides import about_sharing, sides
+from mtlbench.compare.sides import sides
 from mtlbench.compare.task_comparison import TaskComparison
 from mtlbench.errors import UsageError, unknown
 from mtlbench.results import Result
 from mtlbench.schema import Schema, Task
-from mtlbench.statistics.verdict import Verdict, judge
+from mtlbench.statistics.verdict import Verdict
 
 __all__ = ["Comparison", "Summary", "TaskComparison", "compare"]
 
@@ -41,20 +41,24 @@ def compare(
 ) -> Comparison:
     """Compare every arm with the baseline on every task of the family.
 
+    Methods and controls (`sides.is_control`) are a family each: controls answer another question, and adding
+    one changes nothing for the methods. Where there are controls alone, they are the family.
+
     Args:
         results: finished runs of one prepared dataset and one set of training settings.
         schema: the dataset's tasks, and what its clusters are.
         family_tasks: the tasks that are compared; all of them unless given.
-        alpha: chance of any false POSITIVE or NEGATIVE in the family.
+        alpha: chance of any false POSITIVE or NEGATIVE in a family.
         delta: smallest effect of interest in the unit of each gain, for all tasks or task by task; that of
             the metric (`MEASURES`) where none is given.
-        baseline: the method that the others are held against; not a member of the family.
+        baseline: the method that the others are held against; in no family.
         metric: what is compared on the tasks that have it; else each task's primary metric.
         declared: the file that declares the family; empty where it is what happens to be compared.
 
     Returns:
-        One comparison for each (arm, task), in the order of the arms' first results and of the tasks. Where
-        there is no baseline run to pair with, the verdict is NO_VERDICT with the reason.
+        One comparison for each (arm, task), methods before controls, else in the order of the arms' first
+        results and of the tasks. Where there is no baseline run to pair with, the verdict is NO_VERDICT with
+        the reason.
 
     Raises:
         UsageError: an unknown task or metric, alpha or delta out of range, two results of one arm and seed.
@@ -68,32 +72,19 @@ def compare(
     found = sides(results, schema, baseline)
 
     contrasts = Contrasts(tasks, baseline, metric)
-    family = [(arm, cell) for arm in found.arms for cell in contrasts.cells]
-    measured = [m for arm in found.arms for m in contrasts.measure(arm, found.baselines)]
-    deltas = [smallest_effect(cell.task, cell.metric, delta) for _, cell in family]
-    judgements = judge(
-        [m.estimate for m in measured],
-        deltas,
-        alpha=alpha,
-        reasons=[m.reason for m in measured],
-        cluster=schema.cluster,
-    )
     comparisons = tuple(
-        TaskComparison(
-            arm=arm.name,
-            identity=arm.identity,
+        comparison
+        for family, arms in found.families.items()
+        for comparison in judged_together(
+            family,
+            arms,
+            found.baselines,
+            contrasts,
             baseline=baseline,
-            task=cell.task if about_sharing(arm, baseline) else replace(cell.task, truth=""),
-            metric=cell.metric,
-            measured=m,
-            judgement=judgement,
+            cluster=schema.cluster,
             alpha=alpha,
-            delta=smallest,
-            family_size=len(family),
-            guards=guards(m, schema.cluster),
-            trials=arm.trials,
+            delta=delta,
         )
-        for (arm, cell), m, judgement, smallest in zip(family, measured, judgements, deltas, strict=True)
     )
     return Comparison(
         baseline=baseline,

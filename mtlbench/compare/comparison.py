@@ -1,4 +1,4 @@
-"""A whole comparison: the verdicts of a family, what stands beside them, and how it is written down."""
+"""A whole comparison: the verdicts of its families, what stands beside them, and how it is written down."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -6,6 +6,7 @@ from typing import Any
 
 from mtlbench.compare.frontier_report import FrontierReport
 from mtlbench.compare.secondary import Secondary
+from mtlbench.compare.sides import OF_CONTROLS, OF_METHODS
 from mtlbench.compare.task_comparison import TaskComparison, plain
 
 
@@ -46,7 +47,7 @@ class Summary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """The verdicts of one family, and what each arm costs; `declared` names the file that declares it."""
+    """All verdicts, and what each arm costs; `declared` names the file that declares the family."""
 
     baseline: str
     declared: str
@@ -57,17 +58,26 @@ class Comparison:
     frontiers: tuple[FrontierReport, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """`family`, `comparisons`, `summaries` and `frontiers` as plain values."""
+        """`family`, `controls`, `comparisons`, `summaries` and `frontiers` as plain values.
+
+        `controls` is None where there is no family of controls beside `family`.
+        """
+        members = {name: self._members(name) for name in (OF_METHODS, OF_CONTROLS)}
         return {
             "family": {
                 "baseline": self.baseline,
-                "arms": [s.arm for s in self.summaries],
+                "arms": members[OF_METHODS]["arms"],
                 "tasks": list(self.family_tasks),
-                "size": len(self.comparisons),
+                "size": members[OF_METHODS]["size"],
                 "alpha": self.alpha,
                 "declared": self.declared or None,
             },
+            "controls": members[OF_CONTROLS] if members[OF_CONTROLS]["size"] else None,
             "comparisons": [c.to_json() for c in self.comparisons],
             "summaries": [s.to_json() for s in self.summaries],
             "frontiers": [f.to_json() for f in self.frontiers],
         }
+
+    def _members(self, family: str) -> dict[str, Any]:
+        arms = [c.arm for c in self.comparisons if c.family == family]
+        return {"arms": list(dict.fromkeys(arms)), "size": len(arms)}

@@ -1,6 +1,6 @@
-"""Who is held against whom."""
+"""Who is held against whom, and who is judged with whom."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mtlbench.compare.arms import Arm, group
@@ -8,6 +8,11 @@ from mtlbench.compare.frontier import Frontier, gather
 from mtlbench.methods import METHODS
 from mtlbench.results import Result
 from mtlbench.schema import Schema
+
+OF_METHODS, OF_CONTROLS = "methods", "controls"
+"""Families of comparisons: what is judged together."""
+CONTROLS = ("baseline", "floor")
+"""Families of registered methods that say what the gains of the others are made of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,13 +23,19 @@ class Sides:
         everyone: all of them.
         frontiers: with all their points.
         baselines: what the others are held against.
-        arms: the others.
+        families: the others, `OF_METHODS` first and then `OF_CONTROLS`, as far as there are any. Where there
+            are controls alone, the table is about them and they stand for `OF_METHODS`.
     """
 
     everyone: list[Arm]
     frontiers: list[Frontier]
     baselines: list[Arm]
-    arms: list[Arm]
+    families: Mapping[str, list[Arm]]
+
+    @property
+    def arms(self) -> list[Arm]:
+        """All that are held against a baseline, family by family."""
+        return [arm for arms in self.families.values() for arm in arms]
 
 
 def sides(results: Sequence[Result], schema: Schema, baseline: str) -> Sides:
@@ -37,7 +48,19 @@ def sides(results: Sequence[Result], schema: Schema, baseline: str) -> Sides:
     everyone, frontiers = gather(group(results), schema)
     tuned = [frontier.chosen for frontier in frontiers]
     baselines = [arm for arm in everyone if arm.method == baseline and arm not in tuned]
-    return Sides(everyone, frontiers, baselines, [arm for arm in everyone if arm not in baselines])
+    return Sides(everyone, frontiers, baselines, _families([arm for arm in everyone if arm not in baselines]))
+
+
+def is_control(method: str) -> bool:
+    """Whether a method is a baseline or a floor; one that nobody registered is not."""
+    return method in METHODS and METHODS[method].family in CONTROLS
+
+
+def _families(arms: Sequence[Arm]) -> dict[str, list[Arm]]:
+    controls = [arm for arm in arms if is_control(arm.method)]
+    methods = [arm for arm in arms if not is_control(arm.method)]
+    families = {OF_METHODS: methods, OF_CONTROLS: controls} if methods else {OF_METHODS: controls}
+    return {name: members for name, members in families.items() if members}
 
 
 def about_sharing(arm: Arm, baseline: str) -> bool:

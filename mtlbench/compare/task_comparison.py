@@ -25,9 +25,10 @@ class TaskComparison:
         metric: what is compared.
         measured: the gain, its variance components and what stands beside them.
         judgement: what may be said of the gain, as a member of its family.
-        alpha: chance of any false POSITIVE or NEGATIVE in the family.
+        alpha: chance of any false POSITIVE or NEGATIVE in its family.
         delta: smallest effect of interest, in the unit of the gain.
-        family_size: comparisons in the family.
+        family: the name of its family, as in `Sides.families`.
+        family_size: comparisons in it.
         guards: what to doubt.
         trials: settings that were tried on validation before the arm's were chosen; 1 where none were.
     """
@@ -41,6 +42,7 @@ class TaskComparison:
     judgement: Judgement
     alpha: float
     delta: float
+    family: str
     family_size: int
     guards: tuple[Guard, ...] = ()
     trials: int = 1
@@ -91,6 +93,7 @@ class TaskComparison:
             "alpha": self.alpha,
             "delta": self.delta,
             "delta_unit": gain_unit(self.metric),
+            "family": self.family,
             "family_size": self.family_size,
             "tuned": self.trials > 1,
             "trials": self.trials,

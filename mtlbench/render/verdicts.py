@@ -8,7 +8,17 @@ from rich.table import Table
 from rich.text import Text
 
 from mtlbench.render.console import out
-from mtlbench.report import baseline_values, cell_legend, figure, legend, many_clusters, needs, remarks, span
+from mtlbench.report import (
+    all_arms,
+    baseline_values,
+    cell_legend,
+    figure,
+    legend,
+    many_clusters,
+    needs,
+    remarks,
+    span,
+)
 from mtlbench.report.frontiers import frontiers
 from mtlbench.report.tables import SECONDARY_LEGEND, Grid, costs, metrics, secondary, strata
 
@@ -44,7 +54,7 @@ def verdicts(document: Mapping[str, Any]) -> None:
 
 
 def _show_verdicts(document: Mapping[str, Any]) -> None:
-    arms, baseline = document["family"]["arms"], document["family"]["baseline"]
+    arms, baseline = all_arms(document), document["family"]["baseline"]
     simulated = " (SIMULATED data)" if document["simulated"] else ""
     _title(f"Gain over {baseline} on {document['dataset']}{simulated}")
     tasks, clusters = document["family"]["tasks"], many_clusters(document)

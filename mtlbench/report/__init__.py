@@ -4,9 +4,10 @@ from mtlbench.report.document import document
 from mtlbench.report.markdown import markdown
 from mtlbench.report.needs import needs
 from mtlbench.report.remarks import remarks
-from mtlbench.report.words import baseline_values, cell_legend, figure, legend, many_clusters, span
+from mtlbench.report.words import all_arms, baseline_values, cell_legend, figure, legend, many_clusters, span
 
 __all__ = [
+    "all_arms",
     "baseline_values",
     "cell_legend",
     "document",

@@ -7,7 +7,7 @@ from mtlbench.report.frontiers import frontiers
 from mtlbench.report.needs import to_decide
 from mtlbench.report.remarks import remarks
 from mtlbench.report.tables import SECONDARY_LEGEND, Grid, own_peaks, secondary, strata
-from mtlbench.report.words import baseline_values, figure, legend, many_clusters, span
+from mtlbench.report.words import all_arms, baseline_values, figure, legend, many_clusters, span
 
 
 def markdown(document: Mapping[str, Any]) -> str:
@@ -29,7 +29,7 @@ def markdown(document: Mapping[str, Any]) -> str:
 
 
 def _verdicts(document: Mapping[str, Any]) -> Grid:
-    arms = document["family"]["arms"]
+    arms = all_arms(document)
     rows = []
     for task in document["family"]["tasks"]:
         cells = {c["arm"]: c for c in document["comparisons"] if c["task"] == task}

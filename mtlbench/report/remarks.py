@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from mtlbench.report.words import SIMULATED, figure, span
+from mtlbench.report.words import SIMULATED, figure, of_family, span
 
 
 def remarks(document: Mapping[str, Any]) -> list[str]:
@@ -33,7 +33,7 @@ def _verdicts(document: Mapping[str, Any]) -> list[str]:
     seesaws = [s["arm"] for s in document["summaries"] if s["verdict"] == "SEESAW"]
     if seesaws:
         lines.append(f"SEESAW: {', '.join(seesaws)} help some tasks at the cost of others.")
-    seeds = min((c["seeds"] for c in document["comparisons"]), default=0)
+    seeds = min((c["seeds"] for c in of_family(document)), default=0)
     size = document["family"]["size"]
     if 5 <= seeds < 10 and size > 1:
         lines.append(f"{seeds} seeds are few for a family of {size}: --seeds 10 sees smaller effects.")

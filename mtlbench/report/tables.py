@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mtlbench.report.words import figure, many_clusters, span
+from mtlbench.report.words import all_arms, figure, many_clusters, span
 
 COSTS = {"parameters": ",.0f", "rows_per_second": ",.0f", "wall_seconds": ",.1f"}
 
@@ -20,7 +20,7 @@ class Grid:
 
 def own_peaks(document: Mapping[str, Any]) -> Grid:
     """The gains when each arm uses its own best checkpoint for a task, a row a task, a column an arm."""
-    arms = document["family"]["arms"]
+    arms = all_arms(document)
     rows = []
     for task in document["family"]["tasks"]:
         cells = {c["arm"]: c for c in document["comparisons"] if c["task"] == task}
@@ -98,7 +98,7 @@ def metrics(document: Mapping[str, Any]) -> Grid:
 
 def strata(document: Mapping[str, Any]) -> list[Grid]:
     """One table for each way in which the rows are parted; a row a stratum and task, a column an arm."""
-    found, arms = document["strata"], document["family"]["arms"]
+    found, arms = document["strata"], all_arms(document)
     cells = found["cells"]
     grids = []
     for of in dict.fromkeys(c["of"] for c in cells):

@@ -1,19 +1,31 @@
 """What stands below the tables, the same in a terminal and on a page."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 SIMULATED = "simulated data: these figures say how well the tool finds what was planted, no more."
 
 
+def all_arms(document: Mapping[str, Any]) -> list[str]:
+    """The arms in the order of a table's columns: those of the family, then the controls beside it."""
+    controls = document["controls"]
+    return [*document["family"]["arms"], *(controls["arms"] if controls else ())]
+
+
+def of_family(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The comparisons of the family, without those of controls beside it."""
+    return [c for c in document["comparisons"] if c["arm"] in document["family"]["arms"]]
+
+
 def legend(document: Mapping[str, Any]) -> list[str]:
-    """How to read the verdicts: what the family is, what the interval is over, what could be seen."""
+    """How to read the verdicts: what the families are, what the interval is over, what could be seen."""
     family, comparisons = document["family"], document["comparisons"]
     effects = dict.fromkeys(_effect(c["delta"], c["delta_unit"]) for c in comparisons)
-    seen = _seen(comparisons)
+    seen = _seen(of_family(document))
     lines = [
         f"{_family(family)}; verdicts: Holm, alpha {family['alpha']:g}; smallest effect that matters: "
         f"{', '.join(effects)}.",
+        *_controls(document),
         f"Gain over {family['baseline']} with its 95 % interval over {_seeds(comparisons)} and "
         f"{max(c['clusters'] for c in comparisons):,} test {many_clusters(document)}.",
     ]
@@ -41,8 +53,21 @@ def cell_legend(document: Mapping[str, Any]) -> list[str]:
 def _family(family: Mapping[str, Any]) -> str:
     """Such as: Family, declared by the benchmark demo: 3 arms x 4 tasks = 12 comparisons."""
     by = f"declared by the benchmark {family['declared']}" if family["declared"] else "as compared here"
-    arms, tasks, size = len(family["arms"]), len(family["tasks"]), family["size"]
-    return f"Family, {by}: {_count(arms, 'arm')} x {_count(tasks, 'task')} = {_count(size, 'comparison')}"
+    return f"Family, {by}: {_size(family['arms'], family['tasks'], family['size'])}"
+
+
+def _controls(document: Mapping[str, Any]) -> list[str]:
+    """Which columns are controls, and that the others pay nothing for them."""
+    controls = document["controls"]
+    if not controls:
+        return []
+    size = _size(controls["arms"], document["family"]["tasks"], controls["size"])
+    return [f"Controls, judged as a family of their own: {size} ({', '.join(controls['arms'])})."]
+
+
+def _size(arms: Collection[str], tasks: Collection[str], size: int) -> str:
+    """Such as: 3 arms x 4 tasks = 12 comparisons."""
+    return f"{_count(len(arms), 'arm')} x {_count(len(tasks), 'task')} = {_count(size, 'comparison')}"
 
 
 def _count(number: int, thing: str) -> str:

@@ -37,18 +37,19 @@ def test_a_control_of_other_options_serves_nobody(tmp_path: Path, options: dict[
     assert "not exactly one is made for this arm" in found["view"]["reason"]
 
 
-def test_who_is_not_the_baseline_is_a_member_of_the_family(tmp_path: Path) -> None:
-    """Single-task too, and then nothing is said of the planted truth of sharing."""
+def test_any_method_can_be_the_baseline_and_single_task_is_a_control_then(tmp_path: Path) -> None:
+    """Nothing is said of the planted truth of sharing where neither side shares."""
     results = [result for method in ("single-task", "disjoint", "mmoe") for result in arm(tmp_path, method)]
     written = compare(results, SCHEMA, baseline="disjoint").to_json()
     assert written["family"] == {
         "baseline": "disjoint",
-        "arms": ["single-task", "mmoe"],
+        "arms": ["mmoe"],
         "tasks": ["view", "buy", "stars"],
-        "size": 6,
+        "size": 3,
         "alpha": 0.05,
         "declared": None,
     }
+    assert written["controls"] == {"arms": ["single-task"], "size": 3}
     truths = {(c["method"], c["task"]): c.get("truth") for c in written["comparisons"]}
     assert truths["mmoe", "view"] == "helps"
     assert truths["single-task", "view"] is None

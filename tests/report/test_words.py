@@ -22,6 +22,7 @@ def document(*comparisons: dict[str, Any], **changes: Any) -> dict[str, Any]:
     return {
         "family": {"baseline": "single-task", "arms": ["mmoe"], "tasks": ["view"], "size": 1, "alpha": 0.05,
                    "declared": None},
+        "controls": None,
         "comparisons": comparisons, "summaries": [], "runs": [], "simulated": False, "cluster": "user",
         **changes,
     }  # fmt: skip

@@ -1,0 +1,63 @@
+"""A family: arms whose comparisons are judged together, at an alpha of their own."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from mtlbench.compare.arms import Arm
+from mtlbench.compare.contrasts import Contrasts
+from mtlbench.compare.guards import guards
+from mtlbench.compare.measures import smallest_effect
+from mtlbench.compare.sides import about_sharing
+from mtlbench.compare.task_comparison import TaskComparison
+from mtlbench.statistics.verdict import judge
+
+
+def judged_together(
+    family: str,
+    arms: Sequence[Arm],
+    baselines: Sequence[Arm],
+    contrasts: Contrasts,
+    *,
+    baseline: str,
+    cluster: str,
+    alpha: float,
+    delta: float | Mapping[str, float] | None,
+) -> Iterator[TaskComparison]:
+    """Every arm of a family against its baseline on every task, arm by arm.
+
+    Args:
+        family: its name, as in `Sides.families`.
+        arms: its arms.
+        baselines: what they are held against.
+        contrasts: measures them.
+        baseline: the baselines' method.
+        cluster: what a cluster is called.
+        alpha: chance of any false POSITIVE or NEGATIVE among these comparisons.
+        delta: smallest effect of interest, as given to `compare`.
+    """
+    members = [(arm, cell) for arm in arms for cell in contrasts.cells]
+    measured = [m for arm in arms for m in contrasts.measure(arm, baselines)]
+    deltas = [smallest_effect(cell.task, cell.metric, delta) for _, cell in members]
+    judgements = judge(
+        [m.estimate for m in measured],
+        deltas,
+        alpha=alpha,
+        reasons=[m.reason for m in measured],
+        cluster=cluster,
+    )
+    for (arm, cell), m, judgement, smallest in zip(members, measured, judgements, deltas, strict=True):
+        yield TaskComparison(
+            arm=arm.name,
+            identity=arm.identity,
+            baseline=baseline,
+            task=cell.task if about_sharing(arm, baseline) else replace(cell.task, truth=""),
+            metric=cell.metric,
+            measured=m,
+            judgement=judgement,
+            alpha=alpha,
+            delta=smallest,
+            family=family,
+            family_size=len(members),
+            guards=guards(m, cluster),
+            trials=arm.trials,
+        )

@@ -1,0 +1,117 @@
+"""Methods and controls are judged apart: a control beside a method costs it nothing."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mtlbench.compare import compare
+from mtlbench.compare.sides import is_control
+from mtlbench.report import legend, markdown, remarks
+from mtlbench.results import Result
+from mtlbench.statistics.verdict import Verdict
+from tests.compare.stored import SCHEMA, arm
+
+ABOUT = {"dataset": "toy", "fingerprint": "f", "simulated": False, "cluster": "user", "runs": []}
+CONTROLS = ("logistic", "base-rate", "gbdt", "disjoint", "embedding-sharing", "single-task-wide")
+
+
+def results(path: Path, *methods: str, seeds: int = 6, **skill: float) -> list[Result]:
+    return [r for method in ("single-task", *methods) for r in arm(path, method, seeds, skill)]
+
+
+def document(found: list[Result], **options: Any) -> dict[str, Any]:
+    return {**ABOUT, **compare(found, SCHEMA, **options).to_json()}
+
+
+def of(written: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    return [c for c in written["comparisons"] if c["family"] == name]
+
+
+@pytest.mark.parametrize("seeds", [6, 12])
+def test_adding_controls_changes_nothing_for_the_methods(tmp_path: Path, seeds: int) -> None:
+    """Not the last digit, though all together are over 20, where tails and degrees of freedom change."""
+    methods = [
+        *arm(tmp_path, "mmoe", seeds, {"view": 1.3, "buy": 0.9}),
+        *arm(tmp_path, "hard-sharing", seeds, {"view": 1.05}),
+    ]
+    single = results(tmp_path, seeds=seeds)
+    controls = [r for method in CONTROLS for r in arm(tmp_path, method, seeds)]
+    alone = document([*single, *methods])
+    beside = document([*controls, *single, *methods])
+    assert len(beside["comparisons"]) > 20
+    assert beside["family"] == alone["family"]
+    assert of(beside, "methods") == alone["comparisons"]
+    assert beside["summaries"][:2] == alone["summaries"]
+    assert len({c["verdict"] for c in alone["comparisons"]}) > 1
+
+
+def test_controls_are_judged_as_if_they_were_the_only_ones(tmp_path: Path) -> None:
+    """Alone they are the family, under the name that it always has."""
+    single = results(tmp_path)
+    controls = [r for method in CONTROLS for r in arm(tmp_path, method, skill={"view": 1.1})]
+    alone = document([*single, *controls])
+    assert (alone["family"]["arms"], alone["family"]["size"]) == (list(CONTROLS), 18)
+    assert alone["controls"] is None
+    assert of(alone, "methods") == alone["comparisons"]
+    beside = document([*single, *arm(tmp_path, "mmoe"), *controls])
+    assert [{**c, "family": "methods"} for c in of(beside, "controls")] == alone["comparisons"]
+
+
+def test_a_control_can_be_called_as_a_method_can(tmp_path: Path) -> None:
+    """A floor that is far worse is NEGATIVE, and a method beside it is not called harmed for that."""
+    found = [*results(tmp_path, "mmoe"), *arm(tmp_path, "logistic", skill={"view": 0.2})]
+    compared = compare(found, SCHEMA)
+    verdicts = {(c.arm, c.task.name): c.judgement.verdict for c in compared.comparisons}
+    assert verdicts["logistic", "view"] is Verdict.NEGATIVE
+    assert verdicts["mmoe", "view"] is not Verdict.NEGATIVE
+    harmed = {s.arm: s.secondary.harmed_tasks for s in compared.summaries}
+    assert harmed == {"mmoe": (), "logistic": ("view",)}
+
+
+def test_each_family_says_its_arms_and_size_and_methods_come_first(tmp_path: Path) -> None:
+    found = results(tmp_path, "disjoint", "mmoe", "logistic", "hard-sharing")
+    written = document(found, family_tasks=["view", "buy"])
+    assert (written["family"]["arms"], written["family"]["size"]) == (["mmoe", "hard-sharing"], 4)
+    assert written["controls"] == {"arms": ["disjoint", "logistic"], "size": 4}
+    assert [(c["arm"], c["family"], c["family_size"]) for c in written["comparisons"][::2]] == [
+        ("mmoe", "methods", 4),
+        ("hard-sharing", "methods", 4),
+        ("disjoint", "controls", 4),
+        ("logistic", "controls", 4),
+    ]
+    assert [s["arm"] for s in written["summaries"]] == ["mmoe", "hard-sharing", "disjoint", "logistic"]
+
+
+def test_the_page_shows_both_and_says_which_is_which(tmp_path: Path) -> None:
+    written = document(results(tmp_path, "logistic", "mmoe"))
+    said = legend(written)
+    assert said[0].startswith("Family, as compared here: 1 arm x 3 tasks = 3 comparisons;")
+    assert said[1] == (
+        "Controls, judged as a family of their own: 1 arm x 3 tasks = 3 comparisons (logistic)."
+    )
+    assert "| task | single-task | mmoe | logistic |" in markdown(written)
+    without = legend(document(results(tmp_path / "again", "mmoe")))
+    assert not any("Controls" in line for line in without)
+
+
+def test_what_could_be_seen_and_the_wanted_seeds_are_of_the_methods(tmp_path: Path) -> None:
+    """A floor of fewer seeds, whose contrasts are far noisier, changes neither sentence."""
+    single, mine = results(tmp_path), arm(tmp_path, "mmoe")
+    alone = document([*single, *mine])
+    beside = document([*single, *mine, *arm(tmp_path, "logistic", seeds=3, skill={"view": 0.1})])
+    (seen,) = (line for line in legend(alone) if line.startswith("Smallest gain"))
+    assert seen in legend(beside)
+    few = "6 seeds are few for a family of 3: --seeds 10 sees smaller effects."
+    assert few in remarks(alone)
+    assert few in remarks(beside)
+
+
+def test_who_is_a_control_is_said_by_the_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A method that nobody registered counts as a method; its name says nothing."""
+    assert all(map(is_control, (*CONTROLS, "single-task")))
+    assert not any(map(is_control, ("mmoe", "hard-sharing", "soft-sharing", "their-own")))
+    from mtlbench.methods import METHODS
+
+    monkeypatch.setitem(METHODS, "their-own", METHODS["logistic"])
+    assert is_control("their-own")
