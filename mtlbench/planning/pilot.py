@@ -6,6 +6,7 @@ The pilot is five seeds of the two cheapest methods: ordinary runs, so that `run
 from dataclasses import replace
 
 from mtlbench.balancing import BALANCERS
+from mtlbench.compare.sides import is_control
 from mtlbench.config import Arm, Benchmark, RunSpec, fill
 from mtlbench.grid import plan
 from mtlbench.load import Prepared
@@ -65,8 +66,12 @@ def _is_grid(arm: Arm) -> bool:
 
 
 def members(benchmark: Benchmark, schema: Schema) -> int:
-    """Comparisons in the family that the benchmark will make; 0 where it has no baseline to compare with."""
+    """Comparisons in the family that the benchmark will make; 0 where it has no baseline to compare with.
+
+    Controls count only where there is nothing else, as in `compare`.
+    """
     baseline = benchmark.family.baseline
     arms = [arm for arm in benchmark.run if arm.method != baseline or _is_grid(arm)]
     tasks = benchmark.family.tasks or schema.task_names
-    return len(arms) * len(tasks) if len(arms) < len(benchmark.run) else 0
+    counted = [arm for arm in arms if not is_control(arm.method)] or arms
+    return len(counted) * len(tasks) if len(arms) < len(benchmark.run) else 0

@@ -56,10 +56,17 @@ def test_a_frontier_is_one_member_and_no_pilot(toy: Prepared) -> None:
     assert choose(benchmark(run=runs[:1]), toy) == []
 
 
-def test_floors_are_members_and_no_pilots(toy: Prepared) -> None:
+def test_floors_are_no_pilots(toy: Prepared) -> None:
     chosen = benchmark("base-rate", "logistic", "mmoe")
-    assert members(chosen, toy.schema) == 3 * len(toy.schema.tasks)
     assert set(pilot_methods(chosen, toy)) == {"single-task", "mmoe"}
+
+
+def test_controls_are_members_where_there_is_nothing_else(toy: Prepared) -> None:
+    tasks = len(toy.schema.tasks)
+    assert members(benchmark("mmoe", "base-rate", "disjoint"), toy.schema) == tasks
+    assert members(benchmark("base-rate", "disjoint"), toy.schema) == 2 * tasks
+    swapped = benchmark("single-task", "mmoe", "hard-sharing", family={"baseline": "hard-sharing"})
+    assert members(swapped, toy.schema) == tasks
 
 
 def test_nothing_is_chosen_where_nothing_can_be_compared(toy: Prepared) -> None:

@@ -26,8 +26,12 @@ QUICK = {"epochs": 1, "batch_rows": 64}
 FAMILY = {"tasks": ["click", "rating"], "delta": {"click": 0.5}}
 
 
+def as_written(*methods: str) -> list[dict[str, Any]]:
+    return [{"method": method, "method_options": {"network": [4]}} for method in methods]
+
+
 def benchmark(*methods: str, seeds: int = 6, **values: Any) -> Benchmark:
-    run = [{"method": method, "method_options": {"network": [4]}} for method in ("single-task", *methods)]
+    run = as_written("single-task", *methods)
     given = {
         "name": "test",
         "dataset": "toy",
@@ -96,12 +100,15 @@ def test_run_does_not_do_the_pilot_again(document: dict[str, Any], home: Home, t
 
 
 def test_what_is_planned_is_what_the_comparison_then_has(home: Home, toy: Prepared) -> None:
-    """Family, level and clusters of the plan are those of the verdicts."""
+    """Family, level and clusters of the plan are those of the verdicts; a floor beside counts in neither."""
     from mtlbench.experiment import run
 
-    chosen = benchmark("hard-sharing", seeds=5)
+    base_rate = {"method": "base-rate"}
+    chosen = benchmark(seeds=5, run=[*as_written("single-task", "hard-sharing"), base_rate])
     document, _ = planned(home, chosen)
-    compared = run(home, chosen, Execution(workers=1, track=False), lambda line: None, grid)["comparisons"]
+    ran = run(home, chosen, Execution(workers=1, track=False), lambda line: None, grid)
+    assert ran["controls"]["arms"] == ["base-rate"]
+    compared = [c for c in ran["comparisons"] if c["family"] == "methods"]
     for task, c in zip(document["tasks"], compared, strict=True):
         assert document["family_size"] == c["family_size"]
         assert [task[key] for key in ("task", "delta", "delta_unit", "clusters")] == [
