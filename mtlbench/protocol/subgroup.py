@@ -3,8 +3,8 @@
 What `mtlbench compare --by group` does, on trained networks: the field `group` marks one row in a hundred, in
 which sharing helps `first`; for everyone else it changes next to nothing.
 
-The pool holds the group's gain too, a hundredth of it, which is not 0: now and then it is seen, and the
-verdict is POSITIVE beside equivalent, "positive, negligible". What must hold is the equivalence, at the
+The pool holds the group's gain too, a hundredth of it, which is not 0: twenty seeds often see it, and the
+verdict is then POSITIVE beside equivalent, "positive, negligible". What must hold is the equivalence, at the
 fixture's own delta; how often it is the verdict itself stands beside it.
 """
 
