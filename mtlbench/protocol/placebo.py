@@ -5,7 +5,9 @@
 * The main task: with its labels permuted on train and validation, a binary task has AUC .5 on test, and the
   interval must say so. Each training seed has a permutation of its own: one permutation leaves a direction
   that all seeds find, and that lies at some angle to the truth, so that the AUC of that train set is not .5
-  at all. Over permutations of balanced labels its law is symmetric about .5.
+  at all. Over permutations its law is symmetric about .5 if the labels are balanced, for then the permuted
+  ones and their negation are alike; so this fixture is linear. With another base rate they are not: a model
+  that has still to learn it moves along the mean of x, which is the same in all permutations.
 """
 
 import hashlib
@@ -40,10 +42,18 @@ HELPERS = Scale(40, 6)
 MAINS = Scale(20, 3)
 HELPER = replace(POSITIVE, tasks=("first",), data_seed=1600)
 MAIN = Fixture(
-    knobs={"p": 0.0, "n_a": 1000, "n_b": 1000, "test_rows": 2000, "validation_rows": 500, "binary": True},
+    knobs={
+        "sines": 0,
+        "p": 0.0,
+        "n_a": 1000,
+        "n_b": 1000,
+        "test_rows": 2000,
+        "validation_rows": 500,
+        "binary": True,
+    },
     arms=(arm("hard-sharing"),),
     training=TrainingSettings(epochs=5, batch_rows=100, learning_rate=1e-2, evaluations_per_epoch=1),
-    data_seed=1700,
+    data_seed=1750,
 )
 
 
