@@ -21,6 +21,7 @@ from mtlbench.report import (
 )
 from mtlbench.report.frontiers import frontiers
 from mtlbench.report.tables import SECONDARY_LEGEND, Grid, costs, metrics, secondary, strata
+from mtlbench.report.words import peaks_elsewhere
 
 STYLES = {
     "POSITIVE": "bold green",
@@ -101,7 +102,7 @@ def _cell(comparison: Mapping[str, Any], clusters: str) -> Text:
     if comparison["interval"]:
         parts.append(span(comparison["interval"]))
     after = needs(comparison, clusters)
-    if comparison["gain_best"] not in (None, comparison["gain"]):
+    if peaks_elsewhere(comparison):
         after.append(f"own peak {figure(comparison['gain_best'], sign=True)}")
     if "truth" in comparison:
         after.append(f"truth: {comparison['truth']}")

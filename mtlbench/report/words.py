@@ -45,9 +45,15 @@ def cell_legend(document: Mapping[str, Any]) -> list[str]:
             f"Below INCONCLUSIVE: about how many seeds, or test {many}, would show the smallest effect that "
             "matters."
         )
-    if any(c["gain_best"] not in (None, c["gain"]) for c in comparisons):
+    if any(map(peaks_elsewhere, comparisons)):
         lines.append("Own peak: the gain when each arm uses the checkpoint that is best for that task alone.")
     return lines
+
+
+def peaks_elsewhere(comparison: Mapping[str, Any]) -> bool:
+    """Whether a task is harmed, and would be so by another amount with a checkpoint of its own."""
+    best = comparison["gain_best"]
+    return comparison["verdict"] == "NEGATIVE" and best not in (None, comparison["gain"])
 
 
 def _family(family: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ import pytest
 
 from mtlbench.report import needs, remarks
 from mtlbench.report.needs import to_decide
-from mtlbench.report.words import legend
+from mtlbench.report.words import legend, peaks_elsewhere
 
 
 def comparison(**changes: Any) -> dict[str, Any]:
@@ -98,3 +98,10 @@ def test_no_verdict_names_the_members_unless_it_is_all_of_them() -> None:
     without = comparison(verdict="NO_VERDICT", reason="auc is undefined", task="buy")
     assert "no verdict (mmoe, buy): auc is undefined." in remarks(document(comparison(), without))
     assert "no verdict: auc is undefined." in remarks(document(without))
+
+
+def test_an_own_peak_is_told_where_a_task_is_harmed() -> None:
+    harmed = comparison(verdict="NEGATIVE", gain=-0.01, gain_best=-0.002)
+    assert peaks_elsewhere(harmed)
+    assert not peaks_elsewhere({**harmed, "gain_best": -0.01})
+    assert not peaks_elsewhere({**harmed, "verdict": "POSITIVE"})
