@@ -17,6 +17,8 @@ from mtlbench.protocol.fixtures import LOSS, NEUTRAL, NOISE, POSITIVE, SEESAW, F
 from mtlbench.statistics.verdict import Verdict
 
 ALPHA = 0.05
+LEAST_EFFECT = 6.0
+"""What the true effect of a fixture of A6 must exceed, in standard errors of its verdict."""
 TRAINED = "trained"
 REPLICATES = Scale(60, 6)
 OF_EACH_NEUTRAL = Scale(20, 3)
@@ -26,7 +28,10 @@ SEESAW_RATE = 0.80
 
 
 def a6(lab: Lab) -> list[Finding]:
-    """A known gain is called POSITIVE, a known large loss NEGATIVE; never the other way round."""
+    """A known gain is called POSITIVE, a known large loss NEGATIVE; never the other way round.
+
+    That says something of the test only if the effects are there: they must exceed `LEAST_EFFECT`.
+    """
     return [
         *_known(lab, "first of 300 rows with second of 4000", POSITIVE, Verdict.POSITIVE, POSITIVE_RATE),
         *_known(lab, "first with pure noise of weight 30", LOSS, Verdict.NEGATIVE, NEGATIVE_RATE),
@@ -34,7 +39,7 @@ def a6(lab: Lab) -> list[Finding]:
 
 
 def _known(lab: Lab, what: str, fixture: Fixture, verdict: Verdict, rate: float) -> list[Finding]:
-    """Two findings: called what it is, and not called the opposite."""
+    """Three findings: called what it is, not called the opposite, and true by far."""
     opposite = Verdict.POSITIVE if verdict is Verdict.NEGATIVE else Verdict.NEGATIVE
     done = replicates(lab, fixture, REPLICATES)
     called = [one.of("first").verdict for one in done]
@@ -49,7 +54,17 @@ def _known(lab: Lab, what: str, fixture: Fixture, verdict: Verdict, rate: float)
         seeds=right.seeds,
         simulated=TRAINED,
     )
-    return [right, never]
+    effect = in_errors(done) * (1 if verdict is Verdict.POSITIVE else -1)
+    large = Finding(
+        check="A6",
+        what=f"{what}: size of the true {'gain' if verdict is Verdict.POSITIVE else 'loss'}",
+        bound=f"above {LEAST_EFFECT:g} SE",
+        measured=f"{effect:.1f} SE",
+        holds=effect > LEAST_EFFECT,
+        seeds=right.seeds,
+        simulated=TRAINED,
+    )
+    return [right, never, large]
 
 
 def a7_trained(lab: Lab) -> list[Finding]:
@@ -103,12 +118,18 @@ def a8(lab: Lab) -> list[Finding]:
 
 
 def a9(lab: Lab) -> list[Finding]:
-    """A gain of `first` at the cost of `second` is called SEESAW."""
+    """A gain of `first` at the cost of `second` is called SEESAW; the other way round it is no success."""
     done = replicates(lab, SEESAW, REPLICATES)
-    calls = sum(bool(one.seesaws) for one in done)
+    calls = sum(_as_planted(one) for one in done)
     sizes = f"first {size(done)}, second {size(done, 'second')}"
     what = "first of 300 rows and double weight gains, second of 4000 pays: SEESAW"
     return [at_least(lab, "A9", what, SEESAW, calls, SEESAW_RATE, sizes)]
+
+
+def _as_planted(one: Replicate) -> bool:
+    """SEESAW, with the signs that were planted."""
+    signs = one.of("first").verdict, one.of("second").verdict
+    return 1 in one.seesaws and signs == (Verdict.POSITIVE, Verdict.NEGATIVE)
 
 
 def replicates(lab: Lab, fixture: Fixture, scale: Scale) -> list[Replicate]:
@@ -119,9 +140,14 @@ def replicates(lab: Lab, fixture: Fixture, scale: Scale) -> list[Replicate]:
 
 def size(done: Sequence[Replicate], task: str = "first") -> str:
     """The fixture's true effect: the mean gain over replicates, and that over their median standard error."""
+    gain = np.mean([one.of(task).estimate.gain for one in done])
+    return f"gain {gain:+.4f} = {in_errors(done, task):+.1f} SE"
+
+
+def in_errors(done: Sequence[Replicate], task: str = "first") -> float:
+    """The fixture's true effect in standard errors."""
     estimates = [one.of(task).estimate for one in done]
-    gain, se = np.mean([e.gain for e in estimates]), np.median([e.se for e in estimates])
-    return f"gain {gain:+.4f} = {gain / se:+.1f} SE"
+    return float(np.mean([e.gain for e in estimates]) / np.median([e.se for e in estimates]))
 
 
 def at_least(

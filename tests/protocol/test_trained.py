@@ -7,24 +7,56 @@ from pathlib import Path
 import pytest
 
 from mtlbench.home import Home
-from mtlbench.protocol import trained
+from mtlbench.protocol import identical, placebo, subgroup, trained
 from mtlbench.protocol.check import Finding, Lab
-from mtlbench.protocol.fixtures import NOISE, POSITIVE, SEESAW, Called, Fixture, Replicate, replicate
+from mtlbench.protocol.fixtures import (
+    LOSS,
+    NEUTRAL,
+    NOISE,
+    PLANTED,
+    POSITIVE,
+    SEESAW,
+    Called,
+    Fixture,
+    Replicate,
+    replicate,
+)
 from mtlbench.statistics.variance import Estimate
 from mtlbench.statistics.verdict import Verdict
 
-ESTIMATE = Estimate(gain=0.05, seed=1e-4, user=1e-5, residual=1e-6, seeds=10, clusters=1000)
+ESTIMATE = Estimate(gain=0.05, seed=1e-5, user=1e-5, residual=1e-6, seeds=10, clusters=1000)
+"""A gain of 11 standard errors."""
+SIGN = {Verdict.NEGATIVE: -1}
 Check = Callable[[Lab], list[Finding]]
 
 
 def one(*verdicts: Verdict, material: bool = False, seesaw: bool = False) -> Replicate:
     """A replicate whose arms call `first` this."""
     calls = [
-        Called(arm=i, task=task, verdict=verdict, material=material, equivalent=False, estimate=ESTIMATE)
+        Called(
+            arm=i,
+            task=task,
+            verdict=verdict,
+            material=material,
+            equivalent=False,
+            estimate=replace(ESTIMATE, gain=SIGN.get(verdict, 1) * ESTIMATE.gain),
+        )
         for i, verdict in enumerate(verdicts, start=1)
         for task in ("first", "second")
     ]
     return Replicate(tuple(calls), (1,) if seesaw else ())
+
+
+def with_signs(first: Verdict, second: Verdict, *seesaws: int) -> Replicate:
+    """A replicate of one arm whose tasks are called this."""
+    calls = one(first).of("first"), one(second).of("second")
+    return Replicate(calls, seesaws)
+
+
+def with_gain(done: Replicate, gain: float) -> Replicate:
+    """The same calls, of that gain."""
+    calls = (replace(c, estimate=replace(c.estimate, gain=gain)) for c in done.calls)
+    return Replicate(tuple(calls), done.seesaws)
 
 
 def holds(monkeypatch: pytest.MonkeyPatch, check: Check, *done: Sequence[Replicate]) -> list[bool]:
@@ -39,11 +71,20 @@ RIGHT, WRONG, NEITHER = (one(v) for v in (Verdict.POSITIVE, Verdict.NEGATIVE, Ve
 
 def test_known_effects_must_be_called_often_and_never_the_wrong_way(monkeypatch: pytest.MonkeyPatch) -> None:
     good = [RIGHT] * 48 + [NEITHER] * 12, [WRONG] * 57 + [NEITHER] * 3
-    assert holds(monkeypatch, trained.a6, *good) == [True, True, True, True]
+    assert holds(monkeypatch, trained.a6, *good) == [True] * 6
     rare = [RIGHT] * 47 + [NEITHER] * 13, [WRONG] * 56 + [NEITHER] * 4
-    assert holds(monkeypatch, trained.a6, *rare) == [False, True, False, True]
+    assert holds(monkeypatch, trained.a6, *rare) == [False, True, True, False, True, True]
     opposite = [RIGHT] * 59 + [WRONG], [WRONG] * 59 + [RIGHT]
-    assert holds(monkeypatch, trained.a6, *opposite) == [True, False, True, False]
+    assert holds(monkeypatch, trained.a6, *opposite) == [True, False, True, True, False, True]
+
+
+def test_a_known_effect_must_be_six_standard_errors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Called right in every replicate, but by an effect that is half as large."""
+    faint = [with_gain(r, r.of("first").estimate.gain / 2) for r in (RIGHT, WRONG)]
+    done = [faint[0]] * 60, [faint[1]] * 60
+    assert holds(monkeypatch, trained.a6, *done) == [True, True, False, True, True, False]
+    loss_as_gain = [RIGHT] * 60, [with_gain(WRONG, ESTIMATE.gain)] * 60
+    assert holds(monkeypatch, trained.a6, *loss_as_gain) == [True, True, True, True, True, False]
 
 
 def test_calls_of_harm_and_material_ones_are_counted_apart(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,13 +104,32 @@ def test_the_rate_of_negative_must_grow_with_the_weight(monkeypatch: pytest.Monk
 
 
 def test_a_seesaw_must_be_called_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen, unseen = one(Verdict.POSITIVE, seesaw=True), one(Verdict.POSITIVE)
+    gain, loss = Verdict.POSITIVE, Verdict.NEGATIVE
+    seen, unseen = with_signs(gain, loss, 1), with_signs(gain, Verdict.INCONCLUSIVE)
     assert holds(monkeypatch, trained.a9, [seen] * 48 + [unseen] * 12) == [True]
     assert holds(monkeypatch, trained.a9, [seen] * 47 + [unseen] * 13) == [False]
+    unsaid = with_signs(gain, loss)
+    assert holds(monkeypatch, trained.a9, [unsaid] * 60) == [False]
 
 
-def test_seeds_of_the_validation_are_not_those_of_the_tuning() -> None:
-    assert min(f.data_seed for f in (POSITIVE, NOISE, SEESAW)) >= 1000 > 20
+def test_a_seesaw_the_other_way_round_is_no_success(monkeypatch: pytest.MonkeyPatch) -> None:
+    turned = with_signs(Verdict.NEGATIVE, Verdict.POSITIVE, 1)
+    assert holds(monkeypatch, trained.a9, [turned] * 60) == [False]
+
+
+def test_no_data_seed_is_drawn_twice_or_was_seen_in_the_tuning() -> None:
+    """Every fixture of the validation has a range of its own, as long as its full scale, beyond 1 to 20."""
+    ranges = [
+        *(range(f.data_seed, f.data_seed + trained.REPLICATES.full) for f in (POSITIVE, LOSS, NOISE, SEESAW)),
+        *(range(f.data_seed, f.data_seed + trained.OF_EACH_NEUTRAL.full) for f in NEUTRAL),
+        range(PLANTED.data_seed, PLANTED.data_seed + subgroup.REPLICATES.full),
+        range(placebo.HELPER.data_seed, placebo.HELPER.data_seed + placebo.HELPERS.full),
+        range(placebo.MAIN.data_seed, placebo.MAIN.data_seed + placebo.MAINS.full),
+        range(identical.DATA_SEED, identical.DATA_SEED + 1),
+    ]
+    drawn = [seed for seeds in ranges for seed in seeds]
+    assert len(set(drawn)) == len(drawn)
+    assert min(drawn) > 20
 
 
 @pytest.fixture
