@@ -1,16 +1,17 @@
-"""Single-task, widened: independent models that together have as many parameters as a multi-task model.
+"""Single-task, widened: independent models that together are at least as large as a multi-task one.
 
 A multi-task model may win because it is larger, not because it shares. Here the models of `single-task` are
-widened until the sum of their parameters is that of the model named by `match`, counted on this dataset:
+widened until together they are as large as the model named by `match`, counted on this dataset. Two sizes are
+matched, each on its own: what the embedding tables E hold, and what the layers D hold (all other weights):
 
-    sum_k |theta_k|  >=  |theta_match|,    as closely as whole numbers allow
+    sum_k |E_k|  >=  |E_match|    and    sum_k |D_k|  >=  |D_match|,    as closely as whole numbers allow
 
-Embeddings first: `embedding_dim` grows until the tables of all tasks together hold as many numbers as those
-of the matched model. Then the widths of network and tower are scaled by one factor, the smallest that is
-enough.
+Embeddings first: `embedding_dim` grows until the first holds. Then the widths of network and tower are scaled
+by one factor, the smallest for which the second does.
 
-Nothing is ever narrowed. Independent models that already have as many parameters together, as against hard
-sharing, stay as they are: this then is `single-task`.
+Nothing is ever narrowed: there are never fewer of either than in `single-task` with the same options. So the
+total is at least the matched model's, and may be above it. Against hard sharing nothing grows where both have
+the same options, for a model a task has as much of either already: this then is `single-task`.
 Departures from a paper: none; this is the definition.
 """
 
@@ -38,7 +39,7 @@ class SingleTaskWideConfig(NetworkConfig):
     """Options of widened single-task models; `embedding_dim`, `network` and `tower` are what they grow from.
 
     Attributes:
-        match: the multi-task method whose number of parameters they reach.
+        match: the multi-task method whose embeddings and layers they reach, each on its own.
         match_options: its options; those not named have its defaults, and are stored so.
     """
 
