@@ -4,7 +4,7 @@ import dataclasses
 import json
 import math
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from hashlib import sha256
 from pathlib import Path
@@ -133,41 +133,17 @@ class Benchmark:
     def with_baseline(self, name: str = "") -> "Benchmark":
         """The same with that baseline (else `family.baseline`) in front, as far as it is not there yet.
 
-        Most baselines serve every arm. One whose options name the method that it is made to `match` is a
-        control of that method with those options alone, so each arm has its own.
+        It is the same network as the arms, so that there are several where the arms' options differ
+        (`mtlbench.baselines`). One that the benchmark names itself stays as it is.
 
         Raises:
-            UsageError: there is no such method.
+            UsageError: there is no such method, or an arm has an unknown option.
         """
+        from mtlbench.baselines import missing  # loads torch, which reading a file should not
+
         same = self.with_family(baseline=name or None)
-        missing = _missing_baselines(same.family.baseline, same.run)
-        return replace(same, run=(*missing, *same.run)) if missing else same
-
-
-def _missing_baselines(name: str, arms: Sequence[Arm]) -> list[Arm]:
-    from mtlbench.methods import METHODS  # their classes load torch, which reading a file should not
-    from mtlbench.registry import lookup
-
-    there = [arm.method_options for arm in arms if arm.method == name]
-    config: Any = lookup(METHODS, name, "baseline").load().Config
-    if "match" not in (f.name for f in fields(config)):
-        return [] if there else [Arm(method=name)]
-    matched = [_matched(config, options) for options in there]
-    missing = []
-    for arm in arms:
-        if getattr(lookup(METHODS, arm.method, "method").load(), "per_task", True):
-            continue  # a network a task is as large as single-task, a floor is no network
-        options = {"match": arm.method, "match_options": dict(arm.method_options)}
-        if (made := _matched(config, options)) not in matched:
-            matched.append(made)
-            missing.append(Arm(method=name, method_options=options))
-    return missing
-
-
-def _matched(config: Any, options: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
-    """What a control is made to match, every option filled in."""
-    filled = fill(config, options, "options of the baseline")
-    return filled.match, filled.match_options
+        added = missing(same.family.baseline, same.run)
+        return replace(same, run=(*added, *same.run)) if added else same
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

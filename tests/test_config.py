@@ -134,23 +134,6 @@ def test_any_method_can_be_the_baseline() -> None:
         benchmark("mmoe").with_baseline("mmeo")
 
 
-def test_a_baseline_made_to_match_is_added_for_each_arm_that_has_none() -> None:
-    """For two arms of one network once; not for models a task or for floors, which have no such network."""
-    four: dict[str, object] = {"method": "mmoe", "method_options": {"num_experts": 4}}
-    also_four: dict[str, object] = {"method": "mmoe", "balancer": "static"}  # 4 is the default
-    two: dict[str, object] = {"method": "mmoe", "method_options": {"num_experts": 2}}
-    asked = benchmark(four, also_four, two, "hard-sharing", "single-task", "logistic")
-    added = asked.with_baseline("single-task-wide")
-    made = [arm.method_options for arm in added.run if arm.method == "single-task-wide"]
-    assert made == [
-        {"match": "mmoe", "match_options": {"num_experts": 4}},
-        {"match": "mmoe", "match_options": {"num_experts": 2}},
-        {"match": "hard-sharing", "match_options": {}},
-    ]
-    assert added.run[3:] == asked.run
-    assert added.with_baseline() is added
-
-
 def test_a_family_takes_what_is_given_and_keeps_the_rest() -> None:
     declared = benchmark("mmoe", alpha=0.1, delta={"view": 0.01}, metric="gauc", tasks=["view"])
     changed = declared.with_family(alpha=None, delta=0.5)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from mtlbench.errors import DataError, UsageError
+from mtlbench.methods import METHODS
 from mtlbench.results import Result
 
 
@@ -73,7 +74,7 @@ def baseline_of(arm: Arm, baselines: Sequence[Arm]) -> Arm | None:
     """The baseline to hold an arm against, or None where there is not exactly one.
 
     One whose options name what it is made to `match` serves that arm alone. Any other serves every arm if it
-    is the only one, else the arms that share its options.
+    is the only one, else the arms that share its options. Floors share none: the first serves them.
     """
     made = [b for b in baselines if "match" in b.identity["method_options"]]
     if made:
@@ -81,18 +82,22 @@ def baseline_of(arm: Arm, baselines: Sequence[Arm]) -> Arm | None:
         return mine[0] if len(mine) == 1 else None
     if len(baselines) == 1:
         return baselines[0]
-    alike = [b for b in baselines if _shares(b.identity["method_options"], arm.identity["method_options"])]
+    alike = [b for b in baselines if not differing(arm, b)]
+    if len(alike) > 1 and arm.method in METHODS and METHODS[arm.method].family == "floor":
+        return alike[0]
     return alike[0] if len(alike) == 1 else None
+
+
+def differing(arm: Arm, baseline: Arm) -> dict[str, tuple[Any, Any]]:
+    """Method options that both have, as every network has its widths, but not alike: the values of each."""
+    mine, theirs = arm.identity["method_options"], baseline.identity["method_options"]
+    return {key: (mine[key], theirs[key]) for key in mine if key in theirs and mine[key] != theirs[key]}
 
 
 def _matches(control: Mapping[str, Any], identity: Mapping[str, Any]) -> bool:
     """Both stand there with every option filled in, so they are the same or they are not."""
     named = (control["match"], control["match_options"])
     return named == (identity["method"], identity["method_options"])
-
-
-def _shares(few: Mapping[str, Any], many: Mapping[str, Any]) -> bool:
-    return all(many.get(key, value) == value for key, value in few.items())
 
 
 def named(arms: Sequence[Arm]) -> list[Arm]:

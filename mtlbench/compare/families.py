@@ -7,6 +7,7 @@ from mtlbench.compare.arms import Arm
 from mtlbench.compare.contrasts import Contrasts
 from mtlbench.compare.guards import guards
 from mtlbench.compare.measures import smallest_effect
+from mtlbench.compare.networks import other_network
 from mtlbench.compare.sides import about_sharing
 from mtlbench.compare.task_comparison import TaskComparison
 from mtlbench.statistics.verdict import judge
@@ -58,6 +59,6 @@ def judged_together(
             delta=smallest,
             family=family,
             family_size=len(members),
-            guards=guards(m, cluster),
+            guards=(*guards(m, cluster), *other_network(arm, baselines)),
             trials=arm.trials,
         )

@@ -12,6 +12,7 @@ def remarks(document: Mapping[str, Any]) -> list[str]:
         *_failed(document),
         *_verdicts(document),
         *_peaks(document),
+        *_networks(document),
         *_pairing(document),
         *_warnings(document),
         *_strata(document),
@@ -64,6 +65,12 @@ def _pairing(document: Mapping[str, Any]) -> list[str]:
         for guard in c["guards"]
         if guard["guard"] == "pairing"
     ]
+
+
+def _networks(document: Mapping[str, Any]) -> list[str]:
+    """Arms that are not their baseline's network: their gains are not those of sharing alone."""
+    guards = (guard for c in document["comparisons"] for guard in c["guards"])
+    return list(dict.fromkeys(f"{g['message']}." for g in guards if g["guard"] == "network"))
 
 
 def _warnings(document: Mapping[str, Any]) -> list[str]:

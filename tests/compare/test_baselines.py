@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from mtlbench.compare import compare
+from mtlbench.report.remarks import remarks
 from mtlbench.results import Result
 from tests.compare.stored import SCHEMA, arm, by_task
 
@@ -53,3 +54,31 @@ def test_any_method_can_be_the_baseline_and_single_task_is_a_control_then(tmp_pa
     truths = {(c["method"], c["task"]): c.get("truth") for c in written["comparisons"]}
     assert truths["mmoe", "view"] == "helps"
     assert truths["single-task", "view"] is None
+
+
+def test_a_baseline_of_another_network_is_said(tmp_path: Path) -> None:
+    """In every option that both have, and in no other; with the same options nothing is said."""
+    single = {"embedding_dim": 8, "network": [64, 32], "dropout": 0.0}
+    base = arm(tmp_path, "single-task", method_options=single)
+    same = arm(tmp_path, "mmoe", method_options={**single, "experts": 4})
+    wide = {**single, "embedding_dim": 32, "network": [16]}
+    other = arm(tmp_path, "hard-sharing", method_options=wide)
+    written = compare([*base, *same, *other], SCHEMA).to_json()
+    said = {(c["arm"], g["message"]) for c in written["comparisons"] for g in c["guards"]}
+    message = "hard-sharing and its baseline differ in embedding_dim (32, 8), network ([16], [64, 32])"
+    assert said == {("hard-sharing", message)}
+    document = {**written, "runs": [], "simulated": False}
+    assert [line for line in remarks(document) if "differ" in line] == [f"{message}."]
+
+
+def test_of_two_baselines_an_arm_has_the_one_of_its_network(tmp_path: Path) -> None:
+    """The same gain as beside that one alone; an arm of neither network has no verdict."""
+    narrow, broad, third = ({"embedding_dim": dim} for dim in (2, 8, 32))
+    bases = [arm(tmp_path, "single-task", method_options=options) for options in (narrow, broad)]
+    mine = arm(tmp_path, "mmoe", method_options={**broad, "experts": 4})
+    none = arm(tmp_path, "hard-sharing", method_options=third)
+    both = compare([*bases[0], *bases[1], *mine, *none], SCHEMA)
+    alone = compare([*bases[1], *mine], SCHEMA)
+    gains = [{task: c["gain"] for task, c in by_task(found).items()} for found in (both, alone)]
+    assert gains[0] == gains[1]
+    assert {c["verdict"] for c in by_task(both, "hard-sharing").values()} == {"NO_VERDICT"}
