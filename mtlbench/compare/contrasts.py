@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,7 +106,7 @@ class Contrasts:
             return Measured(
                 estimate=undefined(len(pairs), clusters), reason=f"{metric} is undefined: {error}"
             )
-        estimate = two_way(contrasts)
+        estimate = replace(two_way(contrasts), informative=self._test_rows.informative(cell))
         return Measured(
             estimate=estimate,
             value=float(mine.mean()),

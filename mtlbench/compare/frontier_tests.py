@@ -6,7 +6,7 @@ the family of the main comparison. Only the mean says whether a balancer helps.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ from mtlbench.results import Result
 from mtlbench.schema import Schema, Task
 from mtlbench.statistics.mean_gain import mean_gain
 from mtlbench.statistics.variance import Estimate, two_way, undefined
-from mtlbench.statistics.verdict import Judgement, judge
+from mtlbench.statistics.verdict import Judgement, judge, why_no_verdict
 
 Delta = float | Mapping[str, float] | None
 Contrast = NDArray[np.float64] | UndefinedMetric
@@ -85,7 +85,7 @@ def frontier_tests(
 
     Tasks are tested by their primary metric, which the checkpoints were chosen by.
     """
-    reader = _Reader(schema.tasks)
+    reader = _Reader(schema.tasks, schema.cluster)
     deltas = {task.name: smallest_effect(task, task.metric, delta) for task in schema.tasks}
     # The mean is in units of the deltas that the checkpoints were chosen by, whatever delta is asked for now.
     of_mean = float(np.mean([deltas[task.name] / task.smallest_effect for task in schema.tasks]))
@@ -124,7 +124,8 @@ def frontier_tests(
 class _Reader:
     """Reads score files to contrasts; keeps the influences of the point that everybody is held against."""
 
-    def __init__(self, tasks: Sequence[Task]) -> None:
+    def __init__(self, tasks: Sequence[Task], cluster: str) -> None:
+        self._cluster = cluster
         self._cells = [Cell(task, task.metric) for task in tasks]
         self._rows: ScoredRows | None = None
         self._kept: tuple[Arm | None, dict[int, Influenced]] = (None, {})
@@ -148,20 +149,39 @@ class _Reader:
         members = [self._rows.members(i) for i in range(len(self._cells))]
         sides = [mine[s] for s in seeds], [base[s] for s in seeds]
         contrasts = [_contrast(*sides, i) for i in range(len(members))]
+        alone = [self._alone(i, contrast, len(seeds)) for i, contrast in enumerate(contrasts)]
         found: list[tuple[Task | None, tuple[Estimate, str]]] = [
-            (cell.task, _estimate(cell.metric, contrast, len(seeds), len(ids)))
-            for cell, contrast, ids in zip(self._cells, contrasts, members, strict=True)
+            (cell.task, estimated)
+            for cell, estimated in zip(self._cells, alone, strict=True)
             if cell.task in family_tasks
         ]
-        return [*found, (None, self._mean(contrasts, members, len(seeds)))]
+        return [*found, (None, self._mean(contrasts, members, alone))]
+
+    def _alone(self, cell: int, contrast: Contrast, seeds: int) -> tuple[Estimate, str]:
+        """The gain on one task, or why there is none."""
+        assert self._rows is not None
+        if isinstance(contrast, UndefinedMetric):
+            reason = f"{self._cells[cell].metric} is undefined: {contrast}"
+            return undefined(seeds, self._rows.clusters(cell)), reason
+        return replace(two_way(contrast), informative=self._rows.informative(cell)), ""
 
     def _mean(
-        self, contrasts: Sequence[Contrast], members: Sequence[NDArray[np.int64]], seeds: int
+        self,
+        contrasts: Sequence[Contrast],
+        members: Sequence[NDArray[np.int64]],
+        alone: Sequence[tuple[Estimate, str]],
     ) -> tuple[Estimate, str]:
-        """The mean over all tasks, each gain in units of the task's smallest effect."""
+        """The mean over all tasks, each gain in units of the task's smallest effect.
+
+        A task that can have no verdict of its own would weigh as much as the others and know less: then the
+        mean has none either.
+        """
+        estimates, reasons = zip(*alone, strict=True)
         defined = [c for c in contrasts if not isinstance(c, UndefinedMetric)]
-        if len(defined) < len(contrasts):
-            return undefined(seeds, 0), "the metric of a task is undefined"
+        for cell, estimate, reason in zip(self._cells, estimates, reasons, strict=True):
+            why = reason or why_no_verdict(estimate, self._cluster)
+            if why:
+                return undefined(estimate.seeds, 0), f"{cell.task.name}: {why}"
         units = [cell.task.smallest_effect for cell in self._cells]
         return two_way(mean_gain(defined, members, units)), ""
 
@@ -180,9 +200,3 @@ def _contrast(mine: Sequence[Influenced], base: Sequence[Influenced], cell: int)
     except UndefinedMetric as error:
         return error
     return one - other
-
-
-def _estimate(metric: str, contrast: Contrast, seeds: int, clusters: int) -> tuple[Estimate, str]:
-    if isinstance(contrast, UndefinedMetric):
-        return undefined(seeds, clusters), f"{metric} is undefined: {contrast}"
-    return two_way(contrast), ""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from mtlbench.errors import DataError, UndefinedMetric
 from mtlbench.results import Result, Scores
 from mtlbench.schema import Task
-from mtlbench.statistics.influence import influence
+from mtlbench.statistics.influence import influence, informative_clusters
 
 THREADS = 2
 """Sorting ten million scores takes most of a gigabyte a thread, and numpy lets go of the lock meanwhile."""
@@ -84,6 +84,11 @@ class ScoredRows:
     def clusters(self, cell: int) -> int:
         """Clusters with at least one row of the cell."""
         return self._defined[cell].clusters
+
+    def informative(self, cell: int) -> int:
+        """Of these, those that the cell's metric rests on."""
+        at = self._defined[cell]
+        return informative_clusters(self._cells[cell].metric, at.label, at.index, at.clusters)
 
     def members(self, cell: int) -> NDArray[np.int64]:
         """The ids of those clusters, increasing: the order of their influences."""

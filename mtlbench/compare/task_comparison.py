@@ -119,7 +119,7 @@ def judged(e: Estimate, j: Judgement) -> dict[str, Any]:
         "gain": e.gain,
         "se": e.se,
         "df": j.df,
-        "variance": {"seed": e.seed, "user": e.user, "residual": e.residual},
+        "variance": {"seed": e.seed, "user": e.user, "residual": e.residual, "kurtosis": e.kurtosis},
         "interval": ends(j.interval),
         "p_value": j.p_value,
         "adjusted_df": j.adjusted_df,
@@ -134,6 +134,7 @@ def judged(e: Estimate, j: Judgement) -> dict[str, Any]:
         "clusters_needed": j.clusters_needed,
         "seeds": e.seeds,
         "clusters": e.clusters,
+        "informative_clusters": e.informative,
     }
     return {**data, "reason": j.reason} if j.reason else data
 

@@ -48,6 +48,23 @@ def influence(metric: str, label: Array, score: Array, index: Index, clusters: i
     raise ValueError(f"no influence is known for {metric!r}")
 
 
+def informative_clusters(metric: str, label: Array, index: Index, clusters: int) -> int:
+    """Clusters that a metric rests on: no fewer can be counted as independent than these.
+
+    AUC: those with a positive row or those with a negative one, whichever are fewer; GAUC: those with both;
+    other metrics: all.
+
+    Guards against: a test on three users that passes for one on a thousand. With one positive row the metric
+    moves with that row alone, and the spread over users is that of rows that say nothing.
+    """
+    if metric not in ("auc", "gauc"):
+        return clusters
+    positive = label.astype(np.bool_, copy=False)
+    held = [np.bincount(index[side], minlength=clusters) > 0 for side in (positive, ~positive)]
+    both = held[0] & held[1]
+    return int(both.sum() if metric == "gauc" else min(side.sum() for side in held))
+
+
 def auc_influence(label: Array, score: Array, index: Index, clusters: int) -> NDArray[np.float64]:
     """AUC: `phi_u = A + (U/n+) sum_{i in u,+} (V10_i - A) + (U/n-) sum_{j in u,-} (V01_j - A)`.
 

@@ -57,7 +57,8 @@ class Judgement:
         material: the adjusted interval lies wholly beyond +-delta.
         equivalence_p: of the two one-sided tests, after Holm; `equivalent` where it is at most alpha.
         minimum_detectable_effect: called with probability .80 at two-sided alpha/M.
-        seeds_needed: with as many clusters, to detect delta; None where no number would do.
+        seeds_needed: with as many clusters, to detect delta (where it can be seen already: the gain that was
+            measured); None where no number would do.
         clusters_needed: with as many seeds, the same.
         reason: why there is no verdict, else empty.
     """
@@ -85,6 +86,7 @@ def judge(
     alpha: float = 0.05,
     reasons: Sequence[str] | None = None,
     cluster: str = "cluster",
+    members: int | None = None,
 ) -> list[Judgement]:
     """Judge a family: every estimate in the light of all.
 
@@ -94,14 +96,15 @@ def judge(
         alpha: chance of any false POSITIVE or NEGATIVE in the family.
         reasons: of each member why it cannot have a verdict, as known to the caller; empty where it can.
         cluster: what a cluster is called in reasons.
+        members: size of the family where some of its members are not here; at least `len(estimates)`.
     """
-    members = len(estimates)
+    members = max(members or 0, len(estimates))
     share = alpha / max(members, 1)
-    reasons = reasons or [""] * members
+    reasons = reasons or [""] * len(estimates)
     dfs = [adjusted_df(e.df, e.seeds, members) for e in estimates]
-    adjusted = _holm_of_defined([p_value(e, df) for e, df in zip(estimates, dfs, strict=True)])
+    adjusted = _holm_of_defined([p_value(e, df) for e, df in zip(estimates, dfs, strict=True)], members)
     equivalence = _holm_of_defined(
-        [tost(e, df, delta) for e, df, delta in zip(estimates, dfs, deltas, strict=True)]
+        [tost(e, df, delta) for e, df, delta in zip(estimates, dfs, deltas, strict=True)], members
     )
 
     judgements = []
@@ -121,8 +124,8 @@ def judge(
                 adjusted_df=df,
                 adjusted_p_value=p,
                 adjusted_interval=(low, high),
-                material=low > delta or high < -delta,
-                equivalent=outside <= alpha,
+                material=not why and (low > delta or high < -delta),
+                equivalent=not why and outside <= alpha,
                 equivalence_p=outside,
                 minimum_detectable_effect=minimum_detectable_effect(e.se, df, share),
                 seeds_needed=seeds,
@@ -168,6 +171,11 @@ def why_no_verdict(estimate: Estimate, cluster: str = "cluster") -> str:
             f"{_count(estimate.clusters, cluster)} in the test rows, at least {MIN_CLUSTERS} are needed to "
             "tell a gain from chance in who is tested"
         )
+    if estimate.informative is not None and estimate.informative < MIN_CLUSTERS:
+        return (
+            f"the metric rests on {_count(estimate.informative, cluster)} (of those with a positive row and "
+            f"those with a negative one, the fewer), at least {MIN_CLUSTERS} are needed"
+        )
     if estimate.se == 0 and estimate.gain != 0:
         return f"the gain is the same in every seed and {cluster}, so its error cannot be estimated"
     return ""
@@ -183,24 +191,30 @@ def _verdict(gain: float, p: float, outside: float, alpha: float) -> Verdict:
     return Verdict.EQUIVALENT if outside <= alpha else Verdict.INCONCLUSIVE
 
 
-def _holm_of_defined(p_values: Sequence[float]) -> list[float]:
+def _holm_of_defined(p_values: Sequence[float], members: int) -> list[float]:
     """Holm over the whole family; members without a p-value keep NaN but count in its size."""
     defined = [i for i, p in enumerate(p_values) if not math.isnan(p)]
     adjusted = [math.nan] * len(p_values)
-    values = holm([p_values[i] for i in defined], members=len(p_values))
+    values = holm([p_values[i] for i in defined], members=members)
     for i, value in zip(defined, values, strict=True):
         adjusted[i] = float(value)
     return adjusted
 
 
 def _needed(estimate: Estimate, delta: float, share: float, members: int) -> tuple[int | None, int | None]:
-    """Seeds, and clusters, needed to detect delta at two-sided `share`."""
+    """Seeds, and clusters, needed to detect delta at two-sided `share`.
+
+    Where delta could be seen already, those needed to detect the gain that was measured: it lies between 0
+    and delta, too large to be called equivalent and too small to be called.
+    """
     if not estimate.se > 0:
         return None, None
 
     def degrees(expected: Estimate) -> float:
         return adjusted_df(expected.df, expected.seeds, members)
 
+    if minimum_detectable_effect(estimate.se, degrees(estimate), share) <= delta:
+        delta = min(delta, abs(estimate.gain)) or delta
     return (
         seeds_needed(estimate, delta, share, degrees, least=MIN_SEEDS),
         clusters_needed(estimate, delta, share, degrees, least=MIN_CLUSTERS),

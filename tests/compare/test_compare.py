@@ -63,7 +63,7 @@ def test_help_harm_and_seesaw(tmp_path: Path, baseline: list[Result]) -> None:
 
 
 def test_the_verdict_can_be_recomputed_from_what_is_written(tmp_path: Path, baseline: list[Result]) -> None:
-    """gain, A, B, C, S and U give se, df, p and interval by the protocol's formulas."""
+    """gain, A, B, C, the kurtosis, S and U give se, df, p and interval by the protocol's formulas."""
     from scipy.stats import t
 
     mine = arm(tmp_path, "mmoe", skill={"view": 1.2})
@@ -71,7 +71,8 @@ def test_the_verdict_can_be_recomputed_from_what_is_written(tmp_path: Path, base
         a, b, r = (c["variance"][k] for k in ("seed", "user", "residual"))
         s, u = c["seeds"], c["clusters"]
         variance = a + max(0, b - r)
-        noise = a**2 / (s - 1) + (b > r) * (b**2 / (u - 1) + r**2 / ((u - 1) * (s - 1)))
+        user_df = 2 / (2 / (u - 1) + max(0, c["variance"]["kurtosis"] - 3) / u)
+        noise = a**2 / (s - 1) + (b > r) * (b**2 / user_df + r**2 / ((u - 1) * (s - 1)))
         assert c["se"] == pytest.approx(math.sqrt(variance))
         assert c["df"] == pytest.approx(variance**2 / noise)
         assert c["p_value"] == pytest.approx(2 * t.sf(abs(c["gain"]) / c["se"], c["df"]))
@@ -85,7 +86,7 @@ def test_the_written_form_is_json_with_the_contracts_keys(tmp_path: Path, baseli
     written = json.loads(json.dumps(compared.to_json(), allow_nan=False))
     for c in written["comparisons"]:
         assert not set(CONTRACT) - set(c)
-        assert set(c["variance"]) == {"seed", "user", "residual"}
+        assert set(c["variance"]) == {"seed", "user", "residual", "kurtosis"}
         assert "reason" not in c
         assert ("truth" in c) == (c["task"] != "stars")
     assert {"method", "balancer", "verdict", "harmed_tasks", "costs"} <= set(written["summaries"][0])

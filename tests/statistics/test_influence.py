@@ -10,7 +10,13 @@ from numpy.typing import NDArray
 
 from mtlbench import metrics
 from mtlbench.errors import UndefinedMetric
-from mtlbench.statistics.influence import auc_influence, influence, placements, relative_loss_gain
+from mtlbench.statistics.influence import (
+    auc_influence,
+    influence,
+    informative_clusters,
+    placements,
+    relative_loss_gain,
+)
 from mtlbench.statistics.variance import two_way
 from tests.statistics.samples import sample
 
@@ -229,6 +235,16 @@ def test_relative_loss_gain_is_a_share_of_the_baselines_seed_mean() -> None:
     assert gains.mean() == pytest.approx(1 - method.mean() / baseline.mean())
     with pytest.raises(UndefinedMetric):
         relative_loss_gain(method, np.zeros((2, 2)))
+
+
+def test_a_metric_rests_on_the_clusters_that_can_move_it() -> None:
+    """Clusters 0: + and -, 1: +, 2: - and -, 3: -. AUC rests on the two with a positive, GAUC on one."""
+    label = np.array([1, 0, 1, 0, 0, 0], bool)
+    index = np.array([0, 0, 1, 2, 2, 3])
+    assert informative_clusters("auc", label, index, 4) == 2
+    assert informative_clusters("auc", ~label, index, 4) == 2
+    assert informative_clusters("gauc", label, index, 4) == 1
+    assert informative_clusters("log_loss", label, index, 4) == 4
 
 
 @pytest.mark.parametrize("metric", ["auc", "gauc"])

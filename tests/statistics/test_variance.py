@@ -1,9 +1,11 @@
 """Variance components by hand, on tables of known truth, and in the degenerate cases."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from mtlbench.statistics.variance import Estimate, interval, p_value, two_way, undefined
 from tests.statistics.simulate import table
@@ -36,6 +38,43 @@ def test_satterthwaite_by_hand() -> None:
     assert no_seed_noise.df == pytest.approx(16 / (25 / 50 + 1 / 200))
 
 
+def test_heavy_tails_of_the_cluster_means_cost_degrees_of_freedom_by_hand() -> None:
+    """Cluster means -3, 0, 0, 0, 3: fourth moment 162/5, second 18/5, kurtosis 2.5, so no heavy tail."""
+    e = two_way(np.array([[-3.0, 0, 0, 0, 3]] * 2).T)
+    assert e.kurtosis == pytest.approx(2.5)
+    assert e.user_df == pytest.approx(4.0)
+    heavy = replace(e, kurtosis=8.0)
+    assert heavy.user_df == pytest.approx(2 / (2 / 4 + 5 / 5))
+
+
+def test_the_variance_of_a_sample_variance_is_as_user_df_says() -> None:
+    """Laplace's law has kurtosis 6: with 50 clusters 1 / (1/49 + 3/100) = 20 degrees of freedom, not 49."""
+    drawn = np.random.default_rng(5).laplace(size=(40_000, 50)).var(axis=1, ddof=1)
+    truth = Estimate(0.0, 0.0, 1.0, 0.0, 5, 50, kurtosis=6.0)
+    assert 2 * drawn.mean() ** 2 / drawn.var() == pytest.approx(truth.user_df, rel=0.06)
+    assert truth.user_df == pytest.approx(19.8, abs=0.1)
+
+
+def zipf_users(rng: np.random.Generator, clusters: int, seeds: int) -> NDArray[np.float64]:
+    """Contrasts of a mean over rows, whose gain is 0, on users of whom the r-th has 1/r of the rows."""
+    share = 1 / np.arange(1, clusters + 1)
+    share /= share.sum()
+    d = rng.standard_normal((clusters, 1)) + 0.3 * rng.standard_normal((clusters, seeds))
+    d += 0.3 * math.sqrt(seeds * (share**2).sum()) * rng.standard_normal(seeds)
+    gain = share @ d
+    contrasts: NDArray[np.float64] = gain + clusters * share[:, None] * (d - gain)
+    return contrasts
+
+
+def test_users_of_very_unequal_size_are_called_at_most_at_the_nominal_rate() -> None:
+    """2,000 replicates: 3 standard errors above .05 are .065. U - 1 degrees of freedom call .08."""
+    rng = np.random.default_rng(3)
+    estimates = [two_way(zipf_users(rng, 200, 10)) for _ in range(2000)]
+    assert np.mean([p_value(e, e.df) <= 0.05 for e in estimates]) <= 0.065
+    blind = [replace(e, kurtosis=3.0) for e in estimates]
+    assert np.mean([p_value(e, e.df) <= 0.05 for e in blind]) >= 0.07
+
+
 def test_components_are_unbiased_on_a_table_of_known_truth() -> None:
     """A, B, C estimate s_a^2/S + s_e^2/SU, s_b^2/U + s_e^2/SU, s_e^2/SU; SE^2 the variance of the mean."""
     rng = np.random.default_rng(0)
@@ -53,7 +92,7 @@ def test_components_are_unbiased_on_a_table_of_known_truth() -> None:
 def test_swapping_the_arms_mirrors_the_estimate_bit_by_bit() -> None:
     d = table(np.random.default_rng(1), 50, 5, 0.1, 1.0, 1.0) + 0.2
     one, other = two_way(d), two_way(-d)
-    assert other == Estimate(-one.gain, one.seed, one.user, one.residual, 5, 50)
+    assert other == replace(one, gain=-one.gain)
     assert p_value(one, one.df) == p_value(other, other.df)
     low, high = interval(one, one.df, 0.05)
     assert interval(other, other.df, 0.05) == (-high, -low)

@@ -42,6 +42,7 @@ def test_no_gain_seen_sharply_is_equivalent_seen_dimly_inconclusive() -> None:
     [
         (replace(SURE, seeds=4), "4 paired seed"),
         (replace(SURE, clusters=29), "29 user"),
+        (replace(SURE, informative=12), "rests on 12 users"),
         (Estimate(math.nan, math.nan, math.nan, math.nan, 10, 500), "undefined"),
         (Estimate(0.1, 0.0, 0.0, 0.0, 10, 500), "error cannot be estimated"),
         (Estimate(0.1, math.nan, math.nan, math.nan, 1, 500), "1 paired seed"),
@@ -51,6 +52,8 @@ def test_too_little_to_go_by_gets_no_verdict_but_a_reason(estimate: Estimate, re
     judged = judge([estimate], [0.001], cluster="user")[0]
     assert judged.verdict is Verdict.NO_VERDICT
     assert reason in judged.reason
+    assert not judged.material
+    assert not judged.equivalent
 
 
 def test_the_limits_themselves_are_enough() -> None:
@@ -142,6 +145,24 @@ def test_the_sizes_needed_know_the_tails() -> None:
     assert judged.minimum_detectable_effect > 0.0027
     assert one(SURE, delta=1.0).seeds_needed == 5
     assert one(SURE, delta=1.0).clusters_needed == 30
+
+
+def test_a_gain_between_0_and_delta_needs_more_than_there_is() -> None:
+    """Delta could be seen, but the gain is half of it: neither called nor shown to be smaller than delta."""
+    e = Estimate(gain=0.0005, seed=3e-8, user=1.8e-8, residual=6e-9, seeds=15, clusters=1000)
+    judged = judge([e] * 12, [0.001] * 12)[0]
+    assert judged.verdict is Verdict.INCONCLUSIVE
+    assert judged.minimum_detectable_effect < 0.001
+    assert judged.seeds_needed is not None
+    assert judged.seeds_needed > 15
+
+
+def test_members_that_are_not_here_count_in_the_family() -> None:
+    here = family(2, 4, 10)
+    alone, more = judge(here, [0.5] * 4), judge(here, [0.5] * 4, members=12)
+    for a, b in zip(alone, more, strict=True):
+        assert b.adjusted_p_value >= a.adjusted_p_value
+    assert more[0].adjusted_interval == interval(here[0], adjusted_df(here[0].df, 10, 12), 0.05 / 12)
 
 
 def test_an_empty_family_is_judged() -> None:
