@@ -11,7 +11,7 @@ from mtlbench.compare import Comparison, compare
 from mtlbench.compare.measures import check_deltas, check_metric
 from mtlbench.config import Benchmark, Family, RunSpec, parse_value
 from mtlbench.errors import DataError, UsageError, unknown
-from mtlbench.grid import plan, rows_to_train, to_jobs
+from mtlbench.grid import family_sizes, plan, rows_to_train, to_jobs
 from mtlbench.home import Home
 from mtlbench.launch import cores, launch
 from mtlbench.load import Prepared, open_prepared, prepared_names
@@ -87,7 +87,7 @@ def run(
         train_missing(home, prepared, planned, outcomes, execution, bar, foresight.look)
     ordered = [outcomes[spec.hash] for arm in planned for spec in arm]
     about = {**prepared.manifest, "schema": prepared.schema.to_json()}
-    compared = compare_results(ordered, prepared.schema, benchmark.family, benchmark.name)
+    compared = compare_results(ordered, prepared.schema, benchmark.family, benchmark)
     written = document(home, about, ordered, compared)
     written["plan"] = foresight.power
     if execution.track:
@@ -188,9 +188,9 @@ def open_dataset(home: Home, name: str, say: Say, tasks: tuple[str, ...] = ()) -
 
 
 def compare_results(
-    outcomes: Sequence[Outcome], schema: Schema, family: Family, declared: str = ""
+    outcomes: Sequence[Outcome], schema: Schema, family: Family, declared: Benchmark | None = None
 ) -> Comparison:
-    """Compare what has a result, as that family; `declared` names the benchmark that declares it."""
+    """Compare what has a result, as that family; `declared` is the benchmark that says who is in it."""
     return compare(
         [o.result for o in outcomes if o.result is not None],
         schema,
@@ -199,7 +199,8 @@ def compare_results(
         delta=family.delta,
         baseline=family.baseline,
         metric=family.metric,
-        declared=declared,
+        declared=declared.name if declared else "",
+        members=family_sizes(declared, schema) if declared else None,
     )
 
 

@@ -5,6 +5,7 @@ from dataclasses import asdict, replace
 
 from mtlbench.balancing import BALANCERS
 from mtlbench.balancing.base import Balancer
+from mtlbench.compare.sides import families
 from mtlbench.config import FIRST_TUNING_SEED, Arm, Benchmark, RunSpec, fill
 from mtlbench.errors import UsageError, unknown
 from mtlbench.floors.base import Floor
@@ -41,7 +42,7 @@ def _points(arm: Arm, benchmark: Benchmark, schema: Schema) -> list[tuple[Arm, t
     Points have seeds more than other arms: those by which one of them is chosen.
     """
     balancer: type[Balancer] = lookup(BALANCERS, arm.balancer, "balancer").load()
-    if balancer.Grid is None or not _balanced(arm):
+    if balancer.Grid is None or not is_grid(arm):
         return [(arm, benchmark.seed_numbers)]
     grid = fill(balancer.Grid, arm.balancer_options, f"options of {arm.balancer}")
     points = balancer.points(schema.task_names, grid)
@@ -50,10 +51,24 @@ def _points(arm: Arm, benchmark: Benchmark, schema: Schema) -> list[tuple[Arm, t
     return [(replace(arm, balancer_options=asdict(point)), seeds) for point in points]
 
 
-def _balanced(arm: Arm) -> bool:
-    """Whether there is something to balance: not where every task has a model of its own."""
+def is_grid(arm: Arm) -> bool:
+    """Whether the arm stands for many runs a seed, of which validation chooses one for the family.
+
+    It does not where every task has a model of its own, since there is nothing to balance.
+    """
     method: type[Method | Floor] = lookup(METHODS, arm.method, "method").load()
-    return not method.per_task
+    balancer: type[Balancer] = lookup(BALANCERS, arm.balancer, "balancer").load()
+    return balancer.Grid is not None and not method.per_task
+
+
+def family_sizes(benchmark: Benchmark, schema: Schema) -> dict[str, int]:
+    """Family -> the comparisons that the benchmark declares, run or not; empty where it has no baseline."""
+    baseline = benchmark.family.baseline
+    held = [arm for arm in benchmark.run if arm.method != baseline or is_grid(arm)]
+    if len(held) == len(benchmark.run):
+        return {}
+    tasks = len(set(benchmark.family.tasks or schema.task_names))
+    return {family: len(arms) * tasks for family, arms in families(held).items()}
 
 
 def _resolve(arm: Arm, benchmark: Benchmark, schema: Schema, fingerprint: str, seed: int) -> RunSpec:

@@ -16,7 +16,7 @@ from mtlbench.compare.families import judged_together
 from mtlbench.compare.frontier_report import frontier_reports
 from mtlbench.compare.measures import check_deltas, check_metric
 from mtlbench.compare.secondary import secondary
-from mtlbench.compare.sides import sides
+from mtlbench.compare.sides import declared_size, sides
 from mtlbench.compare.task_comparison import TaskComparison
 from mtlbench.errors import UsageError, unknown
 from mtlbench.results import Result
@@ -38,6 +38,7 @@ def compare(
     baseline: str = "single-task",
     metric: str = "",
     declared: str = "",
+    members: Mapping[str, int] | None = None,
 ) -> Comparison:
     """Compare every arm with the baseline on every task of the family.
 
@@ -54,6 +55,9 @@ def compare(
         baseline: the method that the others are held against; in no family.
         metric: what is compared on the tasks that have it; else each task's primary metric.
         declared: the file that declares the family; empty where it is what happens to be compared.
+        members: family (`Sides.families`) -> the comparisons that were declared to be in it, as in
+            `grid.family_sizes`. Those without a result count in its size, as p = 1: what has not finished
+            must not make the verdicts on the rest bolder.
 
     Returns:
         One comparison for each (arm, task), methods before controls, else in the order of the arms' first
@@ -84,6 +88,7 @@ def compare(
             cluster=schema.cluster,
             alpha=alpha,
             delta=delta,
+            declared=declared_size(family, arms, members or {}),
         )
     )
     return Comparison(

@@ -79,5 +79,6 @@ class Comparison:
         }
 
     def _members(self, family: str) -> dict[str, Any]:
-        arms = [c.arm for c in self.comparisons if c.family == family]
-        return {"arms": list(dict.fromkeys(arms)), "size": len(arms)}
+        mine = [c for c in self.comparisons if c.family == family]
+        sizes = [c.family_size for c in mine]
+        return {"arms": list(dict.fromkeys(c.arm for c in mine)), "size": max(sizes, default=0)}

@@ -23,6 +23,7 @@ def judged_together(
     cluster: str,
     alpha: float,
     delta: float | Mapping[str, float] | None,
+    declared: int = 0,
 ) -> Iterator[TaskComparison]:
     """Every arm of a family against its baseline on every task, arm by arm.
 
@@ -35,16 +36,19 @@ def judged_together(
         cluster: what a cluster is called.
         alpha: chance of any false POSITIVE or NEGATIVE among these comparisons.
         delta: smallest effect of interest, as given to `compare`.
+        declared: the family's size as a file declares it; arms without a result are members still.
     """
     members = [(arm, cell) for arm in arms for cell in contrasts.cells]
     measured = [m for arm in arms for m in contrasts.measure(arm, baselines)]
     deltas = [smallest_effect(cell.task, cell.metric, delta) for _, cell in members]
+    size = max(len(members), declared)
     judgements = judge(
         [m.estimate for m in measured],
         deltas,
         alpha=alpha,
         reasons=[m.reason for m in measured],
         cluster=cluster,
+        members=size,
     )
     for (arm, cell), m, judgement, smallest in zip(members, measured, judgements, deltas, strict=True):
         yield TaskComparison(
@@ -58,7 +62,7 @@ def judged_together(
             alpha=alpha,
             delta=smallest,
             family=family,
-            family_size=len(members),
+            family_size=size,
             guards=(*guards(m, cluster), *other_network(arm, baselines)),
             trials=arm.trials,
         )

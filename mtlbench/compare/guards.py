@@ -6,7 +6,7 @@ from mtlbench.compare.contrasts import Measured
 from mtlbench.statistics.verdict import MIN_CLUSTERS, MIN_SEEDS
 
 LEAST_CORRELATION = 0.1
-"""Two models scored on the same rows agree far better on who is hard to predict."""
+"""Below it, the difference of two arms is hardly less noisy than if nothing were paired."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +32,8 @@ def guards(measured: Measured, cluster: str) -> tuple[Guard, ...]:
         found.append(
             Guard(
                 "pairing",
-                f"the arm and its baseline hardly agree on which {cluster}s are hard to predict (correlation "
-                f"{measured.pairing.clusters:.2f}): are these the same rows?",
+                f"the two arms' scores have little in common (correlation {measured.pairing.clusters:.2f} "
+                f"over {cluster}s): pairing by seed and {cluster} gains nothing here",
             )
         )
     return tuple(found)

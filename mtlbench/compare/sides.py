@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 from mtlbench.compare.arms import Arm, group
 from mtlbench.compare.frontier import Frontier, gather
@@ -13,6 +14,17 @@ OF_METHODS, OF_CONTROLS = "methods", "controls"
 """Families of comparisons: what is judged together."""
 CONTROLS = ("baseline", "floor")
 """Families of registered methods that say what the gains of the others are made of."""
+
+
+class Held(Protocol):
+    """What is held against a baseline: an arm of results, or one that a benchmark file names."""
+
+    @property
+    def method(self) -> str:
+        """The method's registered name."""
+
+
+AnyArm = TypeVar("AnyArm", bound=Held)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +60,7 @@ def sides(results: Sequence[Result], schema: Schema, baseline: str) -> Sides:
     everyone, frontiers = gather(group(results), schema)
     tuned = [frontier.chosen for frontier in frontiers]
     baselines = [arm for arm in everyone if arm.method == baseline and arm not in tuned]
-    return Sides(everyone, frontiers, baselines, _families([arm for arm in everyone if arm not in baselines]))
+    return Sides(everyone, frontiers, baselines, families([arm for arm in everyone if arm not in baselines]))
 
 
 def is_control(method: str) -> bool:
@@ -56,11 +68,25 @@ def is_control(method: str) -> bool:
     return method in METHODS and METHODS[method].family in CONTROLS
 
 
-def _families(arms: Sequence[Arm]) -> dict[str, list[Arm]]:
+def families(arms: Sequence[AnyArm]) -> dict[str, list[AnyArm]]:
+    """Who is judged with whom, as `Sides.families` says."""
     controls = [arm for arm in arms if is_control(arm.method)]
     methods = [arm for arm in arms if not is_control(arm.method)]
-    families = {OF_METHODS: methods, OF_CONTROLS: controls} if methods else {OF_METHODS: controls}
-    return {name: members for name, members in families.items() if members}
+    found = {OF_METHODS: methods, OF_CONTROLS: controls} if methods else {OF_METHODS: controls}
+    return {name: members for name, members in found.items() if members}
+
+
+def declared_size(family: str, arms: Sequence[Held], declared: Mapping[str, int]) -> int:
+    """Comparisons that a file declares in a family; 0 where it declares none.
+
+    Args:
+        family: its name among those whose arms have a result.
+        arms: those arms.
+        declared: family -> its size. Where it has methods too, but none of them a result, controls stand for
+            `OF_METHODS` here, and are still those that it declares.
+    """
+    alone = OF_CONTROLS in declared and all(is_control(arm.method) for arm in arms)
+    return declared.get(OF_CONTROLS if alone else family, 0)
 
 
 def about_sharing(arm: Arm, baseline: str) -> bool:

@@ -5,10 +5,9 @@ The pilot is five seeds of the two cheapest methods: ordinary runs, so that `run
 
 from dataclasses import replace
 
-from mtlbench.balancing import BALANCERS
-from mtlbench.compare.sides import is_control
-from mtlbench.config import Arm, Benchmark, RunSpec, fill
-from mtlbench.grid import plan
+from mtlbench.compare.sides import OF_METHODS
+from mtlbench.config import Benchmark, RunSpec, fill
+from mtlbench.grid import family_sizes, is_grid, plan
 from mtlbench.load import Prepared
 from mtlbench.methods import METHODS
 from mtlbench.methods.base import Method
@@ -29,9 +28,7 @@ def choose(benchmark: Benchmark, prepared: Prepared) -> list[list[RunSpec]]:
     """
     seeds = benchmark.seed_numbers[:SEEDS]
     seeds = seeds if len(seeds) == SEEDS else tuple(range(SEEDS))
-    single = tuple(
-        arm for arm in benchmark.run if not _is_grid(arm)
-    )  # one point of a grid stands for nothing
+    single = tuple(arm for arm in benchmark.run if not is_grid(arm))  # one point of a grid stands for nothing
     if not single:
         return []
     arms: dict[str, list[RunSpec]] = {}
@@ -60,18 +57,9 @@ def _size(spec: RunSpec, prepared: Prepared) -> tuple[int, int]:
     return weights, tables
 
 
-def _is_grid(arm: Arm) -> bool:
-    """Whether the arm stands for many runs a seed, of which validation chooses one for the family."""
-    return lookup(BALANCERS, arm.balancer, "balancer").load().Grid is not None
-
-
 def members(benchmark: Benchmark, schema: Schema) -> int:
     """Comparisons in the family that the benchmark will make; 0 where it has no baseline to compare with.
 
     Controls count only where there is nothing else, as in `compare`.
     """
-    baseline = benchmark.family.baseline
-    arms = [arm for arm in benchmark.run if arm.method != baseline or _is_grid(arm)]
-    tasks = benchmark.family.tasks or schema.task_names
-    counted = [arm for arm in arms if not is_control(arm.method)] or arms
-    return len(counted) * len(tasks) if len(arms) < len(benchmark.run) else 0
+    return family_sizes(benchmark, schema).get(OF_METHODS, 0)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
+from mtlbench.compare.measures import check_deltas, check_metric
 from mtlbench.config import Benchmark
 from mtlbench.errors import MtlbenchError, UsageError
 from mtlbench.experiment import Bar, Execution, Say, open_dataset, reused, train_missing
@@ -37,11 +38,14 @@ def plan_benchmark(
         The `plan --json` document. It holds variances and what follows from them, nothing of what was gained.
 
     Raises:
-        UsageError: there is nothing to compare, or no two methods that are trained.
+        UsageError: there is nothing to compare, no two methods that are trained, or a family that cannot be
+            judged: an unknown metric or task.
         MtlbenchError: a run of the pilot failed.
     """
     device = pick_device(execution.device)
     prepared = open_dataset(home, benchmark.dataset, say, benchmark.tasks)
+    check_metric(benchmark.family.metric)
+    check_deltas(benchmark.family.delta, prepared.schema.task_names)
     pilot = choose(benchmark, prepared)
     size = members(benchmark, prepared.schema)
     if not size or not pilot:

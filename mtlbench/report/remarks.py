@@ -13,7 +13,6 @@ def remarks(document: Mapping[str, Any]) -> list[str]:
         *_verdicts(document),
         *_peaks(document),
         *_networks(document),
-        *_pairing(document),
         *_warnings(document),
         *_strata(document),
         *([SIMULATED] if document["simulated"] else []),
@@ -55,15 +54,6 @@ def _peaks(document: Mapping[str, Any]) -> list[str]:
         f"lose beyond doubt: {figure(c['gain_best'], sign=True)} ({span(c['interval_best'])})."
         for c in document["comparisons"]
         if c["peaks_apart"]
-    ]
-
-
-def _pairing(document: Mapping[str, Any]) -> list[str]:
-    return [
-        f"{c['arm']}, {c['task']}: {guard['message']}"
-        for c in document["comparisons"]
-        for guard in c["guards"]
-        if guard["guard"] == "pairing"
     ]
 
 

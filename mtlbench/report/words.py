@@ -72,8 +72,11 @@ def _controls(document: Mapping[str, Any]) -> list[str]:
 
 
 def _size(arms: Collection[str], tasks: Collection[str], size: int) -> str:
-    """Such as: 3 arms x 4 tasks = 12 comparisons."""
-    return f"{_count(len(arms), 'arm')} x {_count(len(tasks), 'task')} = {_count(size, 'comparison')}"
+    """Such as: 3 arms x 4 tasks = 12 comparisons, 4 of them here; `arms` are those with a result."""
+    here = len(arms) * len(tasks)
+    absent = f", {here} of them here" if here < size else ""
+    arms_declared = _count(size // len(tasks), "arm")
+    return f"{arms_declared} x {_count(len(tasks), 'task')} = {_count(size, 'comparison')}{absent}"
 
 
 def _count(number: int, thing: str) -> str:

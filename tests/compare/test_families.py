@@ -107,6 +107,37 @@ def test_what_could_be_seen_and_the_wanted_seeds_are_of_the_methods(tmp_path: Pa
     assert few in remarks(beside)
 
 
+@pytest.mark.parametrize("seeds", [6, 12])
+def test_members_without_a_result_count_as_if_they_were_there_with_p_1(tmp_path: Path, seeds: int) -> None:
+    """A verdict on what is finished is no bolder than it will be when all is."""
+    single = results(tmp_path, seeds=seeds)
+    mine = arm(tmp_path, "mmoe", seeds, {"view": 1.3, "buy": 0.9})
+    lost = [one for name in ("hard-sharing", "soft-sharing") for one in arm(tmp_path, name, seeds=1)]
+    whole = document([*single, *mine, *lost])  # those of one seed have no p-value
+    declared = document([*single, *mine], members={"methods": 9})
+    alone = document([*single, *mine])
+    assert declared["comparisons"] == [c for c in whole["comparisons"] if c["arm"] == "mmoe"]
+    assert declared["family"]["size"] == 9
+    assert min(c["adjusted_p_value"] for c in declared["comparisons"]) < 0.5
+    for c, shrunk in zip(declared["comparisons"], alone["comparisons"], strict=True):
+        assert c["adjusted_p_value"] > shrunk["adjusted_p_value"] or c["adjusted_p_value"] == 1
+        assert c["minimum_detectable_effect"] > shrunk["minimum_detectable_effect"]
+    assert "3 arms x 3 tasks = 9 comparisons, 3 of them here; verdicts" in legend(declared)[0]
+
+
+def test_a_family_is_never_smaller_than_what_is_there(tmp_path: Path) -> None:
+    found = results(tmp_path, "mmoe", "logistic")
+    assert document(found, members={"methods": 2, "controls": 1}) == document(found)
+
+
+def test_controls_alone_are_the_controls_that_were_declared(tmp_path: Path) -> None:
+    found = results(tmp_path, "logistic")
+    assert document(found, members={"methods": 12, "controls": 6})["family"]["size"] == 6
+    assert document(found, members={"methods": 12})["family"]["size"] == 12  # a file of controls alone
+    beside = document([*found, *arm(tmp_path, "mmoe")], members={"methods": 12, "controls": 6})
+    assert (beside["family"]["size"], beside["controls"]["size"]) == (12, 6)
+
+
 def test_who_is_a_control_is_said_by_the_registry(monkeypatch: pytest.MonkeyPatch) -> None:
     """A method that nobody registered counts as a method; its name says nothing."""
     assert all(map(is_control, (*CONTROLS, "single-task")))

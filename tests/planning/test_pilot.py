@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from mtlbench.config import Benchmark, fill
-from mtlbench.grid import plan
+from mtlbench.grid import family_sizes, plan
 from mtlbench.load import Prepared
 from mtlbench.planning.pilot import choose, members
 
@@ -67,6 +67,16 @@ def test_controls_are_members_where_there_is_nothing_else(toy: Prepared) -> None
     assert members(benchmark("base-rate", "disjoint"), toy.schema) == 2 * tasks
     swapped = benchmark("single-task", "mmoe", "hard-sharing", family={"baseline": "hard-sharing"})
     assert members(swapped, toy.schema) == tasks
+
+
+def test_a_benchmark_declares_methods_and_controls(toy: Prepared) -> None:
+    tasks = len(toy.schema.tasks)
+    both = benchmark("mmoe", "base-rate", "hard-sharing")
+    assert family_sizes(both, toy.schema) == {"methods": 2 * tasks, "controls": tasks}
+    twice = benchmark("mmoe", family={"tasks": ["click", "click"]})
+    assert family_sizes(twice, toy.schema) == {"methods": 1}
+    per_task = [{"method": "single-task", "balancer": "static-frontier"}, {"method": "mmoe"}]
+    assert family_sizes(benchmark(run=per_task), toy.schema) == {"methods": tasks}  # there is no grid of it
 
 
 def test_nothing_is_chosen_where_nothing_can_be_compared(toy: Prepared) -> None:

@@ -61,6 +61,20 @@ def test_the_family_is_printed_with_who_declared_it() -> None:
     assert said.startswith("Family, as compared here:")
 
 
+def test_a_family_says_how_much_of_it_is_here() -> None:
+    family = {"baseline": "x", "arms": ["a"], "tasks": ["s", "t"], "size": 6, "alpha": 0.05, "declared": "d"}
+    assert (
+        "3 arms x 2 tasks = 6 comparisons, 2 of them here; verdicts"
+        in legend(document(comparison(), family=family))[0]
+    )
+
+
+def test_a_weak_pairing_is_stored_and_not_printed() -> None:
+    """It costs power, which the interval shows, and puts nothing in doubt."""
+    guard = {"guard": "pairing", "message": "little in common"}
+    assert remarks(document(comparison(guards=[guard]))) == []
+
+
 def test_effects_have_their_units() -> None:
     cells = [
         comparison(),
