@@ -1,6 +1,6 @@
 """What `compare` says again from `results/` alone: no data, no training."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -19,7 +19,13 @@ from mtlbench.schema import Schema
 
 
 def compare_stored(
-    home: Home, benchmark: Benchmark | None, dataset: str, say: Say, family: Family, by: str = ""
+    home: Home,
+    benchmark: Benchmark | None,
+    dataset: str,
+    say: Say,
+    family: Family,
+    by: str | None = None,
+    command: str = "mtlbench run",
 ) -> dict[str, Any]:
     """The same document from `results/` alone: no training, and no data but for strata.
 
@@ -33,6 +39,7 @@ def compare_stored(
         say: told what is left out.
         family: what is compared, and how.
         by: also look at strata of the test rows (`mtlbench.strata`); this needs the prepared data.
+        command: trains what the benchmark has no result of.
     """
     lookup(METHODS, family.baseline, "baseline")
     check_metric(family.metric)
@@ -40,9 +47,7 @@ def compare_stored(
     if benchmark is not None and benchmark.tasks:
         results = [r for r in results if set(r.data["tasks"]) == set(benchmark.tasks)]
         if not results:
-            raise DataError(
-                f"No result with the tasks {', '.join(benchmark.tasks)}. Train first: mtlbench run"
-            )
+            raise DataError(f"No result with the tasks {', '.join(benchmark.tasks)}. Train first: {command}")
     newest = results[0]
     schema = Schema.from_json(newest.data["schema"])
     same = {
@@ -53,9 +58,7 @@ def compare_stored(
         specs = [spec for arm in planned for spec in arm]
         absent = [spec for spec in specs if spec.hash not in same]
         if absent:
-            say(
-                f"{len(absent)} of the {len(specs)} runs of {benchmark.name} have no result yet: mtlbench run"
-            )
+            say(f"{len(absent)} of the {len(specs)} runs of {benchmark.name} have no result yet: {command}")
         outcomes = [Outcome(spec, "reused", same[spec.hash]) for spec in specs if spec.hash in same]
     else:
         outcomes = _alike(same.values(), newest)
@@ -66,10 +69,10 @@ def compare_stored(
                 "mtlbench compare FILE.toml"
             )
     if not outcomes:
-        raise DataError("None of these runs has a result yet. Train them: mtlbench run")
-    compared = compare_results(outcomes, schema, family, benchmark.name if benchmark else "")
+        raise DataError(f"None of these runs has a result yet. Train them: {command}")
+    compared = compare_results(outcomes, schema, family, benchmark)
     written = document(home, newest.data, outcomes, compared)
-    if by:
+    if by is not None:
         from mtlbench.strata import by_stratum
 
         written["strata"] = by_stratum(home, [o.result for o in outcomes if o.result], schema, family, by)
@@ -77,13 +80,27 @@ def compare_stored(
 
 
 def _alike(results: Iterable[Result], newest: Result) -> list[Outcome]:
-    """Results with the training settings of the newest; of the same arm and seed the newest counts."""
-    chosen: dict[str, Outcome] = {}
+    """Results with the training settings, and from the training loop, of the newest.
+
+    Of each arm only those from the code of its newest one: seeds of two versions of a method would be noise
+    that no seed makes.
+    """
+    chosen: list[Outcome] = []
+    revisions: dict[str, Mapping[str, int]] = {}
     for result in results:  # the newest first
+        if _conditions(result) != _conditions(newest):
+            continue
         spec = RunSpec.from_json(result.data["run"])
-        if all(result.data["run"][key] == newest.data["run"][key] for key in ("training", "tasks")):
-            chosen.setdefault(replace(spec, revision={}).hash, Outcome(spec, "reused", result))
-    return sorted(chosen.values(), key=lambda o: (o.spec.method, o.spec.balancer, o.spec.seed))
+        arm = replace(spec, seed=0, revision={}).hash
+        if revisions.setdefault(arm, spec.revision) == spec.revision:
+            chosen.append(Outcome(spec, "reused", result))
+    return sorted(chosen, key=lambda o: (o.spec.method, o.spec.balancer, o.spec.seed))
+
+
+def _conditions(result: Result) -> tuple[Any, ...]:
+    """What has to be the same for all arms of a comparison."""
+    run = result.data["run"]
+    return run["training"], run["tasks"], run["revision"].get("loop")
 
 
 def stored(home: Home, dataset: str, say: Say) -> list[Result]:
