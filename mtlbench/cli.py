@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Mapping
@@ -366,7 +367,10 @@ def compare(
     given = {key: value for key, value in changes.items() if value is not None}
     chosen = load_benchmark(benchmark).with_family(**given).with_baseline() if benchmark else None
     family = chosen.family if chosen else fill(Family, given, "mtlbench compare")
-    document = compare_stored(Home.find(), chosen, dataset or "", render.say, family, by or "")
+    flags = {"--dataset": dataset, "--baseline": baseline}
+    written = [text for flag, value in flags.items() if value for text in (flag, value)]
+    command = shlex.join(["mtlbench", "run", *([str(benchmark)] if benchmark else []), *written])
+    document = compare_stored(Home.find(), chosen, dataset or "", render.say, family, by, command)
     _show(document, as_json)
 
 
@@ -398,7 +402,12 @@ def validate_protocol(
             document = compare_rules(home, quick=quick, workers=number, say=render.say, bar=render.work)
         else:
             document = validate(
-                home, quick=quick, only=only.split(","), workers=number, say=render.say, bar=render.work
+                home,
+                quick=quick,
+                only=only.split(",") if only else (),
+                workers=number,
+                say=render.say,
+                bar=render.work,
             )
     except _Stopped as stop:
         stop.afterwards = "Nothing was written; the same command starts anew (--only takes single checks)."

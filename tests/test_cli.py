@@ -174,6 +174,27 @@ def test_a_benchmark_file_with_a_family(mtlbench: Command, toy: Prepared, home: 
     assert mtlbench("compare", "grid.toml", "--json").json["comparisons"] == document["comparisons"]
 
 
+def test_a_declared_family_does_not_shrink_with_what_is_done(
+    mtlbench: Command, toy: Prepared, home: Home
+) -> None:
+    """The arm that is there has the same verdicts before the others have run, and after they are lost."""
+    arm = '[[run]]\nmethod = "{}"\nmethod_options = {{ network = 4 }}\n'
+    (home.root / "grid.toml").write_text(
+        'dataset = "toy"\nseeds = 5\n[training]\nepochs = 1\nbatch_rows = 64\n'
+        + "".join(map(arm.format, ("hard-sharing", "mmoe", "soft-sharing")))
+    )
+    quick = ("--set", "method.network=4", "--epochs", "1", "--batch-rows", "64", "--workers", "1")
+    first = mtlbench("run", "--method", "hard-sharing", "--dataset", "toy", *quick, "--no-track")
+    assert first.code == 0
+    answer = mtlbench("compare", "grid.toml")
+    assert "3 arms x 3 tasks = 9 comparisons, 3 of them here" in " ".join(answer.out.split())
+    assert "10 of the 20 runs of grid have no result yet: mtlbench run grid.toml" in answer.err
+    document = mtlbench("compare", "grid.toml", "--json").json
+    assert {c["family_size"] for c in document["comparisons"]} == {document["family"]["size"]} == {9}
+    other = mtlbench("compare", "grid.toml", "--baseline", "mmoe")
+    assert "have no result yet: mtlbench run grid.toml --baseline mmoe" in " ".join(other.err.split())
+
+
 def test_another_baseline_is_added_and_is_no_member(mtlbench: Command, toy: Prepared) -> None:
     args = ("--baseline", "hard-sharing", "--method", "mmoe", "--seeds", "5", *QUICK)
     document = mtlbench("run", *args, "--json").json
@@ -238,10 +259,11 @@ def test_a_family_that_cannot_be_judged_is_refused_before_training(
 ) -> None:
     text = f'dataset = "toy"\n[[run]]\nmethod = "mmoe"\n[family]\n{family}\n'
     (home.root / "grid.toml").write_text(text)
-    answer = mtlbench("run", "grid.toml")
-    assert answer.code == 2
-    assert words in answer.err
-    assert not home.results.exists()
+    for command in ("run", "plan"):
+        answer = mtlbench(command, "grid.toml")
+        assert answer.code == 2
+        assert words in answer.err
+        assert not home.results.exists()
 
 
 def test_strata_are_shown_as_exploratory(mtlbench: Command, home: Home) -> None:
@@ -299,6 +321,7 @@ def test_a_failed_run_ends_with_1_and_its_reason(mtlbench: Command, toy: Prepare
         (("compare", "--alpha", "1"), 2, "between 0 and 1"),
         (("compare", "--delta", "0"), 2, "give the smallest effect that matters"),
         (("compare", "--metric", "acc"), 2, "Unknown metric 'acc'"),
+        (("validate-protocol", "--only", ","), 2, "names no check"),
         (("run", "--method", "mmoe", "--baseline", "singel-task"), 2, "Did you mean 'single-task'?"),
         (("prepare", "taobaoo"), 2, "Did you mean 'taobao'?"),
         (("lst",), 2, "No such command"),

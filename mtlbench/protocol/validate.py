@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from mtlbench import __version__
-from mtlbench.errors import unknown
+from mtlbench.errors import UsageError, unknown
 from mtlbench.home import Home, write_json, write_text
 from mtlbench.protocol import CHECKS
 from mtlbench.protocol.check import Check, Finding, Lab, Part, Workers
@@ -51,7 +51,7 @@ def validate(
         What `validation.json` holds; `holds` says whether every bound does.
 
     Raises:
-        UsageError: an unknown check.
+        UsageError: an unknown check, or `only` names none.
     """
     chosen = _chosen(only)
     began = time.perf_counter()
@@ -90,6 +90,10 @@ def validate(
 def _chosen(only: Sequence[str]) -> list[str]:
     """The checks' names in their order."""
     names = {name.strip().upper() for name in only if name.strip()}
+    if only and not names:
+        raise UsageError(
+            f"--only {','.join(only)} names no check. Known: {', '.join(CHECKS)}; e.g. --only A6,A9"
+        )
     for name in sorted(names - CHECKS.keys()):
         raise unknown("check", name, CHECKS)
     return [name for name in CHECKS if not names or name in names]

@@ -28,8 +28,10 @@ def partition(rows: Rows, by: str) -> list[Stratum]:
     Raises:
         UsageError: no such column or task, or the dataset does not have what the strata are made of.
     """
-    kind, _, detail = by.partition(":")
+    kind, colon, detail = by.partition(":")
     if kind == COLD_START:
+        if colon:
+            raise UsageError(f"--by {by}: {COLD_START} takes nothing after it: --by {COLD_START}")
         return cold_start(rows)
     if kind == FEEDBACK_RATIO:
         return feedback_ratio(rows, detail)

@@ -142,6 +142,8 @@ def test_one_that_is_stopped_leaves_nothing(
 def test_an_unknown_check_is_told_from_the_known(home: Home, recorder: Recorder) -> None:
     with pytest.raises(UsageError, match=r"Unknown check 'A3'.*Known: A1, A2"):
         run(home, recorder, only=("A3",))
+    with pytest.raises(UsageError, match=r"--only , names no check"):
+        run(home, recorder, only=("", ""))
 
 
 @pytest.mark.parametrize(("function", "code"), [("passes", 0), ("breaks", 1)])

@@ -39,6 +39,16 @@ def test_cold_start_counts_train_events_of_users_and_of_items(home: Home) -> Non
     }
 
 
+@pytest.mark.parametrize(
+    ("by", "words"),
+    [("cold-start:view", "--by cold-start$"), ("cold-start:", "--by cold-start$"), ("", "''")],
+)
+def test_a_name_of_no_group_is_refused(home: Home, by: str, words: str) -> None:
+    data = rows(home, {"user": [1, 2], "item": [3, 4]}, {"user": [1, 2], "item": [3, 4]})
+    with pytest.raises(UsageError, match=words):
+        partition(data, by)
+
+
 def test_without_a_binary_task_a_labelled_row_is_an_event(home: Home) -> None:
     data = rows(
         home,
