@@ -90,23 +90,32 @@ def a15_trained(lab: Lab) -> list[Finding]:
     A gain whose law over replicates has standard deviation sd is called with probability .80, by the median
     degrees of freedom, from `minimum_detectable_effect(sd)` on. The sd of R replicates of two tasks is itself
     known to some 1 / sqrt(4 R) of its size, which is added to the tolerance three times where R is small.
+
+    So that a task whose effect is printed too large cannot make up for one whose effect is printed too small,
+    each task's own ratio is bounded as well. The sd of R gains has a relative error of 1 / sqrt(2 R) (normal
+    gains, mean known), and three of these are always added to its tolerance: 34 % where R is 40.
     """
     replicates = REPLICATES.of(lab.quick)
-    pairs = [[_alone(lab, group, task) for group in _pool(lab)] for task in TASKS]
-    ratios = [_printed_over_true(comparisons) for comparisons in pairs]
-    ratio = float(np.sqrt(np.prod(ratios)))
-    tolerance = MDE_TOLERANCE if not lab.quick else MDE_TOLERANCE + 3 / np.sqrt(4 * replicates)
+    ratios = {task: _printed_over_true([_alone(lab, g, task) for g in _pool(lab)]) for task in TASKS}
+    pooled = MDE_TOLERANCE if not lab.quick else MDE_TOLERANCE + 3 / np.sqrt(4 * replicates)
+    alone = MDE_TOLERANCE + 3 / np.sqrt(2 * replicates)
+    both = float(np.sqrt(np.prod(list(ratios.values()))))
     return [
-        Finding(
-            check="A15",
-            what="median printed minimum detectable effect over that of the spread of trained A/A gains",
-            bound=f"within {tolerance:.0%} of 1",
-            measured=f"{ratio:.2f} ({', '.join(f'{t} {r:.2f}' for t, r in zip(TASKS, ratios, strict=True))})",
-            holds=bool(1 / (1 + tolerance) <= ratio <= 1 + tolerance),
-            seeds=_seeds(replicates),
-            simulated="trained",
-        )
+        _within("both tasks", both, pooled, replicates),
+        *(_within(task, ratio, alone, replicates) for task, ratio in ratios.items()),
     ]
+
+
+def _within(whose: str, ratio: float, tolerance: float, replicates: int) -> Finding:
+    return Finding(
+        check="A15",
+        what=f"median printed minimum detectable effect over that of trained A/A gains' spread, {whose}",
+        bound=f"within {tolerance:.0%} of 1",
+        measured=f"{ratio:.2f}",
+        holds=bool(1 / (1 + tolerance) <= ratio <= 1 + tolerance),
+        seeds=_seeds(replicates),
+        simulated="trained",
+    )
 
 
 def _printed_over_true(comparisons: Sequence[TaskComparison]) -> float:
