@@ -15,7 +15,7 @@ CHECKS = {
     "A1": Check(
         "identical methods are called different at most as often as alpha says",
         (
-            Part("mtlbench.protocol.crossed:a1", Scale(160, 40), 0.13),
+            Part("mtlbench.protocol.crossed:a1", Scale(280, 100), 0.15),
             Part("mtlbench.protocol.identical:a1_trained", Scale(40, 6), 3.0),
         ),
     ),
@@ -45,7 +45,7 @@ CHECKS = {
     "A7": Check(
         "arms that are equal in truth, though not for every user, are called at most as often as alpha says",
         (
-            Part("mtlbench.protocol.crossed:a7", Scale(240, 60), 0.13),
+            Part("mtlbench.protocol.crossed:a7", Scale(360, 120), 0.15),
             Part("mtlbench.protocol.trained:a7_trained", Scale(40, 6), 3.0),
         ),
     ),

@@ -4,16 +4,16 @@ Every replicate draws new users and new seeds, and goes through the influences, 
 `compare` uses. The generator is keyed by (check, setting, replicate), so neither processes nor chunks matter.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from itertools import product
-from typing import NamedTuple
+from itertools import chain, product
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mtlbench.protocol.check import Finding, Lab, Scale, most_calls, share
-from mtlbench.protocol.model import ScoreModel, auc_contrasts, simulate
+from mtlbench.protocol.model import USUAL_INTERCEPT, ScoreModel, auc_contrasts, simulate
 from mtlbench.statistics.variance import Estimate, two_way
 from mtlbench.statistics.verdict import Judgement, Verdict, judge
 
@@ -21,6 +21,8 @@ ALPHA = 0.05
 LARGEST_RATE = 0.06
 """What Satterthwaite's df may make of a nominal 5 % with 5 seeds (protocol, section 1: 5.8 %)."""
 REPLICATES = Scale(2000, 200)
+UNEVEN_REPLICATES = Scale(1000, 200)
+"""Of a setting with few positives or very unequal users."""
 CHUNK = Scale(50, 20)
 """Replicates an item."""
 SIMULATED = "scores simulated under the crossed model"
@@ -31,6 +33,25 @@ SAME_METHOD = tuple(
 )
 NEUTRAL = tuple(
     ScoreModel(seeds=seeds, seed=0.03, user=user) for seeds, user in product((5, 10), (0.1, 0.3, 1.0))
+)
+
+UNEVEN: tuple[Mapping[str, Any], ...] = (
+    {"users": 300, "intercept": -4.5},
+    {"users": 200, "zipf": 1.0},
+    {"users": 300, "intercept": -4.2, "zipf": 1.0},
+)
+"""Some 40 of 300 users with a positive; one user with a sixth of all rows; both. A few users make the AUC.
+
+The guards of `compare` are not applied: the test has to hold by itself.
+"""
+UNEVEN_KEY = 100
+"""Added to a check's number, so that its uneven settings have random numbers of their own."""
+SAME_METHOD_UNEVEN = tuple(
+    ScoreModel(seeds=seeds, seed=0.1, user=0.3, same_users=True, **uneven)
+    for seeds, uneven in product((5, 10), UNEVEN)
+)
+NEUTRAL_UNEVEN = tuple(
+    ScoreModel(seeds=seeds, seed=0.01, user=1.0, **uneven) for seeds, uneven in product((5, 10), UNEVEN)
 )
 
 Estimator = Callable[[NDArray[np.float64]], Estimate]
@@ -60,7 +81,10 @@ def a1(lab: Lab, estimator: Estimator = two_way) -> list[Finding]:
     """Identical methods with disjoint seeds: two-sided calls in a family of one."""
     return [
         _rate("A1", f"identical methods, {words(model)}: called different", judged)
-        for model, judged in replicates(lab, 1, SAME_METHOD, estimator)
+        for model, judged in chain(
+            replicates(lab, 1, SAME_METHOD, estimator),
+            replicates(lab, UNEVEN_KEY + 1, SAME_METHOD_UNEVEN, estimator, UNEVEN_REPLICATES),
+        )
     ]
 
 
@@ -68,7 +92,10 @@ def a7(lab: Lab, estimator: Estimator = two_way) -> list[Finding]:
     """Arms of equal metric whose scores differ for every user: two-sided calls in a family of one."""
     return [
         _rate("A7", f"equal in truth, another for every user, {words(model)}: called different", judged)
-        for model, judged in replicates(lab, 7, NEUTRAL, estimator)
+        for model, judged in chain(
+            replicates(lab, 7, NEUTRAL, estimator),
+            replicates(lab, UNEVEN_KEY + 7, NEUTRAL_UNEVEN, estimator, UNEVEN_REPLICATES),
+        )
     ]
 
 
@@ -94,14 +121,15 @@ def _rate(check: str, what: str, judged: Sequence[Judged]) -> Finding:
 
 def words(model: ScoreModel) -> str:
     """What tells a model from the others."""
-    return f"{model.seeds} seeds, sd of seeds {model.seed:g}, of users {model.user:g}"
+    uneven = ", few positives" * (model.intercept < USUAL_INTERCEPT) + ", Zipf rows" * (model.zipf > 0)
+    return f"{model.seeds} seeds, sd of seeds {model.seed:g}, of users {model.user:g}{uneven}"
 
 
 def replicates(
-    lab: Lab, check: int, models: Sequence[ScoreModel], estimator: Estimator
+    lab: Lab, check: int, models: Sequence[ScoreModel], estimator: Estimator, scale: Scale | None = None
 ) -> Iterator[tuple[ScoreModel, list[Judged]]]:
-    """Each setting with its judged replicates."""
-    parts = list(chunks(REPLICATES.of(lab.quick), CHUNK.of(lab.quick)))
+    """Each setting with its judged replicates: `REPLICATES` unless another scale is given."""
+    parts = list(chunks((scale or REPLICATES).of(lab.quick), CHUNK.of(lab.quick)))
     tasks = [Task((check, i), model, chunk) for i, model in enumerate(models) for chunk in parts]
     done = lab.map(partial(judge_replicates, estimator=estimator), tasks)
     for model in models:

@@ -1,7 +1,8 @@
 """The crossed model, as the simulated checks draw from it: scores, or a table's variance components.
 
-Scores. Users have unequal numbers of rows; a row has a signal x and a nuisance v, and its label is an event
-with log odds -1 + x + (a shift of its user). The score of arm m with seed s is
+Scores. Users have unequal numbers of rows, under Zipf's law very unequal ones; a row has a signal x and a
+nuisance v, and its label is an event with log odds (an intercept) + x + (a shift of its user). The score of
+arm m with seed s is
 
     (1 + a_ms + c_mu) x + v + r e_msi,
 
@@ -25,6 +26,8 @@ from mtlbench.statistics.variance import Estimate
 
 MEAN_ROWS = 8
 """Of a user: 1 + geometric, so that many have one row and some have fifty."""
+USUAL_INTERCEPT = -1.0
+"""Three rows in ten have an event."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +41,9 @@ class ScoreModel:
         user: of c, the effect of a user on an arm.
         residual: r, of the noise of a row.
         same_users: both arms have the same c.
+        intercept: log odds of an event at x = 0, for a user without a shift.
+        zipf: exponent of Zipf's law, by which a user's rows fall with the user's rank; 0: geometric instead.
+            The mean stays about `MEAN_ROWS`.
     """
 
     seeds: int
@@ -46,6 +52,15 @@ class ScoreModel:
     user: float
     residual: float = 0.3
     same_users: bool = False
+    intercept: float = USUAL_INTERCEPT
+    zipf: float = 0.0
+
+    def rows(self, rng: np.random.Generator) -> NDArray[np.int64]:
+        """(users,) how many rows each user has, at least one."""
+        if not self.zipf:
+            return rng.geometric(1 / MEAN_ROWS, self.users)
+        share = np.arange(1, self.users + 1) ** -self.zipf
+        return np.ceil(MEAN_ROWS * self.users * share / share.sum()).astype(np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +74,10 @@ class Simulated:
 
 def simulate(model: ScoreModel, rng: np.random.Generator) -> Simulated:
     """New users, new seeds, new scores."""
-    rows = rng.geometric(1 / MEAN_ROWS, model.users)
-    index = np.repeat(np.arange(model.users), rows)
+    index = np.repeat(np.arange(model.users), model.rows(rng))
     x, v = rng.standard_normal((2, len(index)))
     shift = 0.5 * rng.standard_normal(model.users)
-    label = rng.random(len(index)) < 1 / (1 + np.exp(1 - x - shift[index]))
+    label = rng.random(len(index)) < 1 / (1 + np.exp(-model.intercept - x - shift[index]))
     a = model.seed * rng.standard_normal((2, model.seeds, 1))
     c = model.user * rng.standard_normal((1 if model.same_users else 2, 1, model.users))
     noise = rng.standard_normal((2, model.seeds, len(index)))

@@ -12,7 +12,14 @@ from scipy.stats import ks_2samp
 from mtlbench.home import Home
 from mtlbench.protocol import crossed, detectable, families
 from mtlbench.protocol.check import Lab, Scale
-from mtlbench.protocol.model import ScoreModel, Shares, auc_contrasts, draw_estimates, simulate
+from mtlbench.protocol.crossed import NEUTRAL_UNEVEN
+from mtlbench.protocol.model import (
+    ScoreModel,
+    Shares,
+    auc_contrasts,
+    draw_estimates,
+    simulate,
+)
 from mtlbench.statistics.variance import Estimate, two_way
 from mtlbench.statistics.verdict import Verdict, judge
 from tests.statistics.simulate import table
@@ -30,6 +37,11 @@ def without_users(contrasts: NDArray[np.float64]) -> Estimate:
     return replace(two_way(contrasts), user=0.0)
 
 
+def with_normal_users(contrasts: NDArray[np.float64]) -> Estimate:
+    """U - 1 degrees of freedom, though a few users carry most of the AUC."""
+    return replace(two_way(contrasts), kurtosis=3.0)
+
+
 def with_a_tenth_of_the_error(contrasts: NDArray[np.float64]) -> Estimate:
     e = two_way(contrasts)
     return replace(e, seed=e.seed / 100, user=e.user / 100, residual=e.residual / 100)
@@ -45,6 +57,8 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(families, "SEED_TO_USER", (4.0, math.inf))
     monkeypatch.setattr(families, "RESIDUAL", (0.05,))
     monkeypatch.setattr(detectable, "SHARES", detectable.SHARES[:1])
+    monkeypatch.setattr(crossed, "SAME_METHOD_UNEVEN", ())
+    monkeypatch.setattr(crossed, "NEUTRAL_UNEVEN", ())
     for module, name in ((crossed, "SAME_METHOD"), (crossed, "NEUTRAL"), (detectable, "MODELS")):
         monkeypatch.setattr(module, name, getattr(module, name)[:2])
 
@@ -58,6 +72,28 @@ def test_identical_methods_pass_and_a_test_blind_to_seeds_is_caught() -> None:
 def test_equal_arms_pass_and_a_test_blind_to_users_is_caught() -> None:
     assert all(finding.holds for finding in crossed.a7(LAB))
     assert not crossed.a7(LAB, without_users)[1].holds
+
+
+def test_unequal_users_pass_and_a_test_that_takes_them_for_normal_is_caught(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Under a steeper law than the check's own, so that 200 replicates show it: one user has 38 % of rows."""
+    steep = ScoreModel(users=300, seeds=10, seed=0.01, user=1.0, zipf=1.5)
+    monkeypatch.setattr(crossed, "NEUTRAL", ())
+    monkeypatch.setattr(crossed, "NEUTRAL_UNEVEN", (steep,))
+    assert [finding.holds for finding in crossed.a7(LAB)] == [True]
+    assert [finding.holds for finding in crossed.a7(LAB, with_normal_users)] == [False]
+
+
+def test_uneven_settings_are_what_they_say() -> None:
+    """Some 40 users hold a positive where positives are few; Zipf's largest user has a seventh of rows."""
+    rng = np.random.default_rng(3)
+    for model in NEUTRAL_UNEVEN:
+        drawn = [simulate(model, rng) for _ in range(40)]
+        holders = np.mean([len(np.unique(d.index[d.label])) for d in drawn])
+        largest = np.mean([np.bincount(d.index).max() / len(d.index) for d in drawn])
+        assert ("few positives" in crossed.words(model)) == (35 < holders < 45)
+        assert ("Zipf" in crossed.words(model)) == (largest > 1 / 7)
 
 
 def test_families_pass_and_too_generous_a_tail_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
