@@ -60,7 +60,8 @@ class ScoreModel:
         if not self.zipf:
             return rng.geometric(1 / MEAN_ROWS, self.users)
         share = np.arange(1, self.users + 1) ** -self.zipf
-        return np.ceil(MEAN_ROWS * self.users * share / share.sum()).astype(np.int64)
+        rows: NDArray[np.int64] = np.ceil(MEAN_ROWS * self.users * share / share.sum()).astype(np.int64)
+        return rows
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """The checks on networks that were trained against themselves can fail; here nothing is trained."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,7 +10,7 @@ import pytest
 from mtlbench.home import Home
 from mtlbench.protocol import identical
 from mtlbench.protocol.check import Finding, Lab
-from mtlbench.results import Result
+from mtlbench.statistics.verdict import Verdict
 from tests.compare.stored import SCHEMA, save, scores
 
 LAB = Lab(Home(Path("unused")))
@@ -20,7 +20,7 @@ Check = Callable[[Lab], list[Finding]]
 def outcome(task: str, gain: float, *, verdict: str = "INCONCLUSIVE", p_value: float = 0.5) -> Any:
     """What a comparison of one task would say."""
     judgement = SimpleNamespace(
-        verdict=identical.Verdict(verdict), p_value=p_value, adjusted_df=1000.0, minimum_detectable_effect=2.8
+        verdict=Verdict(verdict), p_value=p_value, adjusted_df=1000.0, minimum_detectable_effect=2.8
     )
     return SimpleNamespace(task=SimpleNamespace(name=task), gain=gain, judgement=judgement)
 
@@ -92,9 +92,8 @@ def test_one_task_does_not_make_up_for_the_other(monkeypatch: pytest.MonkeyPatch
 
 def test_a_group_is_dealt_out_by_its_seeds(tmp_path: Path) -> None:
     """30 seeds make three arms of seeds 0 to 9; each keeps the scores of the run that it was."""
-    group: Sequence[Result] = [
-        save(tmp_path / str(seed), "hard-sharing", seed, scores(seed, {})) for seed in range(3)
-    ]
-    dealt = identical._dealt(group * 10)
+    few = [save(tmp_path / str(seed), "hard-sharing", seed, scores(seed, {})) for seed in range(3)]
+    group = few * 10
+    dealt = identical._dealt(group)
     assert [(r.method, r.seed) for r in dealt] == [(str(arm), seed) for arm in range(3) for seed in range(10)]
-    assert [r.path for r in dealt] == [r.path for r in group * 10]
+    assert [r.path for r in dealt] == [r.path for r in group]

@@ -1,7 +1,6 @@
 """A planted group that is not found, or that the pool gives away, is seen; nothing is trained here."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,10 +16,17 @@ ESTIMATE = Estimate(gain=0.001, seed=1e-6, user=1e-7, residual=1e-8, seeds=20, c
 FOUND = "EXPLORATORY POSITIVE"
 
 
-def explored(call: str | None = FOUND, **pool: Any) -> Explored:
+def explored(call: str | None = FOUND, *, material: bool = False, equivalent: bool = True) -> Explored:
     """One replicate; the pool is equivalent unless said otherwise."""
-    given = {"verdict": Verdict.POSITIVE, "material": False, "equivalent": True, **pool}
-    return Explored(Called(arm=1, task="first", estimate=ESTIMATE, **given), call, 0.3, 0.05)
+    pool = Called(
+        arm=1,
+        task="first",
+        verdict=Verdict.POSITIVE,
+        material=material,
+        equivalent=equivalent,
+        estimate=ESTIMATE,
+    )
+    return Explored(pool, call, 0.3, 0.05)
 
 
 def holds(monkeypatch: pytest.MonkeyPatch, number: int, other: Explored) -> list[bool]:
@@ -39,7 +45,9 @@ def test_a_group_must_be_found_with_its_sign(monkeypatch: pytest.MonkeyPatch, ca
     assert holds(monkeypatch, 7, explored(call)) == [False, True]
 
 
-@pytest.mark.parametrize("pool", [{"equivalent": False}, {"material": True}], ids=["unequal", "material"])
-def test_the_pool_must_stay_equivalent(monkeypatch: pytest.MonkeyPatch, pool: dict[str, bool]) -> None:
-    assert holds(monkeypatch, 1, explored(**pool)) == [True, True]
-    assert holds(monkeypatch, 2, explored(**pool)) == [True, False]
+@pytest.mark.parametrize(
+    "other", [explored(equivalent=False), explored(material=True)], ids=["unequal", "material"]
+)
+def test_the_pool_must_stay_equivalent(monkeypatch: pytest.MonkeyPatch, other: Explored) -> None:
+    assert holds(monkeypatch, 1, other) == [True, True]
+    assert holds(monkeypatch, 2, other) == [True, False]
