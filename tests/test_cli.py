@@ -117,7 +117,7 @@ def test_the_main_job_on_a_toy(mtlbench: Command, toy: Prepared) -> None:
     }  # fmt: skip
     for comparison in document["comparisons"]:
         assert needed <= set(comparison)
-        assert set(comparison["variance"]) == {"seed", "user", "residual"}
+        assert set(comparison["variance"]) == {"seed", "user", "residual", "kurtosis"}
     (summary,) = document["summaries"]
     assert {"method", "balancer", "verdict", "harmed_tasks", "costs"} <= set(summary)
 
