@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mtlbench.compare import compare
 from mtlbench.planning.power import read_power
 from mtlbench.results import Result, Scores
 from mtlbench.schema import Schema, Task
@@ -17,6 +18,7 @@ from mtlbench.statistics.power import minimum_detectable_effect, upper_bound
 from mtlbench.statistics.variance import two_way
 from mtlbench.statistics.verdict import adjusted_df
 from tests.compare.stored import save as save_result
+from tests.planning.shifted import SHIFT, leaves, near, shift_gain
 from tests.planning.test_pilot import benchmark
 
 SCHEMA = Schema(fields=(), tasks=(Task(name="stars", kind="regression"),), cluster="user")
@@ -65,13 +67,20 @@ def test_what_is_read_is_the_test_to_come(tmp_path: Path) -> None:
 
 
 def test_no_number_of_the_plan_is_the_pilots_gain(tmp_path: Path) -> None:
-    found, _ = results(tmp_path, lift=0.2)
-    power = read_power(benchmark("hard-sharing"), SCHEMA, found)
-    assert power.tasks[0].forecast is not None
-    assert math.isnan(power.tasks[0].forecast.estimate.gain)
-    written = json.dumps(power.to_json(), allow_nan=False)
-    assert "gain" not in written
-    assert "value" not in written
+    """A pilot whose gain alone is another one makes the same plan, whatever its numbers are called."""
+    chosen = benchmark("hard-sharing", family={"delta": 0.02})
+    found, _ = results(tmp_path)
+    plain = read_power(chosen, SCHEMA, found)
+    gain = compare(found, SCHEMA).comparisons[0].gain
+    for result in found[:5]:
+        shift_gain(result, "stars")
+    assert compare(found, SCHEMA).comparisons[0].gain == pytest.approx(gain - SHIFT, abs=1e-6)
+    other = read_power(chosen, SCHEMA, found)
+    assert plain.tasks[0].forecast is not None
+    assert other.tasks[0].forecast is not None
+    assert leaves(other.to_json()) == near(plain.to_json(), rel=1e-4)
+    assert math.isnan(other.tasks[0].forecast.estimate.gain)
+    json.dumps(other.to_json(), allow_nan=False)
 
 
 def test_a_control_made_for_another_arm_is_a_pilot_like_any(tmp_path: Path) -> None:
