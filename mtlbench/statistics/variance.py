@@ -62,8 +62,8 @@ class Estimate:
     def df(self) -> float:
         """Satterthwaite's degrees of freedom of `se`; S - 1 where only A is in it, and where `se` is 0.
 
-        It falls below S - 1, even below 1, where A is small and B barely above C: the difference B - C is
-        then itself badly known.
+        It falls below S - 1 where A is small and B barely above C: the difference B - C is then itself badly
+        known. Below 1 the formula means nothing any more (intervals of 1e146 AUC), and 1 is taken.
         """
         if not self.se > 0:
             return float(self.seeds - 1) if self.se == 0 else math.nan
@@ -71,7 +71,7 @@ class Estimate:
         if self._user_excess > 0:
             noise += self.user**2 / self.user_df
             noise += self.residual**2 / ((self.clusters - 1) * (self.seeds - 1))
-        return self.se**4 / noise
+        return max(1.0, self.se**4 / noise)
 
     @property
     def user_df(self) -> float:
