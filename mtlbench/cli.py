@@ -359,6 +359,8 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Say again which tasks gain and which lose, from results/ alone; trains nothing."""
+    from dataclasses import replace
+
     from mtlbench import render
     from mtlbench.config import Family, fill, load_benchmark
     from mtlbench.stored import compare_stored
@@ -366,6 +368,8 @@ def compare(
     changes = {"baseline": baseline, "alpha": alpha, "delta": delta, "metric": metric}
     given = {key: value for key, value in changes.items() if value is not None}
     chosen = load_benchmark(benchmark).with_family(**given).with_baseline() if benchmark else None
+    if chosen and given:
+        chosen = replace(chosen, name=f"{chosen.name} and changed by options")
     family = chosen.family if chosen else fill(Family, given, "mtlbench compare")
     flags = {"--dataset": dataset, "--baseline": baseline}
     written = [text for flag, value in flags.items() if value for text in (flag, value)]

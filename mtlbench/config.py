@@ -121,10 +121,14 @@ class Benchmark:
     def with_family(self, **changes: Any) -> "Benchmark":
         """The same with another baseline, alpha, delta or metric; what is None stays as it is.
 
+        A declared delta is one of the declared metric: another metric drops it, unless one is given too.
+
         Raises:
             UsageError: a value that is not allowed.
         """
         given = {key: value for key, value in changes.items() if value is not None}
+        if given.get("metric", self.family.metric) != self.family.metric:
+            given.setdefault("delta", None)
         try:
             return replace(self, family=replace(self.family, **given)) if given else self
         except ValueError as error:

@@ -6,7 +6,9 @@ import pytest
 
 from mtlbench.config import (
     BASELINE,
+    Arm,
     Benchmark,
+    Family,
     RunSpec,
     TrainingSettings,
     fill,
@@ -177,3 +179,11 @@ def test_every_part_of_a_run_is_in_its_identity() -> None:
 
 def test_an_identity_survives_being_written_down() -> None:
     assert RunSpec.from_json(spec().to_json()).hash == spec().hash
+
+
+def test_a_declared_delta_is_one_of_the_declared_metric() -> None:
+    """0.02 AUC is not 2 % of log loss: another metric drops it, a delta given with the metric stays."""
+    declared = Benchmark(run=(Arm(method="mmoe"),), family=Family(delta=0.02))
+    assert declared.with_family(metric="log_loss").family.delta is None
+    assert declared.with_family(metric="log_loss", delta=0.01).family.delta == 0.01
+    assert declared.with_family(alpha=0.1).family.delta == 0.02

@@ -72,7 +72,7 @@ def compare(
         raise UsageError(f"alpha = {alpha}: give a chance of error between 0 and 1, e.g. 0.05.")
     tasks = _tasks(schema, family_tasks or schema.task_names)
     check_deltas(delta, schema.task_names)
-    check_metric(metric)
+    check_metric(metric, tasks)
     found = sides(results, schema, baseline)
 
     contrasts = Contrasts(tasks, baseline, metric)

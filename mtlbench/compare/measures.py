@@ -23,15 +23,18 @@ def metric_of(task: Task, wanted: str) -> str:
     return wanted if wanted in MEASURES[task.kind] else task.metric
 
 
-def check_metric(wanted: str) -> None:
-    """Refuse a metric that nothing can be compared by.
+def check_metric(wanted: str, tasks: Collection[Task] = ()) -> None:
+    """Refuse a metric that nothing can be compared by, or that none of these tasks has.
 
     Raises:
-        UsageError: it is unknown here.
+        UsageError: it is unknown here, or of another kind of task.
     """
     known = [metric for metrics in MEASURES.values() for metric in metrics]
     if wanted and wanted not in known:
         raise unknown("metric", wanted, known)
+    if wanted and tasks and not any(wanted in MEASURES[task.kind] for task in tasks):
+        had = ", ".join(dict.fromkeys(metric for task in tasks for metric in MEASURES[task.kind]))
+        raise UsageError(f"--metric {wanted}: none of these tasks has it; they have {had}.")
 
 
 def smallest_effect(task: Task, metric: str, given: float | Mapping[str, float] | None) -> float:

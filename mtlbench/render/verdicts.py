@@ -79,16 +79,16 @@ def _width(text: Text) -> int:
     return max(map(len, text.plain.split("\n")))
 
 
-def _side_by_side(widths: Sequence[int], room: int) -> list[list[int]]:
-    """Columns a table, so that none is cut: as many as there is room for, with a border of 3 each."""
+def _side_by_side(widths: Sequence[int], room: int, gap: int = 3) -> list[list[int]]:
+    """Columns a table, so that none is cut: as many as there is room for, with a border of `gap` each."""
     tables: list[list[int]] = []
     left = -1
     for i, width in enumerate(widths):
-        if left < width + 3:
+        if left < width + gap:
             tables.append([])
             left = room
         tables[-1].append(i)
-        left -= width + 3
+        left -= width + gap
     return tables
 
 
@@ -114,13 +114,18 @@ def _cell(comparison: Mapping[str, Any], clusters: str) -> Text:
 def _show(grid: Grid) -> None:
     """A table under its title, with lines between rows where cells have several."""
     tall = any("\n" in cell for row in grid.rows for cell in row)
-    table = Table(show_lines=True) if tall else Table(box=None, pad_edge=False)
-    for i, head in enumerate(grid.heads):
-        table.add_column(head, justify="right" if i else "left", style="" if i else "bold")
-    for row in grid.rows:
-        table.add_row(*map(_coloured, row))
+    columns = zip(grid.heads, *grid.rows, strict=True)
+    widths = [max(len(line) for cell in column for line in cell.split("\n")) for column in columns]
+    fixed, gap = widths[: grid.keys], 3 if tall else 1
     _title(grid.title)
-    out.print(table)
+    for some in _side_by_side(widths[grid.keys :], out.width - sum(fixed) - gap * len(fixed) - 1, gap):
+        table = Table(show_lines=True) if tall else Table(box=None, pad_edge=False)
+        shown = [*range(grid.keys), *(grid.keys + i for i in some)]
+        for i in shown:
+            table.add_column(grid.heads[i], justify="right" if i else "left", style="" if i else "bold")
+        for row in grid.rows:
+            table.add_row(*(_coloured(row[i]) for i in shown))
+        out.print(table)
 
 
 def _title(text: str) -> None:

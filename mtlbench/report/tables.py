@@ -11,11 +11,12 @@ COSTS = {"parameters": ",.0f", "rows_per_second": ",.0f", "wall_seconds": ",.1f"
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """A table: its title, its heads, its rows of as many cells."""
+    """A table: its title, its heads, its rows of as many cells; the first `keys` say what a row is."""
 
     title: str
     heads: Sequence[str]
     rows: Sequence[Sequence[str]]
+    keys: int = 1
 
 
 def own_peaks(document: Mapping[str, Any]) -> Grid:
@@ -108,7 +109,7 @@ def strata(document: Mapping[str, Any]) -> list[Grid]:
             mine = [held[stratum, task, arm] for arm in arms]
             rows.append([stratum, f"{max(c['clusters'] for c in mine):,}", task, *map(_explored, mine)])
         title = f"EXPLORATORY: gain over {document['family']['baseline']} by {of}"
-        grids.append(Grid(title, [of.split()[-1], many_clusters(document), "task", *arms], rows))
+        grids.append(Grid(title, [of.split()[-1], many_clusters(document), "task", *arms], rows, keys=3))
     return grids
 
 

@@ -26,8 +26,9 @@ def legend(document: Mapping[str, Any]) -> list[str]:
         f"{_family(family)}; verdicts: Holm, alpha {family['alpha']:g}; smallest effect that matters: "
         f"{', '.join(effects)}.",
         *_controls(document),
-        f"Gain over {family['baseline']} with its 95 % interval over {_seeds(comparisons)} and "
-        f"{max(c['clusters'] for c in comparisons):,} test {many_clusters(document)}.",
+        f"Gain over {family['baseline']} with its 95 % interval (unadjusted: verdicts use wider ones) over "
+        f"{_seeds(comparisons)} and {max(c['clusters'] for c in comparisons):,} test "
+        f"{many_clusters(document)}.",
     ]
     if seen:
         lines.append(f"Smallest gain that this could have called (power .80): {seen}.")
@@ -51,9 +52,9 @@ def cell_legend(document: Mapping[str, Any]) -> list[str]:
 
 
 def peaks_elsewhere(comparison: Mapping[str, Any]) -> bool:
-    """Whether a task is harmed, and would be so by another amount with a checkpoint of its own."""
-    best = comparison["gain_best"]
-    return comparison["verdict"] == "NEGATIVE" and best not in (None, comparison["gain"])
+    """Whether a task seems to lose, and would by another amount with a checkpoint of its own."""
+    best, loses = comparison["gain_best"], (comparison["gain"] or 0) < 0
+    return loses and comparison["verdict"] in ("NEGATIVE", "INCONCLUSIVE") and best != comparison["gain"]
 
 
 def _family(family: Mapping[str, Any]) -> str:

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 from mtlbench.compare import compare
+from mtlbench.compare.measures import check_metric
 from mtlbench.errors import UsageError
 from mtlbench.metrics import log_loss
 from mtlbench.results import Result, Scores
+from mtlbench.schema import Task
 from tests.compare.stored import SCHEMA, arm, by_task, save, scores
 
 
@@ -160,3 +162,9 @@ def test_a_single_user_is_refused_with_the_reason(tmp_path: Path) -> None:
     assert c["reason"].startswith(
         "1 user in the test rows, at least 30 are needed to tell a gain from chance"
     )
+
+
+def test_a_metric_that_no_task_has_is_refused() -> None:
+    with pytest.raises(UsageError, match="none of these tasks has it; they have auc, gauc, log_loss"):
+        check_metric("r2", [Task(name="click")])
+    check_metric("r2", [Task(name="click"), Task(name="stars", kind="regression")])

@@ -118,4 +118,6 @@ def test_an_own_peak_is_told_where_a_task_is_harmed() -> None:
     harmed = comparison(verdict="NEGATIVE", gain=-0.01, gain_best=-0.002)
     assert peaks_elsewhere(harmed)
     assert not peaks_elsewhere({**harmed, "gain_best": -0.01})
-    assert not peaks_elsewhere({**harmed, "verdict": "POSITIVE"})
+    assert peaks_elsewhere({**harmed, "verdict": "INCONCLUSIVE"})
+    assert not peaks_elsewhere({**harmed, "verdict": "EQUIVALENT"})
+    assert not peaks_elsewhere(comparison(verdict="INCONCLUSIVE", gain=0.01, gain_best=0.02))
