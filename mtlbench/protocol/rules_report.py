@@ -28,7 +28,7 @@ WHY = {
     rules.WILCOXON: "takes the test users at hand for all users",
     rules.CROSSED: "resamples few seeds, so that its interval is too short",
     rules.CAUTIOUS: "",
-    rules.SATTERTHWAITE: "its error is better known than it is with few seeds",
+    rules.SATTERTHWAITE: "its standard error counts as better known than so few seeds can make it",
     rules.VERDICT: "",
 }
 """What is wrong with a rule that does not keep its level."""
