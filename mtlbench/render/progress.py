@@ -28,12 +28,13 @@ class _Rate(ProgressColumn):
         return Text(f"{task.speed:,.0f}/s" if task.speed else "", style="dim")
 
 
-def _bar() -> Progress:
+def bar(*columns: ProgressColumn) -> Progress:
+    """A bar on a terminal, nothing elsewhere; the columns stand before the time that remains."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(bar_width=30),
         TextColumn("{task.percentage:>3.0f}%"),
-        _Rate(),
+        *columns,
         TimeRemainingColumn(elapsed_when_finished=True),
         console=err,
         transient=True,
@@ -61,7 +62,7 @@ class _Stages:
 @contextmanager
 def stages() -> Iterator[_Stages]:
     """Progress of the stages of a preparation."""
-    with _bar() as progress:
+    with bar(_Rate()) as progress:
         yield _Stages(progress)
 
 
@@ -96,5 +97,5 @@ class _Grid:
 @contextmanager
 def grid(runs: int, rows: int) -> "Iterator[Bar]":
     """Progress of a grid of runs that takes so many rows at the most."""
-    with _bar() as progress:
+    with bar(_Rate()) as progress:
         yield _Grid(progress, runs, rows)

@@ -5,10 +5,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import Progress
 from rich.table import Table
 
-from mtlbench.render.console import err, out
+from mtlbench.render.console import out
+from mtlbench.render.progress import bar
 
 if TYPE_CHECKING:
     from mtlbench.protocol.validate import Bar
@@ -29,16 +30,7 @@ class _Work:
 @contextmanager
 def work() -> "Iterator[Bar]":
     """Progress of the checks, or of the simulation of rules; the text carries the rate."""
-    progress = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=30),
-        TextColumn("{task.percentage:>3.0f}%"),
-        TimeRemainingColumn(elapsed_when_finished=True),
-        console=err,
-        transient=True,
-        disable=not err.is_terminal,
-    )
-    with progress:
+    with bar() as progress:
         yield _Work(progress)
 
 
