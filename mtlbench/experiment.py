@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import Any, Protocol
 
 from mtlbench.balancing import BALANCERS
@@ -20,11 +21,9 @@ from mtlbench.methods import METHODS
 from mtlbench.planning.foresight import Foresight
 from mtlbench.registry import lookup, written_options
 from mtlbench.report import document, markdown
-from mtlbench.runner import Outcome, finished, pick_device
+from mtlbench.results import Say
+from mtlbench.runner import Outcome, finished, note_failure, pick_device, set_aside
 from mtlbench.schema import Schema
-
-Say = Callable[[str], None]
-"""Takes one line for people."""
 
 
 class Bar(Protocol):
@@ -80,7 +79,7 @@ def run(
     check_metric(benchmark.family.metric)
     check_deltas(benchmark.family.delta, prepared.schema.task_names)
     planned = plan(benchmark, prepared.schema, prepared.fingerprint)
-    outcomes = {} if execution.force else reused(home, prepared.name, planned)
+    outcomes = {} if execution.force else reused(home, prepared.name, planned, say)
     foresight = Foresight(home, benchmark, prepared, say, stored=not execution.force)
     if all(spec.hash in outcomes for arm in planned for spec in arm):
         say(f"Nothing to train: all {len(outcomes)} runs are done.")
@@ -88,7 +87,7 @@ def run(
     else:
         check_chains(planned, prepared, say)
         foresight.warn()
-        train_missing(home, prepared, planned, outcomes, execution, bar, foresight.look)
+        train_missing(home, prepared, planned, outcomes, execution, say, bar, foresight.look)
     ordered = [outcomes[spec.hash] for arm in planned for spec in arm]
     about = {**prepared.manifest, "schema": prepared.schema.to_json()}
     compared = compare_results(ordered, prepared.schema, benchmark.family, benchmark)
@@ -117,10 +116,15 @@ def idle_balancers(arms: Sequence[Arm]) -> list[str]:
     return list(dict.fromkeys(lines))
 
 
-def reused(home: Home, dataset: str, planned: Sequence[Sequence[RunSpec]]) -> dict[str, Outcome]:
-    """Those of the runs that have a result already, by hash."""
-    found = ((spec, finished(home, dataset, spec)) for arm in planned for spec in arm)
-    return {spec.hash: Outcome(spec, "reused", result) for spec, result in found if result is not None}
+def reused(home: Home, dataset: str, planned: Sequence[Sequence[RunSpec]], say: Say) -> dict[str, Outcome]:
+    """Those of the runs that have a result already, by hash; what only looks like one is set aside."""
+    outcomes = {}
+    for spec in (spec for arm in planned for spec in arm):
+        if (result := finished(home, dataset, spec)) is not None:
+            outcomes[spec.hash] = Outcome(spec, "reused", result)
+        elif line := set_aside(home, dataset, spec):
+            say(line)
+    return outcomes
 
 
 def train_missing(
@@ -129,6 +133,7 @@ def train_missing(
     planned: Sequence[Sequence[RunSpec]],
     outcomes: dict[str, Outcome],
     execution: Execution,
+    say: Say,
     bar: Callable[[int, int], AbstractContextManager[Bar]],
     look: Callable[[Mapping[str, Outcome]], None] = lambda outcomes: None,
 ) -> None:
@@ -140,6 +145,7 @@ def train_missing(
         planned: the runs, an arm a list.
         outcomes: by hash; what becomes of each run is added.
         execution: how.
+        say: told what is going on.
         bar: shows progress, given the number of runs to do and the rows that they take at the most.
         look: shown all outcomes so far whenever there are new ones.
     """
@@ -149,15 +155,31 @@ def train_missing(
     # A stack of another size rounds otherwise: what a run gives must not hang on which others are missing.
     jobs = to_jobs(missing, stacked=device.type != "cpu")
     todo = [spec for job in jobs for spec in job]
+    taken: list[RunSpec] = []
     with bar(len(todo), sum(rows_to_train(spec, prepared) for spec in todo)) as progress:
 
         def on_outcomes(ended: Sequence[Outcome]) -> None:
-            for outcome in ended:
+            taken.extend(outcome.spec for outcome in ended if outcome.status == "taken")
+            for outcome in (outcome for outcome in ended if outcome.status != "taken"):
                 outcomes[outcome.spec.hash] = outcome
+                note_failure(home, prepared.name, outcome)
                 progress.ended(outcome)
             look(outcomes)
 
-        launch(home, prepared.name, jobs, device, workers, progress.rows, on_outcomes)
+        go = partial(
+            launch,
+            home,
+            prepared.name,
+            device=device,
+            workers=workers,
+            on_rows=progress.rows,
+            on_outcomes=on_outcomes,
+            again=execution.force,
+        )
+        go(jobs)
+        if taken:
+            say(f"Another process trains {len(taken)} of these runs; waiting for what becomes of them.")
+            go([[spec] for spec in taken], wait=True)
 
 
 def with_options(benchmark: Benchmark, given: Mapping[str, str]) -> Benchmark:

@@ -1,6 +1,7 @@
 """Where things lie: `$MTLBENCH_HOME`, else the working directory; and files that are whole or not there."""
 
 import contextlib
+import itertools
 import json
 import os
 import shutil
@@ -48,6 +49,18 @@ class Home:
         """One folder a finished run."""
         return self.results / "runs" / dataset
 
+    def training(self, dataset: str) -> Path:
+        """One folder a run that is under way: held by who trains it, with checkpoints to go on from."""
+        return self.results / "runs" / ".training" / dataset
+
+    def failed(self, dataset: str) -> Path:
+        """One file a run that failed when it was last tried."""
+        return self.results / "runs" / ".failed" / dataset
+
+    def set_aside(self, dataset: str) -> Path:
+        """What lay in the place of a result and was none."""
+        return self.results / "runs" / ".set-aside" / dataset
+
     def relative(self, path: Path) -> str:
         """`path` as seen from the home, with forward slashes: what JSON and messages show."""
         return path.relative_to(self.root).as_posix()
@@ -82,8 +95,26 @@ def atomic_folder(target: Path) -> Iterator[Path]:
             shutil.rmtree(old, ignore_errors=True)
         else:
             scratch.rename(target)
+        _sync(target.parent)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _sync(folder: Path) -> None:
+    """Make the names in a folder survive a power cut, where the system can."""
+    if sys.platform == "win32":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def free_name(wanted: Path) -> Path:
+    """`wanted`, or where something lies there the first of `wanted-2`, `wanted-3`, ... that is free."""
+    names = (wanted.with_name(f"{wanted.name}-{i}") for i in itertools.count(2))
+    return next(path for path in itertools.chain([wanted], names) if not path.exists())
 
 
 @contextlib.contextmanager
@@ -126,5 +157,6 @@ def write_text(path: Path, text: str) -> None:
             os.fsync(stream.fileno())
         Path(scratch).chmod(0o644)  # mkstemp's file is for its owner alone
         Path(scratch).replace(path)
+        _sync(path.parent)
     finally:
         Path(scratch).unlink(missing_ok=True)

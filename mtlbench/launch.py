@@ -10,6 +10,7 @@ import queue
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from multiprocessing.process import BaseProcess
 from typing import Any
 
@@ -26,6 +27,8 @@ REPORT_ROWS = 20_000
 
 Job = Sequence[RunSpec]
 """Runs of one arm that go together."""
+Attempt = Callable[[Job, torch.device, Callable[[int], None]], list[Outcome]]
+"""Executes a job on a device, telling how many more rows are done."""
 
 
 def cores() -> int:
@@ -41,6 +44,9 @@ def launch(
     workers: int,
     on_rows: Callable[[int], None],
     on_outcomes: Callable[[list[Outcome]], None],
+    *,
+    again: bool = False,
+    wait: bool = False,
 ) -> None:
     """Do all jobs; a job that fails is reported and the others go on.
 
@@ -52,12 +58,14 @@ def launch(
         workers: processes at a time; one job or one worker needs no other process.
         on_rows: told how many more rows have been trained on.
         on_outcomes: given what came of a job, as soon as it has.
+        again, wait: as `execute` takes them.
     """
+    attempt = partial(_attempt, home, dataset, again=again, wait=wait)
     if device.type != "cpu" or min(workers, len(jobs)) <= 1:
         for job in jobs:
-            on_outcomes(_attempt(home, dataset, job, device, on_rows))
+            on_outcomes(attempt(job, device, on_rows))
         return
-    pool = _Pool(home, dataset, min(workers, len(jobs)))
+    pool = _Pool(attempt, min(workers, len(jobs)))
     try:
         pool.work(list(jobs), on_rows, on_outcomes)
     finally:
@@ -65,7 +73,14 @@ def launch(
 
 
 def _attempt(
-    home: Home, dataset: str, job: Job, device: torch.device, on_rows: Callable[[int], None]
+    home: Home,
+    dataset: str,
+    job: Job,
+    device: torch.device,
+    on_rows: Callable[[int], None],
+    *,
+    again: bool,
+    wait: bool,
 ) -> list[Outcome]:
     """Execute a job; what goes wrong in it becomes its outcome.
 
@@ -73,7 +88,7 @@ def _attempt(
     is cut changes no number.
     """
     try:
-        return execute(home, dataset, job, device, on_rows)
+        return execute(home, dataset, job, device, on_rows, again=again, wait=wait)
     except torch.OutOfMemoryError as error:
         if len(job) == 1:
             return _failed(job, error)
@@ -88,7 +103,7 @@ def _attempt(
     return [
         outcome
         for half in (job[:middle], job[middle:])
-        for outcome in _attempt(home, dataset, half, device, on_rows)
+        for outcome in _attempt(home, dataset, half, device, on_rows, again=again, wait=wait)
     ]
 
 
@@ -101,16 +116,16 @@ def _failed(job: Job, error: BaseException) -> list[Outcome]:
 class _Pool:
     """Worker processes that each do one job at a time; one that dies takes its job with it, no other."""
 
-    def __init__(self, home: Home, dataset: str, workers: int) -> None:
+    def __init__(self, attempt: Attempt, workers: int) -> None:
         self._context = mp.get_context("spawn")
-        self._home, self._dataset = home, dataset
+        self._attempt = attempt
         self._reports: Any = self._context.Queue()
         self._workers = [self._start(i) for i in range(workers)]
 
     def _start(self, number: int) -> tuple[BaseProcess, Any]:
         inbox = self._context.SimpleQueue()
         process = self._context.Process(
-            target=_worker, args=(number, self._home, self._dataset, inbox, self._reports), daemon=True
+            target=_worker, args=(number, self._attempt, inbox, self._reports), daemon=True
         )
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited: Ctrl-C is the parent's business
         process.start()
@@ -159,7 +174,7 @@ class _Pool:
             process.join()
 
 
-def _worker(number: int, home: Home, dataset: str, inbox: Any, reports: Any) -> None:
+def _worker(number: int, attempt: Attempt, inbox: Any, reports: Any) -> None:
     """A worker process: do what comes in until ended."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     sys.stdout = sys.stderr  # where a plugin prints: the answer on stdout is the parent's to give
@@ -174,5 +189,5 @@ def _worker(number: int, home: Home, dataset: str, inbox: Any, reports: Any) -> 
 
     while True:
         job = inbox.get()
-        outcomes = _attempt(home, dataset, job, torch.device("cpu"), on_rows)
+        outcomes = attempt(job, torch.device("cpu"), on_rows)
         reports.put((number, "outcomes", outcomes))

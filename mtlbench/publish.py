@@ -13,9 +13,9 @@ from typing import Any
 
 from mtlbench.config import Benchmark
 from mtlbench.errors import DataError
-from mtlbench.experiment import Say
 from mtlbench.home import Home, atomic_folder, write_text
 from mtlbench.report import markdown
+from mtlbench.results import Say
 from mtlbench.stored import compare_stored
 
 OF_A_RUN = ("hash", "metrics", "costs", "checkpoint", "device", "commit", "versions", "finished_at")

@@ -4,11 +4,16 @@ results/runs/<dataset>/<hash>/
     result.json             what ran (the identity that was hashed), metrics, guards, costs, history, versions
     scores.npz              `cluster`, and per task `label/`, `score/`, `score_best/`, in test order
     weights.safetensors     the deployable checkpoint; absent where the models are no networks
+    SHA256SUMS              of these files: what does not agree with it is damaged, and not believed
+
+results/runs/.training/<dataset>/<hash>/    held by the process that trains the run; its checkpoints
+results/runs/.failed/<dataset>/<hash>.json  a run that failed when it was last tried: which, why, when
+results/runs/.set-aside/<dataset>/          what lay in the place of a result and was none
 """
 
 import json
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +22,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtlbench.errors import DataError
+from mtlbench.sealed import broken
 
-FORMAT = 2
+FORMAT = 3
+WEIGHTS = "weights.safetensors"
+Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,32 +99,60 @@ class Result:
         return Scores.load(self.path / "scores.npz")
 
 
-def read_results(results: Path, dataset: str = "") -> list[Result]:
+def read_results(results: Path, dataset: str = "", say: Say = lambda line: None) -> list[Result]:
     """All whole results below `results/`, of one dataset or of all, in the order of their folders.
 
     Raises:
         DataError: there is none.
     """
-    found = list(each_result(results, dataset))
+    found = list(each_result(results, dataset, say))
     if not found:
         of = f" of {dataset!r}" if dataset else ""
         raise DataError(f"No results{of} in {results / 'runs'}. Train first: mtlbench run --method mmoe")
     return found
 
 
-def each_result(results: Path, dataset: str = "") -> Iterator[Result]:
-    """The same one by one, where there may be none."""
-    for folder in sorted((results / "runs").glob(f"{dataset or '*'}/[!.]*/")):
+def each_result(results: Path, dataset: str = "", say: Say = lambda line: None) -> Iterator[Result]:
+    """The same one by one, where there may be none; `say` is told of those that are damaged."""
+    for folder in sorted((results / "runs").glob(f"{dataset or '[!.]*'}/[!.]*/")):
         if (result := read_result(folder)) is not None:
             yield result
+        elif (why := damage(folder)) is not None:
+            say(f"{folder} is left out: {why}. The mtlbench run that made it sets it aside and trains anew.")
 
 
 def read_result(folder: Path) -> Result | None:
     """The result in that folder, or None where there is none that is whole."""
+    if broken(folder, unread=(WEIGHTS,)):
+        return None
+    data = _read(folder)
+    return Result(folder, data) if data.get("format") == FORMAT else None
+
+
+def damage(folder: Path, run: Mapping[str, Any] | None = None) -> str | None:
+    """Why what lies there is not to be believed; None where it is a whole result, or nothing is there.
+
+    Args:
+        folder: of the result.
+        run: what ran, if the result must be that of a certain run. Without, a result of another version of
+            ours is none, but no damage either.
+    """
+    if not folder.exists():
+        return None
+    data = _read(folder)
+    if "format" in data and data["format"] != FORMAT:
+        return f"it was written by another version (format {data['format']})" if run else None
+    if why := broken(folder, unread=(WEIGHTS,)):
+        return f"it is damaged: {why}"
+    if run is not None and data.get("run") != run:
+        return "it is the result of another run"
+    return None
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    """What stands in `result.json`; nothing where it cannot be read."""
     try:
         data = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return None
-    if not isinstance(data, dict) or data.get("format") != FORMAT:
-        return None
-    return Result(folder, data)
+        return {}
+    return data if isinstance(data, dict) else {}

@@ -2,8 +2,11 @@
 
 import os
 import platform
+import shutil
 import subprocess
-from collections.abc import Callable, Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -21,21 +24,24 @@ from mtlbench.evaluate import test_metrics
 from mtlbench.floors import work as floors
 from mtlbench.floors.base import Floor
 from mtlbench.guards import examine
-from mtlbench.home import Home, atomic_folder, write_json
+from mtlbench.home import Home, alone_in, atomic_folder, free_name, write_json
 from mtlbench.load import Prepared, open_prepared
 from mtlbench.methods import METHODS
 from mtlbench.plugins import refuse_changed
 from mtlbench.registry import lookup
-from mtlbench.results import FORMAT, Result, read_result
+from mtlbench.results import FORMAT, WEIGHTS, Result, damage, read_result
+from mtlbench.sealed import seal
 from mtlbench.work import Failure, Work
+
+POLL_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one run: done now, done before, or failed and why."""
+    """What became of one run: done now, done before, failed and why, or taken: another process is at it."""
 
     spec: RunSpec
-    status: Literal["done", "reused", "failed"]
+    status: Literal["done", "reused", "failed", "taken"]
     result: Result | None = None
     reason: str = ""
 
@@ -43,8 +49,36 @@ class Outcome:
 def finished(home: Home, dataset: str, spec: RunSpec) -> Result | None:
     """The result of that very run, if it is there and whole."""
     folder = home.runs(dataset) / spec.hash
-    result = read_result(folder)
-    return result if result is not None and (folder / "scores.npz").is_file() else None
+    return read_result(folder) if damage(folder, spec.to_json()) is None else None
+
+
+def set_aside(home: Home, dataset: str, spec: RunSpec) -> str:
+    """Move away what lies in the place of that run's result and is none; what to say of it, else empty."""
+    folder = home.runs(dataset) / spec.hash
+    why = damage(folder, spec.to_json())
+    if why is None:
+        return ""
+    target = free_name(home.set_aside(dataset) / spec.hash)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.rename(target)
+    except FileNotFoundError:  # another process was faster
+        return ""
+    return f"{home.relative(folder)} is no result: {why}. It lies in {home.relative(target)} now."
+
+
+def note_failure(home: Home, dataset: str, outcome: Outcome) -> None:
+    """Keep the reason why a run failed, until it is done."""
+    file = home.failed(dataset) / f"{outcome.spec.hash}.json"
+    if outcome.status == "failed":
+        run = {"run": outcome.spec.to_json(), "reason": outcome.reason}
+        write_json(file, {**run, "commit": commit(), "failed_at": _now()})
+    else:
+        file.unlink(missing_ok=True)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def pick_device(name: str) -> torch.device:
@@ -69,8 +103,12 @@ def execute(
     progress: Callable[[int], None],
     *,
     stacked: bool | None = None,
+    again: bool = False,
+    wait: bool = False,
 ) -> list[Outcome]:
     """Train, evaluate and store runs that differ in seed and in the balancer's options alone.
+
+    A run that another process has finished meanwhile is not trained, nor is one that another process trains.
 
     Args:
         home: where data and results lie.
@@ -79,12 +117,62 @@ def execute(
         device: where to train.
         progress: told how many more rows have been trained on.
         stacked: whether all models form one stack; unless given: on a GPU.
+        again: train what has a result too.
+        wait: until no other process trains them.
 
     Raises:
         UsageError: code has changed since the runs were planned.
     """
     commit()  # of the code that is loaded, not of what the checkout holds by the end of training
     refuse_changed(specs[0])
+    outcomes: dict[str, Outcome] = {}
+    with ExitStack() as held:
+        for spec in specs:
+            if not _hold(held, home.training(dataset) / spec.hash, wait=wait):
+                outcomes[spec.hash] = Outcome(spec, "taken")
+            elif not again and (result := finished(home, dataset, spec)) is not None:
+                outcomes[spec.hash] = Outcome(spec, "reused", result)
+        mine = [spec for spec in specs if spec.hash not in outcomes]
+        for left_over in (path for spec in mine for path in home.runs(dataset).glob(f".{spec.hash}-*")):
+            shutil.rmtree(left_over, ignore_errors=True)  # of a process that was killed while it wrote
+        if mine:
+            trained = _train(home, dataset, mine, device, progress, stacked=stacked, again=again)
+            outcomes |= {outcome.spec.hash: outcome for outcome in trained}
+    return [outcomes[spec.hash] for spec in specs]
+
+
+def _hold(held: ExitStack, folder: Path, *, wait: bool) -> bool:
+    """Hold the folder of a run that is to be trained, unless another process does."""
+    while True:
+        try:
+            held.enter_context(_claim(folder))
+        except BlockingIOError:
+            if not wait:
+                return False
+            time.sleep(POLL_SECONDS)
+        else:
+            return True
+
+
+@contextmanager
+def _claim(folder: Path) -> Iterator[None]:
+    """Alone in the folder; what ends well leaves no folder, what does not leaves its checkpoints there."""
+    with alone_in(folder):
+        yield
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _train(
+    home: Home,
+    dataset: str,
+    specs: Sequence[RunSpec],
+    device: torch.device,
+    progress: Callable[[int], None],
+    *,
+    stacked: bool | None,
+    again: bool,
+) -> Iterator[Outcome]:
+    """Train runs that this process holds."""
     prepared = open_prepared(home, dataset, specs[0].tasks)
     kind = lookup(METHODS, specs[0].method, "method").load()
     if device.type == "cpu":
@@ -95,13 +183,13 @@ def execute(
     else:
         together = device.type != "cpu" if stacked is None else stacked
         works = networks.work(kind, prepared, specs, device, progress, stacked=together)
-    outcomes = []
     for spec, work in zip(specs, works, strict=True):
         if isinstance(work, Failure):
-            outcomes.append(Outcome(spec, "failed", reason=work.reason))
+            yield Outcome(spec, "failed", reason=work.reason)
         else:
-            outcomes.append(Outcome(spec, "done", _store(home, prepared, spec, work, device)))
-    return outcomes
+            if not again:
+                set_aside(home, dataset, spec)
+            yield Outcome(spec, "done", _store(home, prepared, spec, work, device))
 
 
 def _store(home: Home, prepared: Prepared, spec: RunSpec, work: Work, device: torch.device) -> Result:
@@ -135,14 +223,15 @@ def _store(home: Home, prepared: Prepared, spec: RunSpec, work: Work, device: to
             "python": platform.python_version(),
         },
         "commit": commit(),
-        "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "finished_at": _now(),
     }
     target = home.runs(prepared.name) / spec.hash
     with atomic_folder(target) as folder:
         work.scores.save(folder / "scores.npz")
         if work.weights:
-            save_file(dict(work.weights), folder / "weights.safetensors")
+            save_file(dict(work.weights), folder / WEIGHTS)
         write_json(folder / "result.json", data)
+        seal(folder)
     return Result(target, data)
 
 

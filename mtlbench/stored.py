@@ -7,13 +7,13 @@ from typing import Any
 from mtlbench.compare.measures import check_metric
 from mtlbench.config import Benchmark, Family, RunSpec
 from mtlbench.errors import DataError
-from mtlbench.experiment import Say, compare_results
+from mtlbench.experiment import compare_results
 from mtlbench.grid import plan
 from mtlbench.home import Home
 from mtlbench.methods import METHODS
 from mtlbench.registry import lookup
 from mtlbench.report import document
-from mtlbench.results import Result, each_result, read_results
+from mtlbench.results import Result, Say, each_result, read_results
 from mtlbench.runner import Outcome
 from mtlbench.schema import Schema
 
@@ -116,7 +116,7 @@ def stored(home: Home, dataset: str, say: Say) -> list[Result]:
     Raises:
         DataError: there is none.
     """
-    results = read_results(home.results, dataset)
+    results = read_results(home.results, dataset, say)
     results.sort(key=lambda r: (str(r.data["finished_at"]), r.path.name), reverse=True)
     name = str(results[0].data["dataset"])
     if not dataset:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from mtlbench.results import FORMAT
+from mtlbench.sealed import seal
 
 ROWS, USERS, SEEDS = 1_000_000, 50_000, 5
 """Test rows, of which two arms with five seeds each score ten million."""
@@ -48,6 +49,7 @@ def write_scores(folder: Path) -> None:
             run = {"method": method, "balancer": "equal", "seed": seed, "training": {}}
             data = {"format": FORMAT, "dataset": "volume", "fingerprint": "f", "run": run, "metrics": {}}
             (target / "result.json").write_text(json.dumps(data))
+            seal(target)
 
 
 @pytest.mark.slow

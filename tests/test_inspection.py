@@ -13,6 +13,7 @@ from mtlbench.load import Prepared
 from mtlbench.report.inspection import bar, sections, sparkline, title
 from mtlbench.report.inspection_figure import draw
 from mtlbench.results import FORMAT
+from mtlbench.sealed import seal
 from tests.conftest import Command
 
 TASKS = ["click", "buy"]
@@ -65,6 +66,7 @@ def store(home: Home, name: str, seed: int, minute: int = 0, **changes: Any) -> 
         "finished_at": f"2026-01-01T00:{minute:02}:00+00:00",
     }
     write_json(home.runs("toy") / name / "result.json", data)
+    seal(home.runs("toy") / name)
 
 
 def test_a_method_is_the_newest_arm_over_its_seeds(home: Home) -> None:

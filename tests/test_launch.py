@@ -32,7 +32,7 @@ def test_processes_give_what_one_process_gives(home: Home, toy: Prepared) -> Non
     for workers in (1, 2):
         ended: list[Outcome] = []
         rows: list[int] = []
-        launch(home, "toy", jobs_of(toy, 3), CPU, workers, rows.append, ended.extend)
+        launch(home, "toy", jobs_of(toy, 3), CPU, workers, rows.append, ended.extend, again=True)
         assert {o.status for o in ended} == {"done"}
         metrics[workers] = {o.spec.seed: o.result.data["metrics"] for o in ended if o.result}
     assert metrics[1] == metrics[2]
@@ -85,7 +85,9 @@ def test_a_stack_too_large_for_memory_goes_in_halves(
     specs = [spec for (spec,) in jobs_of(toy, 5)]
     sizes: list[int] = []
 
-    def small_memory(home: Home, dataset: str, job: list[RunSpec], *rest: object) -> list[Outcome]:
+    def small_memory(
+        home: Home, dataset: str, job: list[RunSpec], *rest: object, **how: bool
+    ) -> list[Outcome]:
         sizes.append(len(job))
         if len(job) > 2 or job[-1].seed == 4:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")

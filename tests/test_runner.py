@@ -2,7 +2,12 @@
 
 import json
 import os
+import shutil
 import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,11 +21,12 @@ from mtlbench import networks, runner
 from mtlbench.config import Benchmark, RunSpec, fill
 from mtlbench.errors import UsageError
 from mtlbench.grid import plan, rows_to_train
-from mtlbench.home import Home, write_json
+from mtlbench.home import Home, alone_in, write_json, write_text
 from mtlbench.load import Prepared
 from mtlbench.metrics import score_task
 from mtlbench.results import read_result
-from mtlbench.runner import execute, finished, pick_device
+from mtlbench.runner import Outcome, execute, finished, note_failure, pick_device, set_aside
+from mtlbench.sealed import seal
 
 CPU = torch.device("cpu")
 
@@ -36,7 +42,12 @@ def test_a_result_holds_what_the_contract_says(home: Home, toy: Prepared, method
     (outcome,) = execute(home, "toy", [spec], CPU, lambda rows: None)
     assert outcome.status == "done"
     folder = home.results / "runs" / "toy" / spec.hash
-    assert {file.name for file in folder.iterdir()} == {"result.json", "scores.npz", "weights.safetensors"}
+    assert {file.name for file in folder.iterdir()} == {
+        "result.json",
+        "scores.npz",
+        "weights.safetensors",
+        "SHA256SUMS",
+    }
 
     data = json.loads((folder / "result.json").read_text())
     assert RunSpec.from_json(data["run"]).hash == spec.hash == data["hash"]
@@ -169,20 +180,132 @@ def test_what_is_done_is_found_again_by_its_identity(home: Home, toy: Prepared) 
     assert finished(home, "toy", other) is None
 
 
-def test_a_damaged_result_counts_as_none(home: Home, toy: Prepared) -> None:
-    ((spec,),) = planned(toy, {"method": "hard-sharing"})
+def cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-100])
+
+
+def flip(file: Path) -> None:
+    """Another digit in a number: what still reads well, and says something else."""
+    text = file.read_bytes()
+    place = next(i for i in range(len(text) // 2, len(text)) if text[i : i + 1].isdigit())
+    file.write_bytes(text[:place] + (b"1" if text[place : place + 1] != b"1" else b"2") + text[place + 1 :])
+
+
+@pytest.mark.parametrize(
+    ("name", "harm"),
+    [
+        ("result.json", cut),
+        ("result.json", flip),
+        ("result.json", Path.unlink),
+        ("scores.npz", cut),
+        ("scores.npz", flip),
+        ("scores.npz", Path.unlink),
+        ("weights.safetensors", Path.unlink),
+        ("SHA256SUMS", Path.unlink),
+        ("SHA256SUMS", cut),
+    ],
+)
+def test_what_is_damaged_is_set_aside_not_believed_and_not_deleted(
+    home: Home, toy: Prepared, name: str, harm: Callable[[Path], object]
+) -> None:
+    ((spec,),) = planned(toy, {"method": "base-rate"})
+    ((networked,),) = planned(toy, {"method": "hard-sharing"})
+    spec = networked if name == "weights.safetensors" else spec
     execute(home, "toy", [spec], CPU, lambda rows: None)
     folder = home.runs("toy") / spec.hash
-    (folder / "result.json").write_text('{"format": 1, "run"')
-    assert read_result(folder) is None
+    harm(folder / name)
+    left = {file.name: file.read_bytes() for file in folder.iterdir()}
     assert finished(home, "toy", spec) is None
+    assert read_result(folder) is None
+
+    said = set_aside(home, "toy", spec)
+    assert f"runs/toy/{spec.hash}" in said
+    assert "damaged" in said
+    assert not folder.exists()
+    aside = home.set_aside("toy") / spec.hash
+    assert {file.name: file.read_bytes() for file in aside.iterdir()} == left
+    (outcome,) = execute(home, "toy", [spec], CPU, lambda rows: None)
+    assert outcome.status == "done"
+    assert set_aside(home, "toy", spec) == ""
+
+
+def test_the_result_of_another_run_or_version_is_not_believed_either(home: Home, toy: Prepared) -> None:
+    (one,), (other,) = planned(toy, {"method": "base-rate"}, {"method": "logistic"})[:2]
+    execute(home, "toy", [one], CPU, lambda rows: None)
+    folder = home.runs("toy") / one.hash
+    shutil.copytree(folder, home.runs("toy") / other.hash)
+    assert finished(home, "toy", other) is None
+    assert "another run" in set_aside(home, "toy", other)
+
+    data = json.loads((folder / "result.json").read_text())
+    write_json(folder / "result.json", {**data, "format": data["format"] - 1})
+    seal(folder)
+    assert finished(home, "toy", one) is None
+    assert "another version" in set_aside(home, "toy", one)
+
+
+def test_a_second_folder_that_is_set_aside_does_not_replace_the_first(home: Home, toy: Prepared) -> None:
+    ((spec,),) = planned(toy, {"method": "base-rate"})
+    for content in ("one", "two", "three"):
+        write_text(home.runs("toy") / spec.hash / "result.json", content)
+        set_aside(home, "toy", spec)
+    kept = {p.name: (p / "result.json").read_text() for p in home.set_aside("toy").iterdir()}
+    assert kept == {spec.hash: "one", f"{spec.hash}-2": "two", f"{spec.hash}-3": "three"}
+
+
+def test_a_run_that_another_process_trains_is_left_to_it(home: Home, toy: Prepared) -> None:
+    (here,), (there,) = planned(toy, {"method": "base-rate"}, {"method": "hard-sharing"})
+    with alone_in(home.training("toy") / there.hash):
+        (outcome,) = execute(home, "toy", [there], CPU, lambda rows: None)
+        assert outcome.status == "taken"
+        assert not (home.runs("toy") / there.hash).exists()
+    for spec, status in ((there, "done"), (there, "reused"), (here, "done")):
+        (outcome,) = execute(home, "toy", [spec], CPU, lambda rows: None)
+        assert outcome.status == status
+    assert list(home.training("toy").iterdir()) == []
+
+
+def test_one_waits_for_the_other_process_and_takes_over_when_it_dies(home: Home, toy: Prepared) -> None:
+    """A process that holds the run and does nothing is killed; whoever waits for it then trains."""
+    ((spec,),) = planned(toy, {"method": "base-rate"})
+    folder = home.training("toy") / spec.hash
+    program = (
+        "import sys, time; from pathlib import Path; from mtlbench.home import alone_in\n"
+        "with alone_in(Path(sys.argv[1])): print(flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", program, str(folder)], stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        timer = threading.Timer(1.0, holder.kill)
+        timer.start()
+        began = time.perf_counter()
+        (outcome,) = execute(home, "toy", [spec], CPU, lambda rows: None, wait=True)
+        assert outcome.status == "done"
+        assert 0.9 < time.perf_counter() - began < 30
+
+
+def test_why_a_run_failed_is_kept_until_it_is_done(home: Home, toy: Prepared) -> None:
+    ((spec,),) = planned(toy, {"method": "base-rate"})
+    file = home.failed("toy") / f"{spec.hash}.json"
+    note_failure(home, "toy", Outcome(spec, "failed", reason="no luck"))
+    assert json.loads(file.read_text())["reason"] == "no luck"
+    assert RunSpec.from_json(json.loads(file.read_text())["run"]) == spec
+    note_failure(home, "toy", Outcome(spec, "done"))
+    assert not file.exists()
+
+
+def test_what_a_killed_writer_left_is_removed(home: Home, toy: Prepared) -> None:
+    ((spec,),) = planned(toy, {"method": "base-rate"})
+    write_text(home.runs("toy") / f".{spec.hash}-abc" / "scores.npz", "half")
+    execute(home, "toy", [spec], CPU, lambda rows: None)
+    assert [p.name for p in home.runs("toy").iterdir()] == [spec.hash]
 
 
 def test_the_same_run_twice_gives_the_same_scores(home: Home, toy: Prepared) -> None:
     ((spec,),) = planned(toy, {"method": "mmoe", "method_options": {"dropout": 0.2}})
     scores = []
     for _ in range(2):
-        (outcome,) = execute(home, "toy", [spec], CPU, lambda rows: None)
+        (outcome,) = execute(home, "toy", [spec], CPU, lambda rows: None, again=True)
         assert outcome.result is not None
         scores.append(outcome.result.scores())
     for task in toy.schema.task_names:

@@ -9,6 +9,7 @@ import pytest
 
 from mtlbench.config import Family, RunSpec, TrainingSettings
 from mtlbench.home import Home
+from mtlbench.sealed import seal
 from mtlbench.stored import compare_stored
 from tests.compare.stored import SCHEMA, save, scores
 
@@ -50,6 +51,7 @@ class Store:
                 "warnings": [],
             }
             (folder / "result.json").write_text(json.dumps({**result.data, **more}))
+            seal(folder)
 
     def compared(self) -> tuple[list[tuple[str, int, Mapping[str, int]]], str]:
         """Method, seed and revision of what is compared, and what was said."""

@@ -7,7 +7,7 @@ from typing import Any
 from mtlbench.compare.measures import check_deltas, check_metric
 from mtlbench.config import Benchmark
 from mtlbench.errors import MtlbenchError, UsageError
-from mtlbench.experiment import Bar, Execution, Say, open_dataset, reused, train_missing
+from mtlbench.experiment import Bar, Execution, open_dataset, reused, train_missing
 from mtlbench.grid import plan
 from mtlbench.home import Home
 from mtlbench.launch import cores
@@ -15,6 +15,7 @@ from mtlbench.planning.pace import time_needed
 from mtlbench.planning.pilot import choose, members
 from mtlbench.planning.power import read_power
 from mtlbench.report.power import conclusion, too_few_seeds, undecided
+from mtlbench.results import Say
 from mtlbench.runner import pick_device
 
 
@@ -54,12 +55,12 @@ def plan_benchmark(
             'reads its variances. Add a table such as [[run]] with method = "hard-sharing".'
         )
     planned = plan(benchmark, prepared.schema, prepared.fingerprint)
-    outcomes = reused(home, prepared.name, [*planned, *pilot])
+    outcomes = reused(home, prepared.name, [*planned, *pilot], say)
     absent = [spec for arm in pilot for spec in arm if spec.hash not in outcomes]
     names, seeds = ", ".join(arm[0].method for arm in pilot), [spec.seed for spec in pilot[0]]
     say(f"Pilot: {names}, seeds {', '.join(map(str, seeds))}; its gains are not looked at.")
     if absent:
-        train_missing(home, prepared, pilot, outcomes, execution, bar)
+        train_missing(home, prepared, pilot, outcomes, execution, say, bar)
     tried = [outcomes[spec.hash] for arm in pilot for spec in arm]
     results = [outcome.result for outcome in tried if outcome.result is not None]
     if len(results) < len(tried):

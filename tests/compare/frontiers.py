@@ -11,6 +11,7 @@ from mtlbench import metrics
 from mtlbench.config import FIRST_TUNING_SEED
 from mtlbench.results import FORMAT, Result, Scores, read_result
 from mtlbench.schema import Schema, Task
+from mtlbench.sealed import seal
 
 SCHEMA = Schema(fields=(), tasks=(Task(name="click"), Task(name="stars", kind="regression")), cluster="user")
 USERS = 60
@@ -55,6 +56,7 @@ def result(home: Path, run: Mapping[str, Any], validation: float | None, stored:
     if validation is not None:
         data["checkpoint_criterion"] = validation
     (folder / "result.json").write_text(json.dumps(data))
+    seal(folder)
     read = read_result(folder)
     assert read is not None
     return read

@@ -11,6 +11,7 @@ from mtlbench import metrics
 from mtlbench.compare import Comparison
 from mtlbench.results import FORMAT, Result, Scores, read_result
 from mtlbench.schema import Schema, Task
+from mtlbench.sealed import seal
 
 SCHEMA = Schema(
     fields=(),
@@ -76,6 +77,7 @@ def save(folder: Path, method: str, seed: int, stored: Scores, **changes: Any) -
         },
     }
     (folder / "result.json").write_text(json.dumps(data))
+    seal(folder)
     result = read_result(folder)
     assert result is not None
     return result

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from mtlbench.results import Result, Scores
+from mtlbench.sealed import seal
 
 SHIFT = 0.25
 """Of R2."""
@@ -29,6 +30,7 @@ def shift_gain(result: Result, task: str, by: float = SHIFT) -> None:
         if task in split:
             split[task] = {**split[task], "r2": split[task]["r2"] - by}
     (result.path / "result.json").write_text(json.dumps(data), encoding="utf-8")
+    seal(result.path)
 
 
 def leaves(value: Any, path: str = "") -> dict[str, Any]:

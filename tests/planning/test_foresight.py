@@ -12,6 +12,7 @@ from mtlbench.planning.power import Power, TaskPower
 from mtlbench.results import FORMAT, Result
 from mtlbench.runner import Outcome
 from mtlbench.schema import Schema
+from mtlbench.sealed import seal
 from tests.planning.test_pilot import benchmark
 
 
@@ -58,13 +59,14 @@ def test_a_failed_pilot_is_no_ground_for_a_warning(home: Home, toy: Prepared) ->
 
 
 def test_what_is_to_be_trained_again_is_not_read_before(home: Home, toy: Prepared) -> None:
-    """A damaged score file is what `--force` mends, so it must not stop `--force`."""
+    """A file that cannot be read is what `--force` mends, so it must not stop `--force`."""
     chosen = benchmark("hard-sharing")
     for spec in (spec for arm in choose(chosen, toy) for spec in arm):
         folder = home.runs("toy") / spec.hash
         folder.mkdir(parents=True)
         write_json(folder / "result.json", {"format": FORMAT, "fingerprint": "f", "run": spec.to_json()})
-        (folder / "scores.npz").write_bytes(b"damaged")
+        (folder / "scores.npz").write_bytes(b"no scores")
+        seal(folder)
     Foresight(home, chosen, toy, print, stored=False).warn()
     with pytest.raises(DataError):
         Foresight(home, chosen, toy, print).warn()
