@@ -9,6 +9,7 @@ import os
 import queue
 import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from functools import partial
 from multiprocessing.process import BaseProcess
@@ -174,9 +175,18 @@ class _Pool:
             process.join()
 
 
+def _end_with_parent() -> None:
+    """A parent that is killed stops nobody; a worker without one would wait for work for ever."""
+    parent = mp.parent_process()
+    if parent is not None:
+        parent.join()
+    os._exit(1)
+
+
 def _worker(number: int, attempt: Attempt, inbox: Any, reports: Any) -> None:
     """A worker process: do what comes in until ended."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     sys.stdout = sys.stderr  # where a plugin prints: the answer on stdout is the parent's to give
     unreported = 0
 

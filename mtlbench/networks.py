@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from hashlib import sha256
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,9 +15,11 @@ from mtlbench.evaluate import score_test
 from mtlbench.load import Prepared
 from mtlbench.methods.base import Method
 from mtlbench.registry import lookup
-from mtlbench.train.loop import Trained, train
+from mtlbench.train.loop import train
 from mtlbench.train.randomness import generator
+from mtlbench.train.snapshot import Snapshots
 from mtlbench.train.stack import TABLES, Blueprint, Replica
+from mtlbench.train.trained import Trained
 from mtlbench.work import Failure, Work
 
 Member = tuple[RunSpec, Replica]
@@ -29,10 +33,12 @@ def work(
     progress: Callable[[int], None],
     *,
     stacked: bool,
+    unfinished: Path | None = None,
 ) -> Iterator[Work | Failure]:
     """Train runs of that method, stacked or a model at a time, and evaluate one after another.
 
     What is trained is what `execute` describes; `specs` differ in seed and in the balancer's options alone.
+    In the folder `unfinished` they keep snapshots, and find those of an earlier attempt.
     """
     first = specs[0]
     config = fill(method.Config, first.method_options, "method options")
@@ -46,11 +52,18 @@ def work(
         replicas = [replica for _, replica in stack]
         draws = [generator(replica.seed, "balancer") for replica in replicas]
         balance = balancer([prepared.schema.task_names[k] for k in replicas[0].tasks], options, draws)
-        outcomes = train(blueprint, balance, first.training, replicas, prepared, device, progress)
+        snapshots = Snapshots(unfinished and unfinished / _name(stack))
+        outcomes = train(blueprint, balance, first.training, replicas, prepared, device, progress, snapshots)
         for (spec, _), outcome in zip(stack, outcomes, strict=True):
             trained[spec.hash].append(outcome)
     for spec in specs:
         yield _evaluated(blueprint, trained.pop(spec.hash), prepared, device)
+
+
+def _name(stack: Sequence[Member]) -> str:
+    """Another one where another model is among them."""
+    members = [(spec.hash, replica.tasks) for spec, replica in stack]
+    return sha256(repr(members).encode()).hexdigest()[:12]
 
 
 def _alike(blueprint: Blueprint, members: Sequence[Member]) -> list[list[Member]]:

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -68,11 +68,12 @@ def set_aside(home: Home, dataset: str, spec: RunSpec) -> str:
 
 
 def note_failure(home: Home, dataset: str, outcome: Outcome) -> None:
-    """Keep the reason why a run failed, until it is done."""
+    """Keep the reason why a run failed, until it is done; as far as there is room on the disk."""
     file = home.failed(dataset) / f"{outcome.spec.hash}.json"
     if outcome.status == "failed":
         run = {"run": outcome.spec.to_json(), "reason": outcome.reason}
-        write_json(file, {**run, "commit": commit(), "failed_at": _now()})
+        with suppress(OSError):
+            write_json(file, {**run, "commit": commit(), "failed_at": _now()})
     else:
         file.unlink(missing_ok=True)
 
@@ -182,7 +183,10 @@ def _train(
         works = floors.work(kind, prepared, specs, progress)
     else:
         together = device.type != "cpu" if stacked is None else stacked
-        works = networks.work(kind, prepared, specs, device, progress, stacked=together)
+        unfinished = home.training(dataset) / specs[0].hash
+        works = networks.work(
+            kind, prepared, specs, device, progress, stacked=together, unfinished=unfinished
+        )
     for spec, work in zip(specs, works, strict=True):
         if isinstance(work, Failure):
             yield Outcome(spec, "failed", reason=work.reason)

@@ -1,6 +1,6 @@
 """What a balancer is given and what it owes: three kinds, by what they want to see of a step."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -72,6 +72,22 @@ class Balancer:
             f"option {name}",
             lambda: torch.tensor([[float(getattr(c, name))] for c in self.configs]).to(like),
         )
+
+    def state(self) -> dict[str, Tensor]:
+        """All that it remembers, and where its generators stand."""
+        return {
+            **{f"memory/{name}": tensor for name, tensor in self._memory.items()},
+            **{f"generator/{i}": one.get_state() for i, one in enumerate(self.generators)},
+        }
+
+    def restore(self, state: Mapping[str, Tensor], device: torch.device) -> None:
+        """Take what `state` gave, of the same replicas."""
+        for key, tensor in state.items():
+            kind, _, name = key.partition("/")
+            if kind == "memory":
+                self._memory[name] = tensor.to(device)
+            elif kind == "generator":
+                self.generators[int(name)].set_state(tensor)
 
     def keep(self, positions: Tensor) -> None:
         """Go on with these replicas of the stack alone; what is remembered of the others is dropped."""

@@ -24,9 +24,11 @@ Pitfalls: the cosine of two batch gradients is mostly noise where labels are rar
 target follows it. A gradient that is bent to a long one gains its length: the sum grows with conflict.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 
 from mtlbench.balancing.base import MixOptions
@@ -62,6 +64,14 @@ class GradVac(TorchjdBalancer):
         from torchjd.aggregation import GradVacWeighting
 
         return GradVacWeighting(beta=config.beta)
+
+    def restore(self, state: Mapping[str, Tensor], device: torch.device) -> None:
+        """torchjd's object also has to be told of which tasks the averages are, or it begins anew."""
+        super().restore(state, device)
+        for one in self._weightings:
+            averages: Any = one  # as in `ask`
+            if averages._phi_t is not None:
+                averages._state_key = (len(averages._phi_t), averages._phi_t.dtype)
 
     def ask(self, weighting: Any, gram: Tensor, present: Tensor) -> Tensor:
         """Among the tasks with a gradient, lent the averages of their pairs; those of other pairs wait.

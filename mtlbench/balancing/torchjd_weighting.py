@@ -6,7 +6,7 @@ remember; the matrix goes to the CPU in float64, and what they draw comes from t
 so that neither the stack nor the global generator shows in the numbers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -54,6 +54,20 @@ class TorchjdBalancer(GramBalancer):
         """The weights (task,) that one replica's object has for its Gram matrix; some tasks may be absent."""
         weights: Tensor = weighting(gram)
         return weights
+
+    def state(self) -> dict[str, Tensor]:
+        """And what torchjd's objects remember."""
+        kept = {f"{i}/{name}": t for i, one in enumerate(self._weightings) for name, t in one.named_buffers()}
+        return super().state() | {f"weighting/{name}": tensor for name, tensor in kept.items()}
+
+    def restore(self, state: Mapping[str, Tensor], device: torch.device) -> None:
+        """The same; torchjd's objects are on the CPU."""
+        super().restore(state, device)
+        for key, tensor in state.items():
+            kind, _, which = key.partition("/")
+            number, _, name = which.partition("/")
+            if kind == "weighting":
+                setattr(self._weightings[int(number)], name, tensor)
 
     def keep(self, positions: Tensor) -> None:
         """Go on with these replicas' objects alone."""

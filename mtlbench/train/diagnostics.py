@@ -78,13 +78,17 @@ class _Drawn:
 
 
 class Probe:
-    """Looks at the replicas of a stack, one at a time."""
+    """Looks at the replicas of a stack, one at a time.
+
+    Attributes:
+        looked: how often at each of them so far.
+    """
 
     def __init__(self, stack: Stack, data: Matrices, rate: float) -> None:
         self.stack, self.data, self.rate = stack, data, rate
         self._lent = _Lent(stack.blueprint.build(stack.replicas[0])).to(stack.device).eval()
         self._units = _Units(self._lent.method)
-        self._number: Counter[Replica] = Counter()  # of looks so far
+        self.looked: Counter[Replica] = Counter()
         self._drawn: dict[int, _Drawn] = {}  # seed -> what its last look was at
 
     def look(self, position: int) -> dict[str, Any]:
@@ -94,8 +98,8 @@ class Probe:
         """
         stack, replica = self.stack, self.stack.replicas[position]
         names = [stack.blueprint.schema.tasks[k].name for k in replica.tasks]
-        number = self._number[replica]
-        self._number[replica] += 1
+        number = self.looked[replica]
+        self.looked[replica] += 1
         between = len(names) > 1 and self._between(number)
         drawn = self._draw(replica.seed, number)
         batch, (ids, where) = drawn.batch, drawn.ids

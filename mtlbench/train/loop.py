@@ -12,8 +12,7 @@ model of that task alone, with that task's predictions, would have stopped with.
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -31,58 +30,16 @@ from mtlbench.train.diagnostics import Probe
 from mtlbench.train.matrices import Batch, Matrices
 from mtlbench.train.optimiser import StackedAdam
 from mtlbench.train.randomness import generator
+from mtlbench.train.snapshot import Snapshots, Training
 from mtlbench.train.stack import Blueprint, Replica, Stack, Weights
+from mtlbench.train.trained import Checkpoint, Trained
 
 REVISION = 2
 """Raised in the commit that may change a number; part of a run's identity."""
 REPORT_STEPS = 20
+NONE = Snapshots(None)
 MOST_LOOKS = 16
 """Evaluations a run at which the inside of a network is looked at too; of more, evenly chosen ones."""
-
-
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
-    """Weights at one evaluation, and the criterion that chose them."""
-
-    step: int
-    criterion: float
-    weights: Weights = field(repr=False)
-
-
-@dataclass(slots=True)
-class Trained:
-    """What came of one replica.
-
-    Attributes:
-        replica: which one.
-        deployable: the headline checkpoint; None if it failed before its first evaluation.
-        best: column of the label matrix -> the checkpoint best for that task alone.
-        history: an entry an evaluation: step, epoch, of each task the train loss, the validation metric and
-            the weight that the balancer gave it, the latter averaged since the last entry; and at most
-            `MOST_LOOKS` times `diagnostics`.
-        rows: how many it was trained on until the deployable checkpoint was settled. What the checkpoints
-            of single tasks take beyond that is the protocol's cost, not the method's.
-        seconds: its share of its stack's time, until then.
-        failure: why it stopped, if not of its own accord.
-        stale: criterion (None: the deployable one) -> evaluations since its best.
-    """
-
-    replica: Replica
-    deployable: Checkpoint | None = None
-    best: dict[int, Checkpoint] = field(default_factory=dict)
-    history: list[dict[str, Any]] = field(default_factory=list)
-    rows: int = 0
-    seconds: float = 0.0
-    failure: str | None = None
-    stale: dict[int | None, int] = field(default_factory=dict)
-
-    def settled(self, criterion: int | None, patience: int) -> bool:
-        """Whether that criterion's checkpoint stands."""
-        return self.stale.get(criterion, 0) >= patience
-
-    def all_settled(self, patience: int) -> bool:
-        """Whether nothing is left to train for."""
-        return all(self.settled(criterion, patience) for criterion in (None, *self.replica.tasks))
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +73,7 @@ def train(
     prepared: Prepared,
     device: torch.device,
     progress: Callable[[int], None],
+    snapshots: Snapshots = NONE,
 ) -> list[Trained]:
     """Train the replicas as one stack. Reads the train and validation splits, never test.
 
@@ -128,6 +86,7 @@ def train(
         device: where to train.
         progress: told how many more rows are done, over all replicas; the rows that an early stop
             saves count as done.
+        snapshots: to go on from where an interrupted training of this stack was; unless given, none.
 
     Returns:
         What came of each, in the order given. One that fails does not disturb the others.
@@ -140,14 +99,17 @@ def train(
     probe = Probe(stack, data, settings.learning_rate)
     schedule = Schedule.of(len(data), settings)
     outcomes = [Trained(replica) for replica in replicas]
-    going = outcomes  # those still in the stack, in its order
+    training = Training(stack, optimiser, balancer, probe, outcomes, settings.patience)
+    begun = snapshots.resume(training)
+    going = training.going  # those still in the stack, in its order
     losses: list[Tensor] = []
     weights: list[Tensor] = []
-    unreported = 0
+    unreported = begun * schedule.batch * len(going)
+    progress(schedule.total * schedule.batch * (len(outcomes) - len(going)))
 
-    for step in range(1, schedule.total + 1):
+    for step in range(begun + 1, schedule.total + 1 if going else 0):
         epoch, place = divmod(step - 1, schedule.steps)
-        if place == 0:
+        if place == 0 or step == begun + 1:
             order = torch.stack([_order(r.seed, epoch, len(data)) for r in stack.replicas])
         rows = order[:, place * schedule.batch : (place + 1) * schedule.batch].to(device)
         loss, weight = take_step(stack, balancer, optimiser, data.batch(rows), step)
@@ -183,12 +145,13 @@ def train(
                 kept.append(i)
         stopped = len(going) - len(kept)
         progress(stopped * (schedule.total - step) * schedule.batch)
-        if not kept:
+        going = [going[i] for i in kept]
+        if stopped and kept:
+            training.keep(kept)
+            order = order[kept]
+        snapshots.save_if_due(training, step)
+        if not going:
             break
-        if stopped:
-            optimiser.keep(kept)
-            balancer.keep(torch.tensor(kept))
-            order, going = order[kept], [going[i] for i in kept]
     return outcomes
 
 

@@ -1,6 +1,6 @@
 """Adam over a stack: elementwise, so one fused step serves all replicas; embeddings learn by rows."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -52,6 +52,17 @@ class StackedAdam:
         self.adam.step()
         for parameter in self.dense:
             parameter.grad = None
+
+    def state(self) -> dict[str, Tensor]:
+        """The moments of every parameter, and how many steps they are of."""
+        parameters = (*self.dense, self.tables)
+        return {f"{i}/{name}": t for i, p in enumerate(parameters) for name, t in self.adam.state[p].items()}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Take what `state` gave, of the same replicas."""
+        for i, parameter in enumerate((*self.dense, self.tables)):
+            own = {name: state[f"{i}/{name}"] for name in ("step", "exp_avg", "exp_avg_sq")}
+            self.adam.state[parameter] = {name: t.to(self.stack.device) for name, t in own.items()}
 
     def keep(self, positions: Sequence[int]) -> None:
         """Go on with these replicas of the stack alone; what the others hold is dropped."""

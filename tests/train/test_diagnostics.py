@@ -16,9 +16,10 @@ from mtlbench.config import TrainingSettings
 from mtlbench.load import Prepared
 from mtlbench.train import diagnostics, loop
 from mtlbench.train.diagnostics import Probe, agreement, dead_units, gates, plain
-from mtlbench.train.loop import Schedule, Trained, train
+from mtlbench.train.loop import Schedule, train
 from mtlbench.train.matrices import Batch, Matrices
 from mtlbench.train.stack import Blueprint, Replica, Stack
+from mtlbench.train.trained import Trained
 from tests.methods.toys import NETWORKS
 
 CPU = torch.device("cpu")

@@ -1,0 +1,159 @@
+"""Snapshots of a stack in training, from which it goes on as if nothing had happened.
+
+A snapshot has all that the next step depends on and that does not follow from seed and step: weights, the
+optimiser's moments, what the balancer remembers, the checkpoints so far. The order of rows, dropout masks and
+the rows that a probe looks at are drawn anew. On the same machine the numbers are the same to the last bit.
+"""
+
+import json
+import os
+import shutil
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from mtlbench.balancing.base import Balancer
+from mtlbench.home import atomic_folder, write_json
+from mtlbench.sealed import broken, seal
+from mtlbench.train.diagnostics import Probe
+from mtlbench.train.optimiser import StackedAdam
+from mtlbench.train.stack import Stack
+from mtlbench.train.trained import Trained
+
+SECONDS = 60.0
+"""Between two snapshots; a training that is over sooner has none, and costs nothing."""
+EVERY = "MTLBENCH_SNAPSHOT_SECONDS"
+"""Environment variable for another number."""
+
+
+@dataclass(slots=True)
+class Training:
+    """All that changes while a stack trains.
+
+    Attributes:
+        outcomes: of every replica, stopped ones too.
+        patience: by which one tells who has stopped.
+    """
+
+    stack: Stack
+    optimiser: StackedAdam
+    balancer: Balancer
+    probe: Probe
+    outcomes: list[Trained]
+    patience: int
+
+    @property
+    def going(self) -> list[Trained]:
+        """Those that have not stopped, in the order of the stack."""
+        return [o for o in self.outcomes if o.failure is None and not o.all_settled(self.patience)]
+
+    def keep(self, positions: Sequence[int]) -> None:
+        """Go on with these replicas of the stack alone."""
+        self.optimiser.keep(positions)
+        self.balancer.keep(torch.tensor(positions))
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All tensors by name, as `restore` takes them; those of the stack only while somebody is in it."""
+        found = _under("outcome", {str(i): o.tensors() for i, o in enumerate(self.outcomes)})
+        if self.going:
+            members = range(len(self.stack.replicas))
+            found |= _under("weights", {str(i): self.stack.weights(i) for i in members})
+            found |= _under("state", {"adam": self.optimiser.state(), "balancer": self.balancer.state()})
+        return {name: tensor.detach().cpu().contiguous() for name, tensor in found.items()}
+
+    def restore(self, plain: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+        """Become what was stored."""
+        for i, stored in enumerate(plain["outcomes"]):
+            replica = self.outcomes[i].replica
+            self.outcomes[i] = Trained.restored(replica, stored, _below(tensors, f"outcome/{i}"))
+        going = {id(outcome) for outcome in self.going}
+        kept = [i for i, outcome in enumerate(self.outcomes) if id(outcome) in going]
+        if not kept:
+            return
+        self.keep(kept)
+        self.stack.load([_below(tensors, f"weights/{i}") for i in range(len(kept))])
+        self.optimiser.restore(_below(tensors, "state/adam"))
+        self.balancer.restore(_below(tensors, "state/balancer"), self.stack.device)
+        self.probe.looked = Counter({self.outcomes[i].replica: plain["looked"][i] for i in kept})
+
+    def plain(self) -> dict[str, Any]:
+        """All else, as JSON has it."""
+        looked = [self.probe.looked[outcome.replica] for outcome in self.outcomes]
+        return {"outcomes": [outcome.plain() for outcome in self.outcomes], "looked": looked}
+
+
+class Snapshots:
+    """The snapshots of one stack: the newest whole one counts, and no other is kept.
+
+    Args:
+        folder: theirs alone; None keeps none.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+        self._seconds = float(os.environ.get(EVERY, SECONDS))
+        self._last = time.monotonic()
+
+    def resume(self, training: Training) -> int:
+        """Bring a training that has not begun to where its newest snapshot was; returns its step, or 0."""
+        self._last = time.monotonic()
+        for folder in self._stored():
+            if broken(folder):
+                continue  # written on a disk that has lost some of it; an older one or none will do
+            plain = json.loads((folder / "plain.json").read_text(encoding="utf-8"))
+            if plain["made_on"] == _machine(training.stack.device):
+                training.restore(plain, load_file(folder / "tensors.safetensors"))
+                return int(plain["step"])
+        return 0
+
+    def save_if_due(self, training: Training, step: int) -> None:
+        """Write one, if the last is long ago; then remove older ones.
+
+        Where none can be written, on a full disk say, training goes on without.
+        """
+        if self._folder is None or time.monotonic() - self._last < self._seconds:
+            return
+        target, made_on = self._folder / f"{step:09}", _machine(training.stack.device)
+        try:
+            with atomic_folder(target) as folder:
+                save_file(training.tensors(), folder / "tensors.safetensors")
+                write_json(folder / "plain.json", {"step": step, "made_on": made_on, **training.plain()})
+                seal(folder)
+        except (OSError, SafetensorError):
+            return
+        finally:
+            self._last = time.monotonic()
+        for old in self._stored():
+            if old != target:
+                shutil.rmtree(old, ignore_errors=True)
+
+    def _stored(self) -> list[Path]:
+        """What is there, the newest first."""
+        return sorted(self._folder.glob("[!.]*"), reverse=True) if self._folder else []
+
+
+def _machine(device: torch.device) -> list[str]:
+    """On what the numbers depend beside the run."""
+    name = (
+        torch.cuda.get_device_name(device)
+        if device.type == "cuda"
+        else torch.backends.cpu.get_cpu_capability()
+    )
+    return [torch.__version__, device.type, name]
+
+
+def _under(prefix: str, groups: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    return {f"{prefix}/{group}/{name}": t for group, tensors in groups.items() for name, t in tensors.items()}
+
+
+def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    cut = f"{prefix}/"
+    return {name.removeprefix(cut): tensor for name, tensor in tensors.items() if name.startswith(cut)}
