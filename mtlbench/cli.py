@@ -286,6 +286,10 @@ def run(
         int | None, typer.Option(help="Processes on a CPU.  [default: one a core]", min=1)
     ] = None,
     force: Annotated[bool, typer.Option(help="Train again what already has a result.")] = False,
+    shard: Annotated[
+        str | None,
+        typer.Option(metavar="I/N", help="Train the I-th of N parts of the runs alone; no verdicts."),
+    ] = None,
     baseline: Baseline = None,
     no_baseline: Annotated[
         bool, typer.Option("--no-baseline", help="Do not add the baseline where it is absent.")
@@ -324,11 +328,14 @@ def run(
     document = run_experiment(
         Home.find(),
         chosen.with_family(baseline=baseline),
-        Execution(device=device, workers=workers, force=force, track=not no_track),
+        Execution(device=device, workers=workers, force=force, track=not no_track, shard=_shard(shard)),
         say=render.say,
         bar=render.grid,
     )
-    _show(document, as_json)
+    if shard and not as_json:
+        render.shard(document)
+    else:
+        _show(document, as_json)
     if any(one["status"] == "failed" for one in document["runs"]):
         raise typer.Exit(1)
 
@@ -588,6 +595,24 @@ def ui(
     raise typer.Exit(serve(Home.find(), port, not no_open, render.say))
 
 
+@app.command()
+def track(
+    dataset: Annotated[
+        str | None, typer.Option(help="Of that dataset alone.", autocompletion=_complete_dataset)
+    ] = None,
+    rebuild: Annotated[
+        bool, typer.Option("--rebuild", help="Into a new store; the old file is kept under another name.")
+    ] = False,
+    plugins: Plugins = None,
+) -> None:
+    """Write to MLflow what results/ has and it has not; trains nothing."""
+    from mtlbench import render
+    from mtlbench.rebuild import track_stored
+
+    number = track_stored(Home.find(), dataset or "", render.say, anew=rebuild)
+    render.say(f"{number} benchmarks are in MLflow. Look at them: mtlbench ui")
+
+
 @bench.command("prepare")
 def bench_prepare(
     events: Annotated[
@@ -665,6 +690,17 @@ def _show(document: Mapping[str, Any], as_json: bool) -> None:
 
 def _print_json(document: Any) -> None:
     typer.echo(json.dumps(document, indent=1, allow_nan=False), file=_DOCUMENT.get())
+
+
+def _shard(given: str | None) -> tuple[int, int] | None:
+    """I/N as numbers."""
+    if given is None:
+        return None
+    parts = given.split("/")
+    numbers = [int(part) for part in parts if part.isdecimal()]
+    if len(parts) != 2 or len(numbers) != 2 or not 1 <= numbers[0] <= numbers[1]:
+        raise UsageError(f"--shard {given}: write it as I/N with I from 1 to N, such as 1/8.")
+    return numbers[0], numbers[1]
 
 
 def _assignments(given: list[str] | None) -> dict[str, str]:

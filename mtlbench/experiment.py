@@ -13,15 +13,16 @@ from mtlbench.compare import Comparison, compare
 from mtlbench.compare.measures import check_deltas, check_metric
 from mtlbench.config import Arm, Benchmark, Family, RunSpec, parse_value
 from mtlbench.errors import DataError, UsageError, unknown
-from mtlbench.grid import declared_families, family_sizes, plan, rows_to_train, to_jobs
+from mtlbench.grid import declared_families, family_sizes, plan, rows_to_train, shard_of, to_jobs
 from mtlbench.home import Home
 from mtlbench.launch import cores, launch
 from mtlbench.load import Prepared, open_prepared, prepared_names
 from mtlbench.methods import METHODS
 from mtlbench.planning.foresight import Foresight
+from mtlbench.rebuild import note_asked
 from mtlbench.registry import lookup, written_options
-from mtlbench.report import document, markdown
-from mtlbench.results import Say
+from mtlbench.report import document, markdown, shard_document
+from mtlbench.results import Result, Say
 from mtlbench.runner import Outcome, finished, note_failure, pick_device, set_aside
 from mtlbench.schema import Schema
 
@@ -45,12 +46,14 @@ class Execution:
         workers: processes on a CPU; None means one a core.
         force: train again what already has a result.
         track: write to MLflow.
+        shard: (i, n) trains the i-th of n parts alone, from 1 on, compares nothing and does not track.
     """
 
     device: str = "auto"
     workers: int | None = None
     force: bool = False
     track: bool = True
+    shard: tuple[int, int] | None = None
 
 
 def run(
@@ -79,6 +82,9 @@ def run(
     check_metric(benchmark.family.metric)
     check_deltas(benchmark.family.delta, prepared.schema.task_names)
     planned = plan(benchmark, prepared.schema, prepared.fingerprint)
+    note_asked(home, benchmark, prepared.name, prepared.fingerprint)
+    if execution.shard is not None:
+        planned = shard_of(planned, *execution.shard)
     outcomes = {} if execution.force else reused(home, prepared.name, planned, say)
     foresight = Foresight(home, benchmark, prepared, say, stored=not execution.force)
     if all(spec.hash in outcomes for arm in planned for spec in arm):
@@ -89,12 +95,15 @@ def run(
         foresight.warn()
         train_missing(home, prepared, planned, outcomes, execution, say, bar, foresight.look)
     ordered = [outcomes[spec.hash] for arm in planned for spec in arm]
+    if execution.shard is not None:  # no verdict from a part of the runs
+        return shard_document(home, prepared.manifest, ordered, execution.shard)
     about = {**prepared.manifest, "schema": prepared.schema.to_json()}
     compared = compare_results(ordered, prepared.schema, benchmark.family, benchmark)
     written = document(home, about, ordered, compared)
     written["plan"] = foresight.power
     if execution.track:
-        _track(home, benchmark.name, ordered, written, say)
+        results = [outcome.result for outcome in ordered if outcome.result is not None]
+        track_document(home, benchmark.name, results, written, say)
     return written
 
 
@@ -250,13 +259,13 @@ def compare_results(
     )
 
 
-def _track(
-    home: Home, benchmark: str, outcomes: Sequence[Outcome], written: dict[str, Any], say: Say
-) -> None:
-    """Write to MLflow; whatever goes wrong there is said and costs nothing else."""
+def track_document(
+    home: Home, benchmark: str, results: Sequence[Result], written: Mapping[str, Any], say: Say
+) -> str | None:
+    """Write to MLflow; returns the experiment. Whatever goes wrong there is said and costs nothing else."""
     from mtlbench.tracking import track
 
-    results = [o.result for o in outcomes if o.result is not None]
-    if results:
-        artifacts = {"verdicts.md": markdown(written), "document.json": json.dumps(written, indent=1)}
-        track(home, written["dataset"], benchmark or None, results, written, artifacts, warn=say)
+    if not results:
+        return None
+    artifacts = {"verdicts.md": markdown(written), "document.json": json.dumps(written, indent=1)}
+    return track(home, written["dataset"], benchmark or None, results, written, artifacts, warn=say)

@@ -164,6 +164,17 @@ def to_jobs(missing: Sequence[Sequence[RunSpec]], *, stacked: bool) -> list[list
     return list(alike.values())
 
 
+def shard_of(planned: Sequence[Sequence[RunSpec]], number: int, shards: int) -> list[list[RunSpec]]:
+    """Every `shards`-th run, from the one at `number` (1 is the first), counted seed by seed over all arms.
+
+    Which runs these are hangs on the benchmark alone, not on what is done already.
+    """
+    counted = [spec for (spec,) in to_jobs(planned, stacked=False)]
+    mine = {spec.hash for spec in counted[number - 1 :: shards]}
+    parts = ([spec for spec in arm if spec.hash in mine] for arm in planned)
+    return [part for part in parts if part]
+
+
 def rows_to_train(spec: RunSpec, prepared: Prepared) -> int:
     """Rows that a run goes through at the most, over all its models."""
     models = len(spec.tasks) if lookup(METHODS, spec.method, "method").load().per_task else 1

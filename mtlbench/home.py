@@ -57,6 +57,10 @@ class Home:
         """One file a run that failed when it was last tried."""
         return self.results / "runs" / ".failed" / dataset
 
+    def asked(self, dataset: str) -> Path:
+        """One file a benchmark that was run."""
+        return self.results / "runs" / ".asked" / dataset
+
     def set_aside(self, dataset: str) -> Path:
         """What lay in the place of a result and was none."""
         return self.results / "runs" / ".set-aside" / dataset

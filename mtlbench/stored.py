@@ -26,6 +26,7 @@ def compare_stored(
     family: Family,
     by: str | None = None,
     command: str = "mtlbench run",
+    fingerprint: str = "",
 ) -> dict[str, Any]:
     """The same document from `results/` alone: no training, and no data but for strata.
 
@@ -40,6 +41,7 @@ def compare_stored(
         family: what is compared, and how.
         by: also look at strata of the test rows (`mtlbench.strata`); this needs the prepared data.
         command: trains what the benchmark has no result of.
+        fingerprint: of the data, for another one than the newest.
     """
     check_metric(family.metric)
     where = dataset or (benchmark.dataset if benchmark else "")
@@ -53,6 +55,12 @@ def compare_stored(
         results = [r for r in results if set(r.data["tasks"]) == set(benchmark.tasks)]
         if not results:
             raise DataError(f"No result with the tasks {', '.join(benchmark.tasks)}. Train first: {command}")
+    if fingerprint:
+        results = [r for r in results if r.data["fingerprint"] == fingerprint]
+        if not results:
+            raise DataError(
+                f"No result of the data with fingerprint {fingerprint[:8]}. Train first: {command}"
+            )
     newest = results[0]
     schema = Schema.from_json(newest.data["schema"])
     same = {

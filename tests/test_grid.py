@@ -10,7 +10,7 @@ from mtlbench.compare.arms import identity_key
 from mtlbench.config import Benchmark, RunSpec, fill
 from mtlbench.errors import UsageError
 from mtlbench.experiment import with_options
-from mtlbench.grid import declared_families, family_sizes, plan, to_jobs
+from mtlbench.grid import declared_families, family_sizes, plan, shard_of, to_jobs
 from mtlbench.home import Home
 from mtlbench.load import Prepared, open_prepared
 from mtlbench.runner import execute
@@ -121,6 +121,17 @@ def test_a_point_in_the_stack_of_its_frontier_is_the_point_alone(home: Home, two
         assert outcome.result is not None
         for task, score in outcome.result.scores().score.items():
             np.testing.assert_allclose(stacked[task], score, atol=1e-5)
+
+
+@pytest.mark.parametrize("shards", [1, 2, 3, 7, 50])
+def test_shards_are_all_runs_once_and_of_even_size(toy: Prepared, shards: int) -> None:
+    arms = planned(toy, {"method": "single-task"}, {"method": "mmoe"}, {"method": "ple"}, seeds=3)
+    parts = [shard_of(arms, number, shards) for number in range(1, shards + 1)]
+    trained = [spec.hash for part in parts for arm in part for spec in arm]
+    assert sorted(trained) == sorted(spec.hash for arm in arms for spec in arm)
+    sizes = [sum(map(len, part)) for part in parts]
+    assert max(sizes) - min(sizes) <= 1
+    assert all(arm for part in parts for arm in part)
 
 
 def test_families_are_found_again_by_what_an_arm_is(two: Prepared) -> None:

@@ -6,7 +6,7 @@ from mtlbench.render.plan import plan
 from mtlbench.render.progress import grid, stages
 from mtlbench.render.protocol import findings, rules, work
 from mtlbench.render.things import catalogue, prepared, shown
-from mtlbench.render.verdicts import verdicts
+from mtlbench.render.verdicts import shard, verdicts
 
 __all__ = [
     "catalogue",
@@ -17,6 +17,7 @@ __all__ = [
     "prepared",
     "rules",
     "say",
+    "shard",
     "shown",
     "stages",
     "verdicts",

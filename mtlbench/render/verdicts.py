@@ -1,5 +1,6 @@
 """The tables that the tool exists for: verdicts, costs, and what to know before believing them."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -41,6 +42,15 @@ STYLES = {
     "gains": "green",
     "loses": "red",
 }
+
+
+def shard(document: Mapping[str, Any]) -> None:
+    """What became of one part of the runs."""
+    number, shards = document["shard"]
+    statuses = Counter(run["status"] for run in document["runs"])
+    counted = ", ".join(f"{count} {status}" for status, count in statuses.items()) or "none"
+    out.print(f"Part {number} of {shards} on {escape(str(document['dataset']))}: runs {counted}.")
+    out.print("When all parts are done, the same command without --shard trains nothing and compares.")
 
 
 def verdicts(document: Mapping[str, Any]) -> None:

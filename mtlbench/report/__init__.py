@@ -1,6 +1,6 @@
 """Report: the document that `run` and `compare` give, its Markdown form, the words below its tables."""
 
-from mtlbench.report.document import document
+from mtlbench.report.document import document, shard_document
 from mtlbench.report.markdown import markdown
 from mtlbench.report.needs import needs
 from mtlbench.report.remarks import remarks
@@ -27,5 +27,6 @@ __all__ = [
     "markdown",
     "needs",
     "remarks",
+    "shard_document",
     "span",
 ]

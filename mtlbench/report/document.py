@@ -32,6 +32,19 @@ def document(
     }
 
 
+def shard_document(
+    home: Home, about: Mapping[str, Any], outcomes: Sequence["Outcome"], shard: tuple[int, int]
+) -> dict[str, Any]:
+    """The same of one part of the runs, which is too little for a verdict."""
+    return {
+        "dataset": about["dataset"],
+        "fingerprint": about["fingerprint"],
+        "simulated": about["simulated"],
+        "shard": list(shard),
+        "runs": [_run(home, outcome) for outcome in outcomes],
+    }
+
+
 def cut_short(data: Mapping[str, Any]) -> bool:
     """Whether a model of the run was at its best when its epochs ended: it might have become better."""
     epochs = data["run"].get("training", {}).get("epochs")
