@@ -25,7 +25,7 @@ def broken(folder: Path, unread: Collection[str] = ()) -> str:
     """
     try:
         lines = (folder / SUMS).read_text(encoding="utf-8").splitlines()
-        listed = dict(reversed(line.split("  ", 1)) for line in lines)
+        listed = {name: digest for digest, name in (line.split("  ", 1) for line in lines)}
     except (OSError, ValueError) as error:
         return f"{SUMS} cannot be read ({error})"
     for name, digest in listed.items():
