@@ -26,7 +26,7 @@ from mtlbench.load import Prepared
 from mtlbench.methods import METHODS
 from mtlbench.methods.base import Method
 from mtlbench.registry import lookup
-from mtlbench.runner import device_name
+from mtlbench.runner import commit, device_name
 from mtlbench.train.loop import take_step
 from mtlbench.train.matrices import Batch, Matrices
 from mtlbench.train.optimiser import StackedAdam
@@ -88,6 +88,7 @@ def bench_balancers(
             "torch": torch.__version__,
             "python": platform.python_version(),
         },
+        "commit": commit(),
         "load": os.getloadavg()[0],
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds_a_step": plain,
@@ -184,7 +185,7 @@ def markdown(document: Mapping[str, Any]) -> str:
         "",
         f"Device: {document['device']}, load {document['load']:.1f}; "
         f"{', '.join(f'{name} {version}' for name, version in document['versions'].items())}; "
-        f"{document['measured_at']}. Data: {document['dataset']}, fingerprint `{document['fingerprint']}`.",
+        f"commit {document['commit'] or 'unknown'}; {document['measured_at']}. Data: {document['dataset']}, fingerprint `{document['fingerprint']}`.",
         "",
         "| balancer | sees | backward passes | time of a step |",
         "| --- | --- | ---: | ---: |",
