@@ -185,7 +185,8 @@ def markdown(document: Mapping[str, Any]) -> str:
         "",
         f"Device: {document['device']}, load {document['load']:.1f}; "
         f"{', '.join(f'{name} {version}' for name, version in document['versions'].items())}; "
-        f"commit {document['commit'] or 'unknown'}; {document['measured_at']}. Data: {document['dataset']}, fingerprint `{document['fingerprint']}`.",
+        f"commit {document['commit'] or 'unknown'}; {document['measured_at']}. "
+        f"Data: {document['dataset']}, fingerprint `{document['fingerprint']}`.",
         "",
         "| balancer | sees | backward passes | time of a step |",
         "| --- | --- | ---: | ---: |",
