@@ -104,8 +104,9 @@ def train(
     going = training.going  # those still in the stack, in its order
     losses: list[Tensor] = []
     weights: list[Tensor] = []
-    unreported = begun * schedule.batch * len(going)
-    progress(schedule.total * schedule.batch * (len(outcomes) - len(going)))
+    unreported = 0
+    stopped = len(outcomes) - len(going)
+    progress((schedule.total * stopped + begun * len(going)) * schedule.batch)
 
     for step in range(begun + 1, schedule.total + 1 if going else 0):
         epoch, place = divmod(step - 1, schedule.steps)
@@ -149,7 +150,9 @@ def train(
         if stopped and kept:
             training.keep(kept)
             order = order[kept]
+        began = time.perf_counter()
         snapshots.save_if_due(training, step)
+        clock += time.perf_counter() - began
         if not going:
             break
     return outcomes
