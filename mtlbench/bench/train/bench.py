@@ -1,0 +1,278 @@
+"""Runs all sides in turns, and says who took how long."""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from mtlbench.bench.train import cases
+from mtlbench.bench.train.alone import SIDES
+from mtlbench.bench.train.cases import BATCH, CASES, TABLE, Case
+from mtlbench.bench.train.log import CATEGORICAL, IDS, NAME, NUMERIC, generate
+from mtlbench.errors import MtlbenchError, UsageError, unknown
+from mtlbench.home import Home, write_json, write_text
+
+US = "mtlbench"
+PEERS = tuple(side for side in SIDES if side != US)
+MODULES = {"torch-rechub": "torch_rechub", "deepctr-torch": "deepctr_torch"}
+EVALUATION = "evaluation"
+Said = dict[str, Any]
+
+
+def bench_train(
+    home: Home,
+    peers: Sequence[str],
+    names: Sequence[str],
+    device: str,
+    repeats: int,
+    share: float,
+    progress: Callable[[str, int, int], None],
+) -> Said:
+    """Measure, write `results/speed/train.json` and `.md`, return what the former holds.
+
+    Args:
+        home: where results lie.
+        peers: libraries to compare with.
+        names: of cases, or `table`; none means all.
+        device: cpu or cuda.
+        repeats: turns of each side; the medians count.
+        share: of each case's rows, below 1 for a quick look.
+        progress: told how many measurements are behind, out of how many.
+
+    Raises:
+        UsageError: an unknown peer or case, or a peer that is not installed.
+    """
+    chosen = list(names) or [*CASES, TABLE.name]
+    for name in chosen:
+        if name not in (*CASES, TABLE.name):
+            raise unknown("case", name, [*CASES, TABLE.name])
+    for peer in peers:
+        if peer not in PEERS:
+            raise unknown("peer", peer, PEERS)
+        if find_spec(MODULES[peer]) is None:
+            raise UsageError(f"{peer} is not installed: pip install 'mtlbench[peers]'.")
+    turns = [(name, turn) for name in chosen for turn in range(1 if name == TABLE.name else repeats)]
+    said: dict[str, dict[str, list[Said]]] = {name: {side: [] for side in (US, *peers)} for name in chosen}
+    done, total, load = 0, len(turns) * (1 + len(peers)), os.getloadavg()[0]
+    home.datasets.mkdir(parents=True, exist_ok=True)
+    for name in chosen:
+        case = TABLE if name == TABLE.name else CASES[name]
+        with tempfile.TemporaryDirectory(prefix=".bench-", dir=home.datasets) as scratch_folder:
+            scratch = Home(Path(scratch_folder))
+            generate(scratch, max(BATCH, int(case.rows * share)), seed=0)
+            for _ in [turn for turn in turns if turn[0] == name]:
+                for side in (US, *peers):
+                    progress("measurements", done, total)
+                    said[name][side].append(_measure(scratch, side, case, device))
+                    done += 1
+    document = {
+        "command": _command(peers, names, device, repeats, share),
+        "device": _device(device),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "load": load,
+        "versions": {name: _version(name) for name in (US, "torch", *peers)}
+        | {"python": platform.python_version()},
+        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": _commit(),
+        "share": share,
+        "repeats": repeats,
+        "products_per_second": _products(device),
+        "cases": [_case(name, said[name], share) for name in chosen],
+    }
+    folder = home.results / "speed"
+    stem = "train" if device == "cpu" else f"train-{device}"
+    write_json(folder / f"{stem}.json", document)
+    write_text(folder / f"{stem}.md", markdown(document))
+    return document
+
+
+def _measure(scratch: Home, side: str, case: Case, device: str) -> Said:
+    """One side and case in a process of its own; our own table is the command itself."""
+    threads = {"OMP_NUM_THREADS": "1"} if case.name != TABLE.name or side == US else {}
+    environment = {**os.environ, **threads, "MTLBENCH_HOME": str(scratch.root)}
+    if case.name == TABLE.name and side == US:
+        benchmark = scratch.root / "table.toml"
+        benchmark.write_text(_table_toml(case), encoding="utf-8")
+        arguments = ["-m", "mtlbench", "run", str(benchmark), "--no-track", "--json", "--device", device]
+    else:
+        arguments = ["-m", "mtlbench.bench.train.alone", side, case.name, device]
+    began = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, *arguments, *(["--force"] if arguments[2] == "run" else [])],
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    seconds = time.perf_counter() - began
+    if done.returncode:
+        raise MtlbenchError(f"{side} failed at {case.name}: {done.stderr.strip()[-1500:]}")
+    if case.name == TABLE.name:  # start and all, for everybody
+        return {"train": {"seconds": seconds, "cpu_seconds": None}}
+    answer: Said = json.loads(done.stdout.splitlines()[-1])
+    return answer
+
+
+def _table_toml(case: Case) -> str:
+    """Four methods, one epoch, the sizes of the case."""
+    options = f"network = {list(case.network)}, tower = {list(case.tower)}, embedding_dim = {case.dim}"
+    methods = ("single-task", "hard-sharing", "soft-sharing", "mmoe")
+    runs = [
+        f'[[run]]\nmethod = "{method}"\nmethod_options = {{ {options}, norm = "batch"'
+        + (f", num_experts = {case.experts} }}" if method == "mmoe" else " }")
+        for method in methods
+    ]
+    training = (
+        f"[training]\nepochs = 1\nbatch_rows = {BATCH}\nlearning_rate = {cases.LEARNING_RATE}\n"
+        "weight_decay = 0.0\nevaluations_per_epoch = 1"
+    )
+    head = f'name = "table"\ndataset = "{NAME}"\nseeds = {cases.TABLE_SEEDS}'
+    return "\n".join([head, training, *runs]) + "\n"
+
+
+def _case(name: str, said: Mapping[str, Sequence[Said]], share: float) -> Said:
+    """The medians of a case, and our ratio to the fastest peer."""
+    case = TABLE if name == TABLE.name else CASES[name]
+    rows = max(BATCH, int(case.rows * share))
+    sides = {side: _side(answers, rows) for side, answers in said.items() if answers}
+    found: Said = {"name": name, "rows": rows, "target": case.target, "floor": case.floor, "sides": sides}
+    clock = "seconds" if name == TABLE.name else "cpu_seconds"
+    found["ratio"] = _ratio(sides, "train", clock)
+    if name == cases.EVALUATION:
+        found["evaluation_ratio"] = _ratio(sides, EVALUATION, clock)
+    return found
+
+
+def _side(answers: Sequence[Said], rows: int) -> Said:
+    """Medians over the turns; quality and memory of the last."""
+    last = answers[-1]
+    side: Said = {key: last.get(key) for key in ("auc", "peak_bytes", "multiplied")}
+    for what in ("train", EVALUATION):
+        if what in last:
+            for clock in ("seconds", "cpu_seconds"):
+                values = [a[what][clock] for a in answers if a[what][clock] is not None]
+                side.setdefault(what, {})[clock] = median(values) if values else None
+            side[what]["rows_per_second"] = rows / side[what]["seconds"]
+    return side
+
+
+def _ratio(sides: Mapping[str, Said], what: str, clock: str) -> float | None:
+    """How many times as long as we the fastest peer takes."""
+    peers = [side[what][clock] for name, side in sides.items() if name != US]
+    return min(peers) / sides[US][what][clock] if peers else None
+
+
+def _products(device: str) -> float:
+    """Floating-point operations a second of a matrix product of the size that a layer has, one thread."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    left, right = torch.randn(BATCH, 512, device=device), torch.randn(512, 512, device=device)
+    times = []
+    for _ in range(21):
+        began = time.perf_counter()
+        left @ right
+        if device != "cpu":
+            torch.cuda.synchronize()
+        times.append(time.perf_counter() - began)
+    torch.set_num_threads(threads)
+    return 2 * BATCH * 512 * 512 / median(times)
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def _commit() -> str | None:
+    from mtlbench.runner import commit
+
+    return commit()
+
+
+def _device(device: str) -> str:
+    import torch
+
+    from mtlbench.runner import device_name
+
+    return device_name(torch.device(device))
+
+
+def _command(peers: Sequence[str], names: Sequence[str], device: str, repeats: int, share: float) -> str:
+    parts = ["mtlbench bench train", f"--against {','.join(peers)}" if peers else "--against none"]
+    parts += [f"--only {','.join(names)}"] if names else []
+    parts += [f"--device {device}", f"--repeats {repeats}"] + ([f"--share {share:g}"] if share != 1 else [])
+    return " ".join(parts)
+
+
+def markdown(document: Mapping[str, Any]) -> str:
+    """The figures as a page."""
+    versions = ", ".join(f"{name} {number}" for name, number in document["versions"].items())
+    lines = [
+        "# How fast training is",
+        "",
+        f"`{document['command']}`: one epoch on generated data ({CATEGORICAL} categorical fields with "
+        f"{IDS:,} ids, {NUMERIC} numeric; simulated), {BATCH} rows a step, Adam, batch normalisation, "
+        "validation scored once; everyone in a process of its own with one thread, through its own trainer "
+        f"and loader; medians of {document['repeats']} turns. The ratio is the fastest peer's processor time "
+        "over ours. *Products* is the share of our time that the matrix products alone would take at the "
+        f"rate measured here ({document['products_per_second'] / 1e9:.0f} GFLOP/s): 100 % is the floor.",
+        "",
+        f"Device: {document['device']}, load before {document['load']:.1f}; {versions}; commit "
+        f"{document['commit'] or 'unknown'}; {document['measured_at']}.",
+        "",
+        "| case | who | rows/s | CPU us a row | peak MB | AUC click, conversion | products | ratio |",
+        "| --- | --- | ---: | ---: | ---: | --- | ---: | ---: |",
+    ]
+    for case in document["cases"]:
+        if case["name"] != TABLE.name:
+            lines += _rows(case, "train", case["name"], document["products_per_second"])
+        if "evaluation_ratio" in case:
+            lines += _rows(case, EVALUATION, EVALUATION, document["products_per_second"])
+    for case in [case for case in document["cases"] if case["name"] == TABLE.name]:
+        taken = ", ".join(f"{who} {side['train']['seconds']:.0f} s" for who, side in case["sides"].items())
+        lines += [
+            "",
+            f"The whole table, {cases.TABLE_SEEDS} seeds, wall time with all cores from start to end: "
+            f"{taken}; ratio {_times(case['ratio'])} (target {case['target']:g}x). Ours has single-task, "
+            "hard and soft sharing, MMoE and verdicts; a peer's its shared bottom, MMoE, one model a task.",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _rows(case: Said, what: str, name: str, products: float) -> list[str]:
+    """A line a side."""
+    lines = []
+    ratio = case["ratio"] if what == "train" else case["evaluation_ratio"]
+    target, floor = case["target"], case["floor"]
+    if what == EVALUATION:
+        target, floor = cases.EVALUATION_TARGET, cases.EVALUATION_FLOOR
+    for who, side in case["sides"].items():
+        mine = who == US
+        clock = side[what]
+        passes = 6 if what == "train" else 2  # forward; and twice as much backward
+        share = passes * (side["multiplied"] or 0) * case["rows"] / products / clock["cpu_seconds"]
+        lines.append(
+            f"| {name if mine else ''} | {who} | {clock['rows_per_second']:,.0f} | "
+            f"{1e6 * clock['cpu_seconds'] / case['rows']:.1f} | {side['peak_bytes'] / 1e6:,.0f} | "
+            f"{', '.join(f'{value:.3f}' for value in side['auc'].values())} | "
+            f"{f'{share:.0%}' if mine else ''} | "
+            f"{f'{_times(ratio)} (target {target:g}x, floor {floor:g}x)' if mine else ''} |"
+        )
+    return lines
+
+
+def _times(ratio: float | None) -> str:
+    return "no peer" if ratio is None else f"{ratio:.2f}x"

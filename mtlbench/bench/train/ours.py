@@ -1,0 +1,56 @@
+"""mtlbench itself, as `bench train` times it: the same loop as `run`, validation and all."""
+
+import torch
+from torch import Tensor
+
+from mtlbench.balancing.equal import Equal
+from mtlbench.bench.train.cases import BATCH, LEARNING_RATE, Case
+from mtlbench.bench.train.side import Model
+from mtlbench.config import TrainingSettings, fill
+from mtlbench.load import Prepared
+from mtlbench.methods import METHODS
+from mtlbench.registry import lookup
+from mtlbench.train.loop import train
+from mtlbench.train.matrices import Matrices
+from mtlbench.train.stack import Blueprint, Stack
+
+SETTINGS = TrainingSettings(
+    epochs=1, batch_rows=BATCH, learning_rate=LEARNING_RATE, weight_decay=0.0, evaluations_per_epoch=1
+)
+
+
+class Ours(Model):
+    """One seed of a network of ours."""
+
+    def __init__(self, case: Case, prepared: Prepared, device: torch.device) -> None:
+        super().__init__(case, prepared, device)
+        method = lookup(METHODS, case.method, "method").load()
+        options = {"network": case.network, "tower": case.tower, "embedding_dim": case.dim, "norm": "batch"}
+        options |= {"num_experts": case.experts} if case.experts else {}
+        self._blueprint = Blueprint.of(method, fill(method.Config, options, case.name), prepared)
+
+    def train(self, seed: int) -> None:
+        """As `run` does it, but for the test split."""
+        replicas = self._blueprint.replicas(seed)
+        (self._trained,) = train(
+            self._blueprint,
+            Equal(self.prepared.schema.task_names, [Equal.Config()]),
+            SETTINGS,
+            replicas,
+            self.prepared,
+            self.device,
+            lambda rows: None,
+        )
+
+    def score(self) -> Tensor:
+        """As `run` scores the test split."""
+        assert self._trained.deployable is not None
+        stack = Stack(self._blueprint, [self._trained.replica], self.device)
+        stack.load([self._trained.deployable.weights])
+        return stack.predict(Matrices.of(self.prepared.open_split("test"), stack.layout, self.device))[0]
+
+    @property
+    def multiplied(self) -> int:
+        """Weights of matrices that every row is multiplied with."""
+        module = self._blueprint.build(self._blueprint.replicas(0)[0])
+        return sum(parameter.numel() for parameter in module.parameters() if parameter.dim() > 1)
