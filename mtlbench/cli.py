@@ -44,6 +44,13 @@ class Device(StrEnum):
     CUDA = "cuda"
 
 
+class Launcher(StrEnum):
+    """What brings runs to where they are trained: the names in mtlbench.launch."""
+
+    LOCAL = "local"
+    RAY = "ray"
+
+
 class Kind(StrEnum):
     """What can be listed."""
 
@@ -285,6 +292,13 @@ def run(
     workers: Annotated[
         int | None, typer.Option(help="Processes on a CPU.  [default: one a core]", min=1)
     ] = None,
+    launcher: Annotated[
+        Launcher, typer.Option(help="Train on this machine, or on a Ray cluster that is running.")
+    ] = Launcher.LOCAL,
+    address: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="Of the Ray cluster's head.  [default: auto, the one here]"),
+    ] = None,
     force: Annotated[bool, typer.Option(help="Train again what already has a result.")] = False,
     shard: Annotated[
         str | None,
@@ -328,7 +342,15 @@ def run(
     document = run_experiment(
         Home.find(),
         chosen.with_family(baseline=baseline),
-        Execution(device=device, workers=workers, force=force, track=not no_track, shard=_shard(shard)),
+        Execution(
+            device=device,
+            workers=workers,
+            force=force,
+            track=not no_track,
+            shard=_shard(shard),
+            launcher=launcher,
+            address=address,
+        ),
         say=render.say,
         bar=render.grid,
     )
@@ -673,6 +695,39 @@ def bench_balancers(
     prepared = open_dataset(home, dataset or "", render.say)
     with render.stages() as progress:
         document = measure(home, prepared, method, where, rounds, progress)
+    if as_json:
+        _print_json(document)
+    else:
+        typer.echo(markdown(document), nl=False)
+
+
+@bench.command("train")
+def bench_train(
+    against: Annotated[
+        str, typer.Option(help="Libraries to compare with, commas between, or `none`.")
+    ] = "torch-rechub,deepctr-torch",
+    only: Annotated[
+        str, typer.Option(help="Cases alone, commas between: shared-bottom, mmoe-small, ..., table.")
+    ] = "",
+    device: Annotated[Device, typer.Option(help="Where to train.")] = Device.CPU,
+    repeats: Annotated[int, typer.Option(help="Turns of each side.", min=1)] = 3,
+    share: Annotated[
+        float, typer.Option(help="Of each case's rows; less is quicker.", min=0.001, max=1)
+    ] = 1.0,
+    as_json: Json = False,
+) -> None:
+    """How fast training is beside other libraries, on the same rows; writes results/speed/train.*."""
+    from mtlbench import render
+    from mtlbench.bench.train.bench import bench_train as measure
+    from mtlbench.bench.train.bench import markdown
+    from mtlbench.runner import pick_device
+
+    peers = [] if against == "none" else against.split(",")
+    where = pick_device(device).type
+    with render.stages() as progress:
+        document = measure(
+            Home.find(), peers, only.split(",") if only else [], where, repeats, share, progress
+        )
     if as_json:
         _print_json(document)
     else:

@@ -15,7 +15,8 @@ from mtlbench.config import Arm, Benchmark, Family, RunSpec, parse_value
 from mtlbench.errors import DataError, UsageError, unknown
 from mtlbench.grid import declared_families, family_sizes, plan, rows_to_train, shard_of, to_jobs
 from mtlbench.home import Home
-from mtlbench.launch import cores, launch
+from mtlbench.launch import LAUNCHERS
+from mtlbench.launch.base import Launcher
 from mtlbench.load import Prepared, open_prepared, prepared_names
 from mtlbench.methods import METHODS
 from mtlbench.planning.foresight import Foresight
@@ -23,7 +24,7 @@ from mtlbench.rebuild import note_asked
 from mtlbench.registry import lookup, written_options
 from mtlbench.report import document, markdown, shard_document
 from mtlbench.results import Result, Say
-from mtlbench.runner import Outcome, finished, note_failure, pick_device, set_aside
+from mtlbench.runner import Outcome, finished, note_failure, set_aside
 from mtlbench.schema import Schema
 
 
@@ -43,10 +44,12 @@ class Execution:
 
     Attributes:
         device: auto, cpu or cuda.
-        workers: processes on a CPU; None means one a core.
+        workers: runs at a time; None means one a core, or one a GPU, or as many as a cluster has room for.
         force: train again what already has a result.
         track: write to MLflow.
         shard: (i, n) trains the i-th of n parts alone, from 1 on, compares nothing and does not track.
+        launcher: local or ray.
+        address: of the cluster that a launcher works on.
     """
 
     device: str = "auto"
@@ -54,6 +57,13 @@ class Execution:
     force: bool = False
     track: bool = True
     shard: tuple[int, int] | None = None
+    launcher: str = "local"
+    address: str | None = None
+
+    def make_launcher(self) -> Launcher:
+        """What brings the runs to where they are trained."""
+        made: Launcher = lookup(LAUNCHERS, self.launcher, "launcher").load()(self.address)
+        return made
 
 
 def run(
@@ -75,7 +85,7 @@ def run(
     Returns:
         The `run --json` document.
     """
-    pick_device(execution.device)  # refuses one that is not there before anything is said
+    execution.make_launcher().pick_device(execution.device)  # refuses what is not there before all else
     for line in idle_balancers(benchmark.run):
         say(line)
     prepared = open_dataset(home, benchmark.dataset, say, benchmark.tasks)
@@ -158,9 +168,9 @@ def train_missing(
         bar: shows progress, given the number of runs to do and the rows that they take at the most.
         look: shown all outcomes so far whenever there are new ones.
     """
-    device = pick_device(execution.device)
+    launcher = execution.make_launcher()
+    device = launcher.pick_device(execution.device)
     missing = [[spec for spec in arm if spec.hash not in outcomes] for arm in planned]
-    workers = execution.workers or cores()
     # A stack of another size rounds otherwise: what a run gives must not hang on which others are missing.
     jobs = to_jobs(missing, stacked=device.type != "cpu")
     todo = [spec for job in jobs for spec in job]
@@ -176,11 +186,11 @@ def train_missing(
             look(outcomes)
 
         go = partial(
-            launch,
+            launcher.launch,
             home,
             prepared.name,
             device=device,
-            workers=workers,
+            workers=execution.workers,
             on_rows=progress.rows,
             on_outcomes=on_outcomes,
             again=execution.force,

@@ -1,16 +1,18 @@
-"""Worker processes: what they report, and what happens when one dies."""
+"""Worker processes: where they are, what they report, and what happens when one dies."""
 
 import multiprocessing as mp
 import os
 import signal
+from collections.abc import Callable, Sequence
 
 import pytest
 import torch
 
 from mtlbench.config import Benchmark, RunSpec, fill
+from mtlbench.errors import UsageError
 from mtlbench.grid import plan
 from mtlbench.home import Home
-from mtlbench.launch import launch
+from mtlbench.launch.local import Local, Pool, places
 from mtlbench.load import Prepared
 from mtlbench.runner import Outcome
 
@@ -32,7 +34,7 @@ def test_processes_give_what_one_process_gives(home: Home, toy: Prepared) -> Non
     for workers in (1, 2):
         ended: list[Outcome] = []
         rows: list[int] = []
-        launch(home, "toy", jobs_of(toy, 3), CPU, workers, rows.append, ended.extend, again=True)
+        Local().launch(home, "toy", jobs_of(toy, 3), CPU, workers, rows.append, ended.extend, again=True)
         assert {o.status for o in ended} == {"done"}
         metrics[workers] = {o.spec.seed: o.result.data["metrics"] for o in ended if o.result}
     assert metrics[1] == metrics[2]
@@ -42,7 +44,7 @@ def test_processes_give_what_one_process_gives(home: Home, toy: Prepared) -> Non
 def test_a_run_that_fails_fails_alone(home: Home, toy: Prepared) -> None:
     good, bad = jobs_of(toy, 1), jobs_of(toy, 1, learning_rate=1e30)
     ended: list[Outcome] = []
-    launch(home, "toy", [*bad, *good], CPU, 1, lambda rows: None, ended.extend)
+    Local().launch(home, "toy", [*bad, *good], CPU, 1, lambda rows: None, ended.extend)
     assert [o.status for o in ended] == ["failed", "done"]
 
 
@@ -58,7 +60,7 @@ def test_a_worker_that_is_killed_takes_its_run_with_it_and_no_other(home: Home, 
             os.kill(victims[0].pid or 0, signal.SIGKILL)
             os.kill(victims[1].pid or 0, signal.SIGKILL)
 
-    launch(home, "toy", [*endless, *jobs_of(toy, 2)], CPU, 2, lambda rows: None, kill_the_endless)
+    Local().launch(home, "toy", [*endless, *jobs_of(toy, 2)], CPU, 2, lambda rows: None, kill_the_endless)
     assert [o.status for o in ended] == ["done", "done", "failed"]
     assert "exit code -9" in ended[-1].reason
     assert not mp.active_children()
@@ -73,7 +75,7 @@ def test_an_interrupt_ends_the_workers_and_keeps_what_is_done(
 
     jobs = jobs_of(toy, 3)
     with pytest.raises(KeyboardInterrupt):
-        launch(home, "toy", jobs, CPU, workers, lambda rows: None, interrupt)
+        Local().launch(home, "toy", jobs, CPU, workers, lambda rows: None, interrupt)
     assert not mp.active_children()
     assert any((home.runs("toy") / spec.hash / "result.json").is_file() for job in jobs for spec in job)
 
@@ -93,10 +95,38 @@ def test_a_stack_too_large_for_memory_goes_in_halves(
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
         return [Outcome(spec, "done") for spec in job]
 
-    monkeypatch.setattr("mtlbench.launch.execute", small_memory)
+    monkeypatch.setattr("mtlbench.launch.base.execute", small_memory)
     ended: list[Outcome] = []
-    launch(home, "toy", [specs], CPU, 1, lambda rows: None, ended.extend)
+    Local().launch(home, "toy", [specs], CPU, 1, lambda rows: None, ended.extend)
     assert [o.spec.seed for o in ended] == [0, 1, 2, 3, 4]
     assert [o.status for o in ended] == ["done"] * 4 + ["failed"]
     assert "out of memory" in ended[-1].reason
     assert sizes == [5, 2, 3, 1, 2, 1, 1]
+
+
+def say_where(job: Sequence[RunSpec], device: torch.device, on_rows: Callable[[int], None]) -> list[Outcome]:
+    return [Outcome(spec, "failed", reason=f"{device} in {os.getpid()}") for spec in job]
+
+
+def test_each_gpu_gets_a_process_of_its_own(toy: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No job trains here, so that devices which are not there can be handed out."""
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    devices = places(torch.device("cuda"), None)
+    assert [str(device) for device in devices] == ["cuda:0", "cuda:1", "cuda:2"]
+    assert places(torch.device("cuda"), 2) == devices[:2]
+    assert places(CPU, 5) == [CPU] * 5
+    pool = Pool(say_where, devices[1:])
+    ended: list[Outcome] = []
+    try:
+        pool.work(jobs_of(toy, 6), lambda rows: None, ended.extend)
+    finally:
+        pool.stop()
+    seen = {tuple(o.reason.split(" in ")) for o in ended}
+    assert len(ended) == 6
+    assert {device for device, _ in seen} == {"cuda:1", "cuda:2"}
+    assert len({process for _, process in seen}) == len(seen) == 2
+
+
+def test_an_address_is_a_clusters() -> None:
+    with pytest.raises(UsageError, match="--launcher ray"):
+        Local("10.0.0.1:6379")

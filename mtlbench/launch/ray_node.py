@@ -1,0 +1,165 @@
+"""What runs on a node of a Ray cluster: one job, in the head's home or in one of the node's own.
+
+A node that does not see the head's home gets the prepared matrices from the object store, once for all its
+workers, into `$TMPDIR/mtlbench-UID/`, where the next grid on that data finds them; results go back as bytes.
+"""
+
+import os
+import socket
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+from shutil import rmtree
+from typing import Any
+
+import torch
+
+from mtlbench.errors import MtlbenchError, UsageError
+from mtlbench.home import Home, alone_in, atomic_folder
+from mtlbench.launch.base import REPORT_ROWS, Job, attempt, failed
+from mtlbench.load import open_prepared
+from mtlbench.runner import Outcome
+
+POLL_SECONDS = 0.5
+
+Files = Mapping[str, bytes]
+"""Name -> content, of the folder of a result."""
+Answer = Sequence[tuple[Outcome, Files]] | None
+"""What came of each run, and the files of its result if the head cannot see them; None: it needs the data."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What all jobs of a grid have in common.
+
+    Attributes:
+        home: of the head.
+        dataset: name of the prepared dataset.
+        fingerprint: of its content.
+        token: a file in the head's home; who sees it shares that home.
+        device: of every job.
+        plugins: files that the runs may need, as the head names them.
+        again, wait: as `execute` takes them.
+    """
+
+    home: Home
+    dataset: str
+    fingerprint: str
+    token: Path
+    device: torch.device
+    plugins: tuple[str, ...]
+    again: bool
+    wait: bool
+
+
+class Rows:
+    """How far the jobs are: an actor beside the head. A job that is done again counts once."""
+
+    def __init__(self) -> None:
+        self._rows: dict[int, int] = {}
+
+    def note(self, job: int, rows: int) -> None:
+        """That job has trained on so many rows since it began."""
+        self._rows[job] = max(rows, self._rows.get(job, 0))
+
+    def total(self) -> int:
+        """Rows of all jobs."""
+        return sum(self._rows.values())
+
+
+def work(order: Order, number: int, job: Job, data: Mapping[str, Any] | None, rows: Any) -> Answer:
+    """Do a job; a Ray task.
+
+    Args:
+        order: what all jobs have in common.
+        number: of the job.
+        job: what to do.
+        data: references to the prepared files by name, once they are in the object store.
+        rows: handle of the `Rows`.
+    """
+    done = reported = 0
+
+    def on_rows(more: int) -> None:
+        nonlocal done, reported
+        done += more
+        if done - reported >= REPORT_ROWS:
+            rows.note.remote(number, done)
+            reported = done
+
+    shared = _shares(order)
+    if not shared and data is None:
+        return None
+    try:
+        _need_plugins(order.plugins)
+        home = order.home if shared else _own_home(order, data or {})
+    except (MtlbenchError, OSError) as error:
+        return [(outcome, {}) for outcome in failed(job, error)]
+    how = {"again": order.again, "wait": order.wait}
+    outcomes = attempt(home, order.dataset, job, order.device, on_rows, **how)
+    return [(outcome, {}) if shared else _packed(outcome) for outcome in outcomes]
+
+
+def _shares(order: Order) -> bool:
+    """Whether this node works on the head's own files: a copy at the same path is not enough."""
+    try:
+        here = order.token.is_file() and os.access(order.token.parent, os.W_OK)
+        return here and open_prepared(order.home, order.dataset).fingerprint == order.fingerprint
+    except (MtlbenchError, OSError):
+        return False
+
+
+def _need_plugins(files: Sequence[str]) -> None:
+    for file in files:
+        if not Path(file).is_file():
+            raise UsageError(
+                f"Plugin {file} is not there on the node {socket.gethostname()}. Put it where all nodes see "
+                "it under the same name, for example into the shared home."
+            )
+
+
+def _own_home(order: Order, data: Mapping[str, Any]) -> Home:
+    """This node's home for that data, with its files; the first worker that comes writes them."""
+    import ray
+
+    mine = Path(tempfile.gettempdir()) / f"mtlbench-{os.getuid()}"
+    mine.mkdir(mode=0o700, exist_ok=True)
+    if mine.stat().st_uid != os.getuid():
+        raise MtlbenchError(
+            f"{mine} on the node {socket.gethostname()} is somebody else's. Set another TMPDIR."
+        )
+    home = Home(mine / sha256(order.fingerprint.encode()).hexdigest()[:20])
+    target = home.prepared(order.dataset)
+    _when_alone(
+        target.parent,
+        lambda: None if target.exists() else _write(target, lambda name: ray.get(data[name]), data),
+    )
+    return home
+
+
+def _when_alone(folder: Path, act: Callable[[], None]) -> None:
+    while True:
+        try:
+            with alone_in(folder):
+                return act()
+        except BlockingIOError:
+            time.sleep(POLL_SECONDS)
+
+
+def _write(target: Path, fetch: Callable[[str], Any], names: Mapping[str, Any]) -> None:
+    with atomic_folder(target) as folder:
+        for name in names:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            fetch(name).tofile(folder / name)
+
+
+def _packed(outcome: Outcome) -> tuple[Outcome, Files]:
+    """The files of a result, which the node keeps no longer."""
+    if outcome.result is None:
+        return outcome, {}
+    folder = outcome.result.path
+    files = {file.name: file.read_bytes() for file in folder.iterdir()}
+    rmtree(folder, ignore_errors=True)
+    return replace(outcome, status="done", result=None), files
