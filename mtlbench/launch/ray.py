@@ -22,7 +22,7 @@ from uuid import uuid4
 import numpy as np
 import torch
 
-from mtlbench.errors import MtlbenchError, UsageError
+from mtlbench.errors import UsageError
 from mtlbench.home import Home, atomic_folder
 from mtlbench.launch.base import Job, failed
 from mtlbench.launch.ray_node import Answer, Files, Order, Rows, work
@@ -259,7 +259,7 @@ def _join(address: str) -> None:
             socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, ValueError, RuntimeError, OverflowError) as error:
-        raise MtlbenchError(
-            f"No Ray cluster at --address {address}: {error}. Start one: `ray start --head` here, and "
-            "`ray start --address HOST:6379` on every other node; then give --address auto, or HOST:6379."
+        raise UsageError(
+            f"No Ray cluster at --address {address}: {str(error).rstrip('.')}. Start one: `ray start --head` "
+            "here, `ray start --address HOST:6379` on every other node; then --address auto, or HOST:6379."
         ) from error

@@ -15,11 +15,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import mtlbench.launch.ray as ray_launcher
 from mtlbench import plugins
 from mtlbench.config import RunSpec
-from mtlbench.errors import MtlbenchError, UsageError
+from mtlbench.errors import UsageError
 from mtlbench.home import Home
 from mtlbench.launch.local import Local
 from mtlbench.launch.ray import Ray
@@ -66,7 +67,7 @@ def test_an_address_where_nothing_is_says_what_to_do(home: Home, toy: Prepared) 
         address = f"127.0.0.1:{closed.getsockname()[1]}"
         before = signal.getsignal(signal.SIGTERM)
         for wrong in (address, "nonsense"):
-            with pytest.raises(MtlbenchError, match="ray start --head"):
+            with pytest.raises(UsageError, match="ray start --head"):
                 Ray(wrong).launch(home, "toy", jobs_of(toy, 1), CPU, None, ignore, lambda outcomes: None)
     assert signal.getsignal(signal.SIGTERM) is before
     assert not list(home.training("toy").parent.glob("shared-*"))
@@ -129,6 +130,8 @@ def test_a_cluster_gives_what_one_machine_gives_and_a_bad_run_fails_alone(
     again: list[Outcome] = []
     Ray(cluster.address).launch(home, "toy", good[:1], CPU, 1, ignore, again.extend)
     assert [o.status for o in again] == ["reused"]
+    with pytest.raises(UsageError, match="no node of the cluster has a GPU"):
+        Ray(cluster.address).launch(home, "toy", good, torch.device("cuda"), None, ignore, again.extend)
 
 
 @pytest.mark.slow
