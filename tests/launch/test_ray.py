@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +25,7 @@ from mtlbench.errors import UsageError
 from mtlbench.home import Home
 from mtlbench.launch.local import Local
 from mtlbench.launch.ray import Ray
+from mtlbench.launch.ray_node import Order, _packed
 from mtlbench.load import Prepared
 from mtlbench.results import Scores
 from mtlbench.runner import Outcome, finished
@@ -71,6 +73,48 @@ def test_an_address_where_nothing_is_says_what_to_do(home: Home, toy: Prepared) 
                 Ray(wrong).launch(home, "toy", jobs_of(toy, 1), CPU, None, ignore, lambda outcomes: None)
     assert signal.getsignal(signal.SIGTERM) is before
     assert not list(home.training("toy").parent.glob("shared-*"))
+
+
+def head(home: Home, jobs: list[list[RunSpec]]) -> Any:
+    """The side of the head, without a cluster."""
+    made = ray_launcher._Head.__new__(ray_launcher._Head)
+    order = Order(home, "toy", jobs[0][0].fingerprint, home.root, CPU, (), again=False, wait=False)
+    made._order, made._jobs, made._deaths = order, jobs, Counter()
+    return made
+
+
+def test_a_job_that_kills_every_worker_is_given_up(
+    home: Home, toy: Prepared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ray = pytest.importorskip("ray")
+
+    def crash(ref: object) -> None:
+        raise ray.exceptions.WorkerCrashedError
+
+    monkeypatch.setattr(ray, "get", crash)
+    tried = head(home, jobs_of(toy, 2))
+    assert [tried._outcomes(0, "a reference") for _ in range(ray_launcher.TRIES - 1)] == [None, None]
+    (outcome,) = tried._outcomes(0, "a reference")
+    assert outcome.status == "failed"
+    assert "died 3 times; last: WorkerCrashedError" in outcome.reason
+    assert tried._outcomes(1, "a reference") is None, "deaths of one job are counted for another"
+
+
+def test_what_a_node_sends_back_is_stored_whole_or_fails(home: Home, toy: Prepared, tmp_path: Path) -> None:
+    other = Home(tmp_path / "node")
+    write_prepared(other)
+    jobs = jobs_of(toy, 1)
+    ended: list[Outcome] = []
+    Local().launch(other, "toy", jobs, CPU, 1, ignore, ended.extend)
+    outcome, files = _packed(ended[0])
+    assert not list(other.runs("toy").iterdir())
+    damaged = head(home, jobs)._stored(outcome, {**files, "scores.npz": files["scores.npz"][:-1]})
+    assert (damaged.status, damaged.reason) == ("failed", "what its node sent back is damaged")
+    stored = head(home, jobs)._stored(outcome, files)
+    assert stored.status == "done"
+    assert stored.result == finished(home, "toy", jobs[0][0])
+    (aside,) = home.set_aside("toy").iterdir()
+    assert aside.name == jobs[0][0].hash
 
 
 @pytest.fixture(scope="module")
