@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 _PACKAGE = Path(__file__).resolve().parent
+LOCK = ".lock"
+"""Who has locked it is alone in the folder where it lies."""
 _SHIPPED = _PACKAGE / "shipped"  # in a wheel; a checkout has the same files beside the package
 
 
@@ -121,27 +123,47 @@ def free_name(wanted: Path) -> Path:
     return next(path for path in itertools.chain([wanted], names) if not path.exists())
 
 
+def _make(folder: Path) -> None:
+    """`mkdir` that takes it well when another process makes or removes the same folder at this moment."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        if folder.is_file():
+            raise
+
+
 @contextlib.contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
     """Hold a folder, made where it is missing, against other processes; however this one ends, it lets go.
 
+    On a file that is open for writing, since a network file system tells others of no other lock.
+
     Raises:
         BlockingIOError: another process holds it.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    if sys.platform == "win32":  # a folder cannot be held there
+    if sys.platform == "win32":  # it has no such lock
+        folder.mkdir(parents=True, exist_ok=True)
         yield
         return
     import fcntl
 
-    handle = os.open(folder, os.O_RDONLY)
+    path = folder / LOCK
+    while True:
+        with contextlib.suppress(FileNotFoundError):  # the folder has just been removed by who held it
+            _make(folder)
+            handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if os.path.samestat(os.fstat(handle), path.stat()):
+                    break
+            except BaseException:
+                os.close(handle)
+                raise
+            os.close(handle)  # of a file that who held it has removed meanwhile
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        folder.mkdir(parents=True, exist_ok=True)
-        if not os.path.samestat(os.fstat(handle), folder.stat()):
-            raise BlockingIOError(f"{folder} was removed meanwhile")
         yield
     finally:
+        path.unlink(missing_ok=True)
         os.close(handle)
 
 

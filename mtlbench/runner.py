@@ -24,7 +24,7 @@ from mtlbench.evaluate import test_metrics
 from mtlbench.floors import work as floors
 from mtlbench.floors.base import Floor
 from mtlbench.guards import examine
-from mtlbench.home import Home, alone_in, atomic_folder, free_name, write_json
+from mtlbench.home import LOCK, Home, alone_in, atomic_folder, free_name, write_json
 from mtlbench.load import Prepared, open_prepared
 from mtlbench.methods import METHODS
 from mtlbench.plugins import refuse_changed
@@ -160,7 +160,11 @@ def _claim(folder: Path) -> Iterator[None]:
     """Alone in the folder; what ends well leaves no folder, what does not leaves its checkpoints there."""
     with alone_in(folder):
         yield
-        shutil.rmtree(folder, ignore_errors=True)
+        for left in folder.iterdir():
+            if left.name != LOCK:
+                shutil.rmtree(left, ignore_errors=True)
+    with suppress(OSError):  # not empty: another process is at it already
+        folder.rmdir()
 
 
 def _train(

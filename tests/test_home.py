@@ -3,6 +3,9 @@
 import json
 import subprocess
 import sys
+import threading
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -76,3 +79,30 @@ def test_a_folder_is_held_by_one_process(tmp_path: Path) -> None:
     with alone_in(folder):
         pass
     assert list(folder.iterdir()) == []
+
+
+def test_many_that_hold_remove_and_make_a_folder_are_never_two_at_a_time(tmp_path: Path) -> None:
+    """Between a look and the removal of what was looked at lies the race of every lock file."""
+    folder, inside, seen = tmp_path / "a", 0, []
+
+    def work() -> None:
+        nonlocal inside
+        done = 0
+        while done < 100:
+            try:
+                with alone_in(folder):
+                    inside += 1
+                    seen.append(inside)
+                    inside -= 1
+                    done += 1
+                with suppress(OSError):
+                    folder.rmdir()
+            except BlockingIOError:
+                time.sleep(0)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert seen == [1] * 400
