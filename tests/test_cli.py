@@ -22,6 +22,7 @@ COMMANDS = (
     "compare",
     "inspect",
     "publish",
+    "track",
     "list",
     "show",
     "ui",

@@ -112,12 +112,12 @@ def test_alone_every_run_is_a_job_and_seeds_go_round(two: Prepared) -> None:
 def test_a_point_in_the_stack_of_its_frontier_is_the_point_alone(home: Home, two: Prepared) -> None:
     grid = {**FRONTIER, "balancer_options": {"alphas": [0.05, 0.5, 0.9], "tuning_seeds": 1}}
     (job,) = to_jobs(planned(two, grid, tasks=["click", "buy"], seeds=1), stacked=True)
-    together = execute(home, two.name, job, CPU, lambda rows: None, stacked=True)
+    together = execute(home, two.name, job, CPU, lambda rows: None, stacked=True, again=True)
     scores = [o.result.scores().score for o in together if o.result]
     assert len(scores) == 6
     assert not np.allclose(scores[0]["buy"], scores[4]["buy"], atol=1e-3)  # weights matter, at one seed
     for spec, stacked in zip(job, scores, strict=True):
-        (outcome,) = execute(home, two.name, [spec], CPU, lambda rows: None)
+        (outcome,) = execute(home, two.name, [spec], CPU, lambda rows: None, again=True)
         assert outcome.result is not None
         for task, score in outcome.result.scores().score.items():
             np.testing.assert_allclose(stacked[task], score, atol=1e-5)

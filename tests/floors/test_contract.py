@@ -37,7 +37,7 @@ def result(home: Home, prepared: Prepared, name: str, seed: int = 0, **options: 
         "training": {"epochs": 1},
     }
     ((spec,),) = plan(fill(Benchmark, values, "test"), prepared.schema, prepared.fingerprint)
-    (outcome,) = execute(home, prepared.name, [spec], CPU, lambda rows: None)
+    (outcome,) = execute(home, prepared.name, [spec], CPU, lambda rows: None, again=True)
     assert outcome.result is not None, outcome.reason
     return outcome.result
 
