@@ -180,9 +180,8 @@ def results_of(
     benchmark = Benchmark(run=arms, seeds=seeds, training=training)
     results = []
     for specs in plan(benchmark, prepared.schema, prepared.fingerprint):
-        for outcome in execute(
-            home, prepared.name, specs, torch.device("cpu"), lambda rows: None, stacked=True
-        ):
+        cpu = torch.device("cpu")
+        for outcome in execute(home, prepared.name, specs, cpu, lambda rows: None, stacked=True, again=True):
             if outcome.result is None:
                 raise DataError(f"{outcome.spec.method}, seed {outcome.spec.seed}: {outcome.reason}")
             results.append(outcome.result)
