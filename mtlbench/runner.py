@@ -31,6 +31,7 @@ from mtlbench.plugins import refuse_changed
 from mtlbench.registry import lookup
 from mtlbench.results import FORMAT, WEIGHTS, Result, damage, read_result
 from mtlbench.sealed import seal
+from mtlbench.train.memory import keep_freed_blocks
 from mtlbench.work import Failure, Work
 
 POLL_SECONDS = 0.5
@@ -182,6 +183,7 @@ def _train(
     kind = lookup(METHODS, specs[0].method, "method").load()
     if device.type == "cpu":
         torch.set_num_threads(1)
+        keep_freed_blocks()
     works: Iterable[Work | Failure]
     if issubclass(kind, Floor):
         works = floors.work(kind, prepared, specs, progress)

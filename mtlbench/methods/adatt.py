@@ -32,7 +32,7 @@ import torch
 from torch import Tensor, nn
 
 from mtlbench.methods.base import Inputs, InputSpec, Method, NetworkConfig
-from mtlbench.methods.cgc import Experts, mixture
+from mtlbench.methods.experts import Experts, mixture
 from mtlbench.methods.features import Features
 from mtlbench.methods.layers import mlp
 from mtlbench.schema import Task
@@ -115,12 +115,13 @@ class Level(nn.Module):
         """Map each task's input and the shared one, (batch, input_dim) each, to theirs of the next level."""
         own = {task: experts(x[task]) for task, experts in self.own.items()}
         shared = self.shared(x_shared)
-        everyone = torch.stack([*chain(*own.values()), *shared], dim=1)  # (batch, expert, expert_dim)
+        everyone = [*chain(*own.values()), *shared]
         fused = {}
         for task, gate in self.gates.items():
-            fused[task] = mixture(gate(x[task]), everyone) + self.residuals[task](own[task])
+            fused[task] = mixture(gate(x[task]).softmax(dim=-1), everyone) + self.residuals[task](own[task])
         if self.shared_gate is not None:
-            x_shared = mixture(self.shared_gate(x_shared), everyone) + self.shared_residual(shared)
+            x_shared = mixture(self.shared_gate(x_shared).softmax(dim=-1), everyone)
+            x_shared = x_shared + self.shared_residual(shared)
         return fused, x_shared
 
     def shares(self, x: Mapping[str, Tensor]) -> dict[str, Tensor]:

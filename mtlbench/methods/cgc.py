@@ -29,6 +29,7 @@ import torch
 from torch import Tensor, nn
 
 from mtlbench.methods.base import Inputs, InputSpec, Method, NetworkConfig
+from mtlbench.methods.experts import Experts, mixture
 from mtlbench.methods.features import Features
 from mtlbench.methods.layers import mlp
 from mtlbench.schema import Task
@@ -100,10 +101,10 @@ class Extraction(nn.Module):
         shared = self.shared(x_shared)
         extracted = {}
         for task, gate in self.gates.items():
-            extracted[task] = mixture(gate(x[task]), torch.stack([*own[task], *shared], dim=1))
+            extracted[task] = mixture(gate(x[task]).softmax(dim=-1), [*own[task], *shared])
         if self.shared_gate is not None:
-            everyone = torch.stack([*chain(*own.values()), *shared], dim=1)
-            x_shared = mixture(self.shared_gate(x_shared), everyone)
+            everyone = [*chain(*own.values()), *shared]
+            x_shared = mixture(self.shared_gate(x_shared).softmax(dim=-1), everyone)
         return extracted, x_shared
 
     def shares(self, x: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -114,19 +115,3 @@ class Extraction(nn.Module):
             seen = [own if k == task else torch.full_like(own, torch.nan) for k in self.gates]
             shares[task] = torch.cat([*seen, shared], dim=-1)
         return shares
-
-
-class Experts(nn.ModuleList):
-    """Experts of one input."""
-
-    def __init__(self, n: int, input_dim: int, config: NetworkConfig) -> None:
-        super().__init__(mlp(input_dim, config.network, config) for _ in range(n))
-
-    def forward(self, x: Tensor) -> list[Tensor]:
-        """Map (batch, input_dim) to (batch, expert_dim) each."""
-        return [expert(x) for expert in self]
-
-
-def mixture(logits: Tensor, experts: Tensor) -> Tensor:
-    """Experts (batch, expert, expert_dim), weighed by the softmax of (batch, expert)."""
-    return torch.einsum("be,bed->bd", logits.softmax(dim=-1), experts)

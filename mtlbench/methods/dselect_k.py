@@ -38,6 +38,7 @@ import torch
 from torch import Tensor, nn
 
 from mtlbench.methods.base import Inputs, InputSpec, Method, NetworkConfig
+from mtlbench.methods.experts import Experts, mixture
 from mtlbench.methods.features import Features
 from mtlbench.methods.layers import mlp
 from mtlbench.schema import Task
@@ -84,7 +85,7 @@ class DSelectK(Method):
         self.entropy = config.entropy
         self.features = Features(spec, config)
         input_dim, n = self.features.width, config.num_experts
-        self.experts = nn.ModuleList(mlp(input_dim, config.network, config) for _ in range(n))
+        self.experts = Experts(n, input_dim, config)
         self.gates = nn.ModuleDict({k: Selectors(input_dim, config) for k in self.tasks})
         self.towers = nn.ModuleDict(
             {k: mlp(config.network[-1], config.tower, config, outputs=1) for k in self.tasks}
@@ -93,10 +94,10 @@ class DSelectK(Method):
     def forward(self, inputs: Inputs) -> dict[str, Tensor]:
         """Map the embedded fields to one output per task, each (batch, 1)."""
         x = self.features(inputs)
-        experts = torch.stack([f(x) for f in self.experts], dim=1)  # (batch, expert, expert_dim)
+        experts = self.experts(x)
         outputs = {}
         for task, tower in self.towers.items():
-            outputs[task] = tower(torch.einsum("be,bed->bd", mixed(*self.gates[task](x)), experts))
+            outputs[task] = tower(mixture(mixed(*self.gates[task](x)), experts))
         return outputs
 
     def penalty(self, inputs: Inputs) -> Tensor:

@@ -34,12 +34,14 @@ task hears. With few tasks there is nothing for groups to tell apart.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import torch
 from torch import Tensor, nn
 
 from mtlbench.errors import UsageError, unknown
 from mtlbench.methods.base import Inputs, InputSpec, Method, NetworkConfig
+from mtlbench.methods.experts import mixture
 from mtlbench.methods.features import Features
 from mtlbench.methods.layers import mlp
 from mtlbench.schema import Task
@@ -92,12 +94,12 @@ class HoME(Method):
     def forward(self, inputs: Inputs) -> dict[str, Tensor]:
         """Map the embedded fields to one output per task, each (batch, 1)."""
         z_shared, z = self._meta(inputs)
-        shared = self.task_shared(z_shared)  # (batch, expert, dim)
+        shared = self.task_shared(z_shared)
         groups = [experts(z_group) for experts, z_group in zip(self.task_groups, z, strict=True)]
         outputs = {}
         for task, g in self.group_of.items():
             own = self.task_own[task](z[g])
-            mixed = self.task_mixtures[task](z[g], own, torch.cat([own, groups[g], shared], dim=1))
+            mixed = self.task_mixtures[task](z[g], own, [*own, *groups[g], *shared])
             outputs[task] = self.towers[task](mixed)
         return outputs
 
@@ -105,11 +107,8 @@ class HoME(Method):
         """z_s, and [z_g, z_s] of each group."""
         v = self.features(inputs)
         shared, groups = self.meta_shared(v), [experts(v) for experts in self.meta_groups]
-        z_shared = self.shared_mixture(v, shared, torch.cat([shared, *groups], dim=1))
-        z = [
-            mixture(v, own, torch.cat([own, shared], dim=1))
-            for mixture, own in zip(self.group_mixtures, groups, strict=True)
-        ]
+        z_shared = self.shared_mixture(v, shared, [*shared, *chain(*groups)])
+        z = [fusion(v, own, [*own, *shared]) for fusion, own in zip(self.group_mixtures, groups, strict=True)]
         return z_shared, [torch.cat([z_group, z_shared], dim=1) for z_group in z]
 
     def gate_shares(self, inputs: Inputs) -> dict[str, Tensor]:
@@ -132,9 +131,9 @@ class Experts(nn.ModuleList):
     def __init__(self, input_dim: int, config: HoMEConfig) -> None:
         super().__init__(Expert(input_dim, config) for _ in range(config.num_experts))
 
-    def forward(self, v: Tensor) -> Tensor:
-        """Map (batch, input_dim) to (batch, expert, expert_dim)."""
-        return torch.stack([expert(v) for expert in self], dim=1)
+    def forward(self, v: Tensor) -> list[Tensor]:
+        """Map (batch, input_dim) to (batch, expert_dim) each."""
+        return [expert(v) for expert in self]
 
 
 class Expert(nn.Module):
@@ -160,12 +159,12 @@ class Mixture(nn.Module):
         self.gate = nn.Linear(input_dim, sight, bias=False)
         self.self_gate = nn.Linear(input_dim, own, bias=False)
 
-    def forward(self, v: Tensor, own: Tensor, sight: Tensor) -> Tensor:
-        """Map the gates' input (batch, input_dim) and experts (batch, expert, dim) to (batch, dim)."""
+    def forward(self, v: Tensor, own: Sequence[Tensor], sight: Sequence[Tensor]) -> Tensor:
+        """Map the gates' input (batch, input_dim) and experts (batch, dim) each to (batch, dim)."""
         logits = self.self_gate(v)
         again = logits.sigmoid() if logits.shape[-1] == 1 else logits.softmax(dim=-1)
         gate = self.gate(v).softmax(dim=-1)
-        return torch.einsum("be,bed->bd", gate, sight) + torch.einsum("be,bed->bd", again, own)
+        return mixture(gate, sight) + mixture(again, own)
 
 
 def grouped(groups: Sequence[Sequence[str]], tasks: Sequence[str]) -> dict[str, int]:

@@ -34,6 +34,7 @@ import torch
 from torch import Tensor, nn
 
 from mtlbench.methods.base import Inputs, InputSpec, Method, Needs, NetworkConfig
+from mtlbench.methods.experts import Experts, mixture
 from mtlbench.methods.features import Features
 from mtlbench.methods.layers import mlp
 from mtlbench.schema import Task
@@ -69,7 +70,7 @@ class MetaHeac(Method):
         self.features = Features(spec, config)
         width, dim = self.features.width, config.embedding_dim
         self.embeddings = nn.ParameterDict({k: torch.randn(dim) for k in self.tasks})  # v_k
-        self.experts = nn.ModuleList(mlp(width, config.network, config) for _ in range(config.num_experts))
+        self.experts = Experts(config.num_experts, width, config)
         self.critics = nn.ModuleList(
             mlp(config.network[-1], config.tower, config, outputs=1) for _ in range(config.num_critics)
         )
@@ -79,11 +80,11 @@ class MetaHeac(Method):
     def forward(self, inputs: Inputs) -> dict[str, Tensor]:
         """Map the embedded fields to one output per task, each (batch, 1)."""
         x = self.features(inputs)
-        experts = torch.stack([f(x) for f in self.experts], dim=1)  # (batch, expert, expert_dim)
+        experts = self.experts(x)
         outputs = {}
         for task in self.tasks:
             known = self._known(task, x)
-            z = torch.einsum("be,bed->bd", self.expert_gate(known).softmax(dim=-1), experts)
+            z = mixture(self.expert_gate(known).softmax(dim=-1), experts)
             critics = torch.cat([critic(z) for critic in self.critics], dim=1)  # (batch, critic)
             outputs[task] = (self.critic_gate(known).softmax(dim=-1) * critics).sum(dim=1, keepdim=True)
         return outputs

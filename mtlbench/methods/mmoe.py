@@ -18,10 +18,10 @@ parameters: hold it against `single-task-wide`.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
 from mtlbench.methods.base import Inputs, InputSpec, Method, NetworkConfig
+from mtlbench.methods.experts import Experts, mixture
 from mtlbench.methods.features import Features
 from mtlbench.methods.layers import mlp
 from mtlbench.schema import Task
@@ -52,7 +52,7 @@ class MMoE(Method):
         super().__init__(spec, tasks, config)
         self.features = Features(spec, config)
         input_dim, n = self.features.width, config.num_experts
-        self.experts = nn.ModuleList(mlp(input_dim, config.network, config) for _ in range(n))
+        self.experts = Experts(n, input_dim, config)
         self.gates = nn.ModuleDict({k: nn.Linear(input_dim, n, bias=False) for k in self.tasks})
         self.towers = nn.ModuleDict(
             {k: mlp(config.network[-1], config.tower, config, outputs=1) for k in self.tasks}
@@ -61,11 +61,11 @@ class MMoE(Method):
     def forward(self, inputs: Inputs) -> dict[str, Tensor]:
         """Map the embedded fields to one output per task, each (batch, 1)."""
         x = self.features(inputs)
-        experts = torch.stack([f(x) for f in self.experts], dim=1)  # (batch, expert, expert_dim)
+        experts = self.experts(x)
         outputs = {}
         for task, tower in self.towers.items():
             gate = self.gates[task](x).softmax(dim=-1)  # (batch, expert)
-            outputs[task] = tower(torch.einsum("be,bed->bd", gate, experts))
+            outputs[task] = tower(mixture(gate, experts))
         return outputs
 
     def gate_shares(self, inputs: Inputs) -> dict[str, Tensor]:

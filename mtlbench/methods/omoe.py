@@ -21,10 +21,10 @@ The gate may settle on one expert early; the entropy of the gate shows it.
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 
 from mtlbench.methods.base import Inputs, InputSpec, Method
+from mtlbench.methods.experts import Experts, mixture
 from mtlbench.methods.features import Features
 from mtlbench.methods.layers import mlp
 from mtlbench.methods.mmoe import MMoEConfig
@@ -40,7 +40,7 @@ class OMoE(Method):
         super().__init__(spec, tasks, config)
         self.features = Features(spec, config)
         input_dim, n = self.features.width, config.num_experts
-        self.experts = nn.ModuleList(mlp(input_dim, config.network, config) for _ in range(n))
+        self.experts = Experts(n, input_dim, config)
         self.gate = nn.Linear(input_dim, n, bias=False)
         self.towers = nn.ModuleDict(
             {k: mlp(config.network[-1], config.tower, config, outputs=1) for k in self.tasks}
@@ -49,9 +49,8 @@ class OMoE(Method):
     def forward(self, inputs: Inputs) -> dict[str, Tensor]:
         """Map the embedded fields to one output per task, each (batch, 1)."""
         x = self.features(inputs)
-        experts = torch.stack([f(x) for f in self.experts], dim=1)  # (batch, expert, expert_dim)
-        mixture = torch.einsum("be,bed->bd", self.gate(x).softmax(dim=-1), experts)
-        return {task: tower(mixture) for task, tower in self.towers.items()}
+        mixed = mixture(self.gate(x).softmax(dim=-1), self.experts(x))
+        return {task: tower(mixed) for task, tower in self.towers.items()}
 
     def gate_shares(self, inputs: Inputs) -> dict[str, Tensor]:
         """The one gate, under every task's name, (batch, expert)."""

@@ -27,10 +27,10 @@ positives and overfits first.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
 from mtlbench.methods.base import Inputs, InputSpec, Method, NetworkConfig
+from mtlbench.methods.experts import Experts, mixture
 from mtlbench.methods.features import Features
 from mtlbench.methods.layers import mlp
 from mtlbench.schema import Task
@@ -85,9 +85,11 @@ class STEM(Method):
         own, shared = {k: experts(x[k]) for k, experts in self.experts.items()}, self.shared_experts(x_shared)
         outputs = {}
         for task, tower in self.towers.items():
-            heard = [experts if k == task else experts.detach() for k, experts in own.items()]
+            heard = [
+                expert if k == task else expert.detach() for k, experts in own.items() for expert in experts
+            ]
             gate = self.gates[task](x[task] + x_shared).softmax(dim=-1)  # (batch, expert)
-            outputs[task] = tower(torch.einsum("be,bed->bd", gate, torch.cat([*heard, shared], dim=1)))
+            outputs[task] = tower(mixture(gate, [*heard, *shared]))
         return outputs
 
     def gate_shares(self, inputs: Inputs) -> dict[str, Tensor]:
@@ -99,14 +101,3 @@ class STEM(Method):
         """x_k of each task, and x_s."""
         own = {task: self.features[task](inputs, table) for table, task in enumerate(self.tasks)}
         return own, self.shared_features(inputs, len(self.tasks))
-
-
-class Experts(nn.ModuleList):
-    """Networks side by side."""
-
-    def __init__(self, number: int, input_dim: int, config: NetworkConfig) -> None:
-        super().__init__(mlp(input_dim, config.network, config) for _ in range(number))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (batch, input_dim) to (batch, expert, expert_dim)."""
-        return torch.stack([expert(x) for expert in self], dim=1)

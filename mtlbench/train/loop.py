@@ -34,7 +34,7 @@ from mtlbench.train.snapshot import Snapshots, Training
 from mtlbench.train.stack import Blueprint, Replica, Stack, Weights
 from mtlbench.train.trained import Checkpoint, Trained
 
-REVISION = 2
+REVISION = 3
 """Raised in the commit that may change a number; part of a run's identity."""
 REPORT_STEPS = 20
 NONE = Snapshots(None)
@@ -127,6 +127,7 @@ def train(
         task_weights = torch.stack(weights).mean(dim=0).cpu().numpy()  # (replica, task)
         losses.clear()
         weights.clear()
+        optimiser.settle()
         scores = stack.predict(validation).numpy()  # (replica, row, task)
         seconds = (time.perf_counter() - clock) / len(stack.replicas)
         clock = time.perf_counter()
@@ -170,15 +171,13 @@ def take_step(
 
     It does not wait for the device, unless the balancer solves on the host (`syncs`).
     """
-    index, embedded = stack.look_up(batch.ids)
-    for table in embedded:
-        table.requires_grad_()
+    places, embedded = optimiser.look_up(batch.ids)
     losses, penalties = stack.losses(batch, embedded, step)
     weights = backward(balancer, losses, penalties, list(stack.parameters.values()), embedded)
-    optimiser.step(index, embedded)
+    optimiser.step(places, embedded)
     if balancer.wants_after:
         with torch.no_grad():
-            after, _ = stack.losses(batch, stack.look_up(batch.ids)[1], step, learning=False)
+            after, _ = stack.losses(batch, stack.look_up(batch.ids), step, learning=False)
         balancer.after(torch.stack(after, dim=1))
     return torch.stack([loss.detach() for loss in losses], dim=1), weights
 

@@ -4,73 +4,133 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
+from torch.nn.functional import embedding
+from torch.optim.adam import adam
 
 from mtlbench.config import TrainingSettings
+from mtlbench.train.drift import Drift
 from mtlbench.train.stack import Stack
+from mtlbench.train.tables import Tables
+
+BETAS, EPSILON = (0.9, 0.999), 1e-8
+SMALL = 8
+"""Tables with at most so many rows for each id of a batch are stepped whole: it is quicker than to pick."""
+
+Moments = tuple[Tensor, Tensor]
 
 
 class StackedAdam:
-    """Dense fused Adam (Kingma and Ba 2015) with L2 weight decay added to the gradient.
+    """Fused Adam (Kingma and Ba 2015) with L2 weight decay added to the gradient.
 
-    Dense means that the moments of an embedding keep moving it for a few steps after its last batch, as
-    `torch.optim.Adam` on a dense gradient does. Decay falls on the rows of the batch alone: added to
-    untouched rows, Adam would blow it up to full steps and shrink every rare id to nothing.
+    Embeddings are stepped as `torch.optim.Adam` does it with a dense gradient: the moments of a row keep
+    moving it after its last batch. Decay falls on the rows of the batch alone: added to untouched rows, Adam
+    would blow it up to full steps and shrink every rare id to nothing.
     """
 
     def __init__(self, stack: Stack, settings: TrainingSettings) -> None:
         self.stack, self.settings = stack, settings
-        self._start()
+        learned = [*stack.parameters.values(), stack.tables]
+        self._go_on([(torch.zeros_like(p), torch.zeros_like(p)) for p in learned], step=0)
 
-    def _start(self) -> None:
-        rate, decay = self.settings.learning_rate, self.settings.weight_decay
-        self.dense = list(self.stack.parameters.values())
-        self.tables = self.stack.tables
-        self.tables.grad = torch.zeros_like(self.tables)
-        groups = [
-            {"params": self.dense, "weight_decay": decay},
-            {"params": [self.tables], "weight_decay": 0.0},
-        ]
-        self.adam = torch.optim.Adam(groups, lr=rate, fused=True)
+    def _go_on(self, moments: Sequence[Moments], step: int) -> None:
+        """Step the stack as it is now, from these moments of its parameters and, last, of its tables."""
+        self.moments, device = list(moments), self.stack.device
+        self._steps = [torch.full((), float(step), device=device) for _ in moments]
+        ids = self.settings.batch_rows * len(self.stack.layout.offsets)
+        whole = device.type != "cpu" or self.stack.layout.rows <= SMALL * ids
+        drift = None if whole else Drift(self.settings.learning_rate, BETAS, EPSILON, step)
+        first, second = moments[-1]
+        self.tables = Tables(
+            (self.stack.tables.flatten(end_dim=2), first.flatten(end_dim=2), second.flatten(end_dim=2)), drift
+        )
 
-    def step(self, index: Tensor, embedded: Sequence[Tensor]) -> None:
-        """Step on the gradients that `backward` left on the parameters and on the embedded rows.
+    def look_up(self, ids: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Gather the embeddings of a training batch as leaves of the graph.
+
+        A step then costs what its rows cost, not what the tables cost.
 
         Args:
-            index: (replica, table, batch, column) flat rows of the tables, from `Stack.look_up`.
-            embedded: of each table (replica, batch, column, dim) leaves with their gradient.
+            ids: (replica, batch, column) rows of the joint table.
+
+        Returns:
+            Where `step` is to put their gradients, and of each table the embeddings (replica, batch, column,
+            dim).
         """
-        assert self.tables.grad is not None
-        gradient = self.tables.grad.zero_().flatten(end_dim=2)  # (flat row, dim), a view
-        flat = index.flatten()
-        if self.settings.weight_decay:
+        places = self.tables.pick(self.stack.places(ids))  # (replica, table, batch, column)
+        values = self.tables.picked[0]
+        embedded = tuple(embedding(places[:, t], values) for t in range(places.shape[1]))
+        for leaf in embedded:
+            leaf.requires_grad_()
+        return places, embedded
+
+    def step(self, places: Tensor, embedded: Sequence[Tensor]) -> None:
+        """Step on the gradients that `backward` left on the parameters and on what was looked up.
+
+        Args:
+            places, embedded: as `look_up` gave them.
+        """
+        parameters, decay = self.stack.parameters.values(), self.settings.weight_decay
+        values, *moments = self.tables.picked
+        gradient = torch.zeros_like(values)
+        if decay:
             # Once a row, however often the batch holds it: equal values written to the same place.
-            rows = torch.stack([one.detach() for one in embedded], dim=1)
-            gradient[flat] = rows.flatten(end_dim=3) * self.settings.weight_decay
-        for table, one in enumerate(embedded):
-            if one.grad is not None:
-                gradient.index_add_(0, index[:, table].flatten(), one.grad.flatten(end_dim=2))
-        self.adam.step()
-        for parameter in self.dense:
+            flat = places.flatten()
+            gradient[flat] = embedding(flat, values) * decay
+        for table, leaf in enumerate(embedded):
+            if leaf.grad is not None:
+                gradient.index_add_(0, places[:, table].flatten(), leaf.grad.flatten(end_dim=2))
+        moved = [i for i, parameter in enumerate(parameters) if parameter.grad is not None]
+        learned = [p.detach() for p in parameters if p.grad is not None]
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        if decay and gradients:
+            torch._foreach_add_(gradients, learned, alpha=decay)
+        # As a function: to make an object of it loads the compiler, which takes a second.
+        adam(
+            [*learned, values],
+            [*gradients, gradient],
+            [*(self.moments[i][0] for i in moved), moments[0]],
+            [*(self.moments[i][1] for i in moved), moments[1]],
+            [],
+            [*(self._steps[i] for i in moved), self._steps[-1]],
+            fused=True,
+            amsgrad=False,
+            lr=self.settings.learning_rate,
+            beta1=BETAS[0],
+            beta2=BETAS[1],
+            weight_decay=0.0,
+            eps=EPSILON,
+            maximize=False,
+        )
+        self.tables.put_back()
+        for parameter in parameters:
             parameter.grad = None
 
+    def settle(self) -> None:
+        """Bring the tables to where they are after this step, for others to read."""
+        self.tables.settle()
+
     def state(self) -> dict[str, Tensor]:
-        """The moments of every parameter, and how many steps they are of."""
-        parameters = (*self.dense, self.tables)
-        return {f"{i}/{name}": t for i, p in enumerate(parameters) for name, t in self.adam.state[p].items()}
+        """The moments of every parameter, and how many steps they are of; of settled tables."""
+        named = zip(self.moments, self._steps, strict=True)
+        return {
+            f"{i}/{name}": tensor
+            for i, ((first, second), step) in enumerate(named)
+            for name, tensor in (("first", first), ("second", second), ("step", step))
+        }
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Take what `state` gave, of the same replicas."""
-        for i, parameter in enumerate((*self.dense, self.tables)):
-            own = {name: state[f"{i}/{name}"] for name in ("step", "exp_avg", "exp_avg_sq")}
-            self.adam.state[parameter] = {name: t.to(self.stack.device) for name, t in own.items()}
+        device = self.stack.device
+        kept = [
+            {n: state[f"{i}/{n}"].to(device) for n in ("first", "second", "step")}
+            for i in range(len(self.moments))
+        ]
+        self._go_on([(one["first"], one["second"]) for one in kept], int(kept[-1]["step"]))
+        self._steps = [one["step"] for one in kept]
 
     def keep(self, positions: Sequence[int]) -> None:
-        """Go on with these replicas of the stack alone; what the others hold is dropped."""
-        moments = [self.adam.state[p] for p in (*self.dense, self.tables)]
+        """Go on with these replicas of the settled stack alone; what the others hold is dropped."""
         self.stack.keep(positions)
-        self._start()
-        chosen = torch.tensor(positions, device=self.stack.device)
-        for parameter, state in zip((*self.dense, self.tables), moments, strict=True):
-            self.adam.state[parameter] = {
-                name: value.clone() if name == "step" else value[chosen] for name, value in state.items()
-            }
+        chosen, steps = torch.tensor(positions, device=self.stack.device), self._steps
+        self._go_on([(first[chosen], second[chosen]) for first, second in self.moments], int(steps[-1]))
+        self._steps = steps

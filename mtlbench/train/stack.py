@@ -6,10 +6,12 @@ losses of a stack is every replica's own gradient, since no replica reads anothe
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
+from torch.nn.functional import embedding
 
 from mtlbench.load import Prepared
 from mtlbench.methods.base import Inputs, InputSpec, Method, NetworkConfig
@@ -94,7 +96,7 @@ class Stack:
         replicas: who is in the stack, in the order of the leading axis.
         parameters: name -> (replica, ...) leaf tensors.
         buffers: name -> (replica, ...) running figures of normalisations, updated in place by training.
-        tables: (replica, table, row, dim) embeddings; not a part of the autograd graph, see `look_up`.
+        tables: (replica, table, row, dim) embeddings; not a part of the autograd graph.
     """
 
     def __init__(self, blueprint: Blueprint, replicas: Sequence[Replica], device: torch.device) -> None:
@@ -108,6 +110,7 @@ class Stack:
         self.parameters = {n: p.detach().to(device).requires_grad_() for n, p in parameters.items()}
         self.tables = self._draw_tables()
         self._columns = torch.tensor([[r.tasks] for r in replicas], device=device)  # (replica, 1, task)
+        self._slots = _slots(self._objective)
         self._dropouts = {
             name: layer for name, layer in self._objective.named_modules() if isinstance(layer, Dropout)
         }
@@ -123,23 +126,20 @@ class Stack:
         ]
         return torch.stack(drawn).unsqueeze(1).repeat(1, tables, 1, 1).to(self.device)
 
-    def look_up(self, ids: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Gather the batch's embeddings as leaves of the graph.
-
-        A step then costs what its rows cost, not what the table costs.
-
-        Args:
-            ids: (replica, batch, column) rows of the table.
+    def places(self, ids: Tensor) -> Tensor:
+        """Where rows of the joint table (replica, batch, column) are in `tables`, seen as one long table.
 
         Returns:
-            The flat indices (replica, table, batch, column) into `tables` seen as one long table, and of each
-            table the embeddings (replica, batch, column, dim).
+            (replica, table, batch, column).
         """
         replicas, tables, rows, _ = self.tables.shape
         start = torch.arange(replicas * tables, device=self.device).view(replicas, tables, 1, 1) * rows
-        index = ids.unsqueeze(1) + start
-        long = self.tables.flatten(end_dim=2)
-        return index, tuple(long[index[:, table]] for table in range(tables))
+        return ids.unsqueeze(1) + start
+
+    def look_up(self, ids: Tensor) -> tuple[Tensor, ...]:
+        """The embeddings of ids (replica, batch, column): of each table (replica, batch, column, dim)."""
+        places, long = self.places(ids), self.tables.flatten(end_dim=2)
+        return tuple(embedding(places[:, table], long) for table in range(places.shape[1]))
 
     def losses(
         self, batch: Batch, embedded: tuple[Tensor, ...], step: int, *, learning: bool = True
@@ -149,7 +149,7 @@ class Stack:
         Without `learning` it is a second look at a batch that has been learned from: the running figures of
         normalisations stay as they are.
         """
-        self._objective.train()
+        self._turn(training=True)
         labels = batch.labels.take_along_dim(self._columns, dim=-1)
         buffers = self.buffers if learning else {n: b.clone() for n, b in self.buffers.items()}
         masks = self._masks(step, rows=labels.shape[1])
@@ -159,7 +159,7 @@ class Stack:
     @torch.no_grad()
     def predict(self, matrices: Matrices) -> Tensor:
         """Score a whole split: (replica, row, task), on the CPU, probabilities or values, float32."""
-        self._objective.eval()
+        self._turn(training=False)
         parts = []
         for start in range(0, len(matrices), SCORING_ROWS):
             batch = matrices.batch(slice(start, start + SCORING_ROWS))
@@ -170,7 +170,7 @@ class Stack:
                     for name in ("ids", "sequence_mask", "numeric")
                 },
             )
-            (scores,) = self._run(everyone, self.look_up(everyone.ids)[1], None, self.buffers)
+            (scores,) = self._run(everyone, self.look_up(everyone.ids), None, self.buffers)
             parts.append(scores.cpu())
         return torch.cat(parts, dim=1)
 
@@ -180,6 +180,10 @@ class Stack:
         fields = tuple(table[:, :categorical] for table in embedded)
         past = tuple(table[:, categorical:] for table in embedded)
         return Inputs(self._spec, fields, past, mask, numeric)
+
+    def _turn(self, *, training: bool) -> None:
+        if self._objective.training != training:
+            self._objective.train(training)
 
     def _run(
         self, batch: Batch, embedded: tuple[Tensor, ...], labels: Tensor | None, buffers: Weights
@@ -195,11 +199,28 @@ class Stack:
             result: tuple[Tensor, ...] = functional_call(self._objective, weights, (inputs, labels))
             return result
 
+        given = {**self.parameters, **buffers}, embedded, batch.sequence_mask, batch.numeric, labels
+        if len(self.replicas) == 1:
+            return self._run_alone(*given)
         in_dims = (0, 0, 0, 0, None if labels is None else 0)
-        result: tuple[Tensor, ...] = vmap(one, in_dims=in_dims)(
-            {**self.parameters, **buffers}, embedded, batch.sequence_mask, batch.numeric, labels
-        )
+        result: tuple[Tensor, ...] = vmap(one, in_dims=in_dims)(*given)
         return result
+
+    def _run_alone(
+        self,
+        weights: Weights,
+        embedded: tuple[Tensor, ...],
+        mask: Tensor,
+        numeric: Tensor,
+        labels: Tensor | None,
+    ) -> tuple[Tensor, ...]:
+        """As vmap of one, whose rules, and `functional_call`'s checks, cost more than small layers do."""
+        for name, tensor in weights.items():
+            owner, key = self._slots[name]
+            owner[key] = tensor.squeeze(0)
+        inputs = self.inputs(tuple(one.squeeze(0) for one in embedded), mask.squeeze(0), numeric.squeeze(0))
+        result = self._objective(inputs, None if labels is None else labels.squeeze(0))
+        return tuple(tensor.unsqueeze(0) for tensor in result)
 
     def _masks(self, step: int, rows: int) -> Weights:
         """Dropout masks keyed by (seed, step, layer), so that a replica's do not depend on the stack."""
@@ -236,3 +257,12 @@ class Stack:
             own = torch.stack([w[name.removeprefix(PREFIX)] for w in weights])
             parameter.data.copy_(own)
         self.tables.copy_(torch.stack([w[TABLES] for w in weights]))
+
+
+def _slots(module: nn.Module) -> dict[str, tuple[dict[str, Tensor | None], str]]:
+    """Where a module and those in it look up their parameters and buffers, by full name."""
+    found: dict[str, tuple[dict[str, Any], str]] = {}
+    for prefix, owner in module.named_modules():
+        for held in (owner._parameters, owner._buffers):
+            found |= {f"{prefix}.{key}".lstrip("."): (held, key) for key in held}
+    return found

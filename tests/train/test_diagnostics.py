@@ -154,7 +154,7 @@ def test_units_that_are_shut_are_found(toy: Prepared) -> None:
 def everything(stack: Stack, data: Matrices) -> tuple[Batch, Tensor, tuple[Tensor, ...]]:
     """All train rows as one batch of the training loop."""
     batch = data.batch(torch.arange(len(data)).unsqueeze(0))
-    index, embedded = stack.look_up(batch.ids)
+    index, embedded = stack.places(batch.ids), stack.look_up(batch.ids)
     return batch, index, tuple(e.requires_grad_() for e in embedded)
 
 
@@ -195,7 +195,7 @@ def test_gradients_and_affinity_are_those_of_real_steps(
             for name, gradient in zip(shared, dense[i], strict=True):
                 after.parameters[name] -= RATE * gradient
             after.tables -= RATE * tables[i]
-            stepped, _ = after.losses(batch, after.look_up(batch.ids)[1], step=1)
+            stepped, _ = after.losses(batch, after.look_up(batch.ids), step=1)
         for j in range(3):
             affinity[i, j] = 1 - stepped[j].item() / losses[j].item()
     assert affinity.diagonal().max() > 0.1, "no step helps its task: the test shows nothing"

@@ -12,6 +12,7 @@ from mtlbench.methods import METHODS
 from mtlbench.registry import lookup
 from mtlbench.train.loop import train
 from mtlbench.train.matrices import Matrices
+from mtlbench.train.memory import keep_freed_blocks
 from mtlbench.train.stack import Blueprint, Stack
 
 SETTINGS = TrainingSettings(
@@ -31,6 +32,7 @@ class Ours(Model):
 
     def train(self, seed: int) -> None:
         """As `run` does it, but for the test split."""
+        keep_freed_blocks()
         replicas = self._blueprint.replicas(seed)
         (self._trained,) = train(
             self._blueprint,

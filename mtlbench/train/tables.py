@@ -1,0 +1,64 @@
+"""Embedding tables in training: what a step reads and writes of them.
+
+A small table is stepped whole. Of a large one only the rows of the batch are, and yet the step is dense
+Adam's: before rows are read, `Drift` makes up for the steps that they were not in. Where others are to read a
+large table, `settle` it first.
+"""
+
+import torch
+from torch import Tensor
+
+from mtlbench.train.drift import Drift
+
+CHUNK = 16_384
+"""Rows that are settled at a time: few enough for a processor's cache."""
+
+
+class Tables:
+    """All tables of a stack one below the other, (row, dim), with Adam's moments of them.
+
+    Args:
+        columns: values, first and second moments, all as of the step that `drift` is at; changed in place.
+        drift: of the optimiser's settings; None steps the tables whole.
+    """
+
+    def __init__(self, columns: tuple[Tensor, Tensor, Tensor], drift: Drift | None) -> None:
+        self._all, self._drift, self.picked = columns, drift, columns
+        self._rows: Tensor | None = None
+        self._last = torch.empty(0, dtype=torch.int64)  # step of a row's last batch
+        if drift is not None:
+            self._last = torch.full((len(columns[0]),), drift.step)
+
+    def pick(self, places: Tensor) -> Tensor:
+        """Make `picked` the rows at `places` as they are now; returns where in it each place is."""
+        if self._drift is None:
+            return places
+        inside: Tensor
+        self._rows, inside = torch.unique(places, return_inverse=True)
+        self._take(self._rows, self._drift)
+        return inside
+
+    def put_back(self) -> None:
+        """Write `picked` back, which has been stepped meanwhile."""
+        if self._drift is not None and self._rows is not None:
+            self._drift.made()
+            self._put(self._rows, self._drift)
+
+    def settle(self) -> None:
+        """Bring every row to where it is now."""
+        if self._drift is None:
+            return
+        behind = ((self._last < self._drift.step) & (self._last > 0)).nonzero().squeeze(1)
+        for rows in torch.split(behind, CHUNK):
+            self._take(rows, self._drift)
+            self._put(rows, self._drift)
+
+    def _take(self, rows: Tensor, drift: Drift) -> None:
+        values, first, second = (whole.index_select(0, rows) for whole in self._all)
+        drift.catch_up(values, first, second, self._last[rows])
+        self.picked = values, first, second
+
+    def _put(self, rows: Tensor, drift: Drift) -> None:
+        for whole, part in zip(self._all, self.picked, strict=True):
+            whole.index_copy_(0, rows, part)
+        self._last[rows] = drift.step
