@@ -44,6 +44,14 @@ class Device(StrEnum):
     CUDA = "cuda"
 
 
+class Precision(StrEnum):
+    """In what matrices are multiplied."""
+
+    FP32 = "fp32"
+    TF32 = "tf32"
+    BF16 = "bf16"
+
+
 class Launcher(StrEnum):
     """What brings runs to where they are trained: the names in mtlbench.launch."""
 
@@ -281,6 +289,10 @@ def run(
     epochs: Annotated[int | None, typer.Option(help="At most so many.  [default: 4]", min=1)] = None,
     batch_rows: Annotated[int | None, typer.Option(help="Rows a step.  [default: 512]", min=1)] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Of Adam.  [default: 0.003]")] = None,
+    precision: Annotated[
+        Precision | None,
+        typer.Option(help="Of matrix products; bf16 is faster where hardware has it.  [default: fp32]"),
+    ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option(
@@ -328,7 +340,12 @@ def run(
     values = read_benchmark(benchmark) if benchmark else {}
     if methods:
         values["run"] = [{"method": method, "balancer": balancer or "equal"} for method in methods]
-    flags = {"epochs": epochs, "batch_rows": batch_rows, "learning_rate": learning_rate}
+    flags = {
+        "epochs": epochs,
+        "batch_rows": batch_rows,
+        "learning_rate": learning_rate,
+        "precision": precision and precision.value,
+    }
     values["training"] = {
         **values.get("training", {}),
         **{key: value for key, value in flags.items() if value is not None},

@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, TypeVar, get_origin
+from typing import Any, Literal, TypeVar, get_origin
 
 from mtlbench.errors import UsageError, unknown
 from mtlbench.home import shipped
 
 T = TypeVar("T")
+Precision = Literal["fp32", "tf32", "bf16"]
 DEFAULT_SEEDS = 5
 FIRST_TUNING_SEED = 1_000_000
 """Seeds from here on choose settings and are never compared: their luck must not be in what is compared."""
@@ -32,6 +33,7 @@ class TrainingSettings:
         weight_decay: L2, added to the gradient.
         evaluations_per_epoch: how often validation is scored.
         patience: evaluations without a better one before a model stops.
+        precision: of matrix products, see `train/precision.py`.
     """
 
     epochs: int = 4
@@ -40,6 +42,7 @@ class TrainingSettings:
     weight_decay: float = 1e-5
     evaluations_per_epoch: int = 2
     patience: int = 2
+    precision: Precision = "fp32"
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_rows", "evaluations_per_epoch", "patience"):

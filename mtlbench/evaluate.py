@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from mtlbench.config import Precision
 from mtlbench.floors.base import Floor, Model
 from mtlbench.floors.columns import blocks
 from mtlbench.load import Prepared
@@ -19,7 +20,11 @@ from mtlbench.train.trained import Trained
 
 
 def score_test(
-    blueprint: Blueprint, trained: Sequence[Trained], prepared: Prepared, device: torch.device
+    blueprint: Blueprint,
+    trained: Sequence[Trained],
+    prepared: Prepared,
+    device: torch.device,
+    precision: Precision = "fp32",
 ) -> Scores:
     """Score the test split with the checkpoints of one run.
 
@@ -28,6 +33,7 @@ def score_test(
         trained: the models of one run, which together cover every task; none of them failed.
         prepared: where the test split is.
         device: where to score.
+        precision: as it was trained.
     """
     split = prepared.open_split("test")
     names = blueprint.schema.task_names
@@ -35,7 +41,7 @@ def score_test(
     score_best: dict[str, NDArray[np.float32]] = {}
     for outcome in trained:
         assert outcome.deployable is not None
-        stack = Stack(blueprint, [outcome.replica], device)
+        stack = Stack(blueprint, [outcome.replica], device, precision)
         test = Matrices.of(split, stack.layout, device)
         checkpoints = {c.step: c for c in (outcome.deployable, *outcome.best.values())}
         predicted: dict[int, NDArray[np.float32]] = {}  # step -> (row, task of this model)

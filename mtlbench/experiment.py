@@ -26,6 +26,7 @@ from mtlbench.report import document, markdown, shard_document
 from mtlbench.results import Result, Say
 from mtlbench.runner import Outcome, finished, note_failure, set_aside
 from mtlbench.schema import Schema
+from mtlbench.train import precision
 
 
 class Bar(Protocol):
@@ -85,7 +86,10 @@ def run(
     Returns:
         The `run --json` document.
     """
-    execution.make_launcher().pick_device(execution.device)  # refuses what is not there before all else
+    device = execution.make_launcher().pick_device(
+        execution.device
+    )  # refuses what is not there before all else
+    precision.check(benchmark.training.precision, device)
     for line in idle_balancers(benchmark.run):
         say(line)
     prepared = open_dataset(home, benchmark.dataset, say, benchmark.tasks)

@@ -10,12 +10,13 @@ import torch
 
 from mtlbench.balancing import BALANCERS
 from mtlbench.balancing.base import Balancer
-from mtlbench.config import RunSpec, fill
+from mtlbench.config import Precision, RunSpec, fill
 from mtlbench.evaluate import score_test
 from mtlbench.load import Prepared
 from mtlbench.methods.base import Method
 from mtlbench.registry import lookup
 from mtlbench.train.loop import train
+from mtlbench.train.precision import products
 from mtlbench.train.randomness import generator
 from mtlbench.train.snapshot import Snapshots
 from mtlbench.train.stack import TABLES, Blueprint, Replica
@@ -40,7 +41,7 @@ def work(
     What is trained is what `execute` describes; `specs` differ in seed and in the balancer's options alone.
     In the folder `unfinished` they keep snapshots, and find those of an earlier attempt.
     """
-    first = specs[0]
+    first, settings = specs[0], specs[0].training
     config = fill(method.Config, first.method_options, "method options")
     blueprint = Blueprint.of(method, config, prepared)
     balancer: type[Balancer] = lookup(BALANCERS, first.balancer, "balancer").load()
@@ -53,11 +54,14 @@ def work(
         draws = [generator(replica.seed, "balancer") for replica in replicas]
         balance = balancer([prepared.schema.task_names[k] for k in replicas[0].tasks], options, draws)
         snapshots = Snapshots(unfinished and unfinished / _name(stack))
-        outcomes = train(blueprint, balance, first.training, replicas, prepared, device, progress, snapshots)
+        with products(first.training.precision):
+            outcomes = train(
+                blueprint, balance, first.training, replicas, prepared, device, progress, snapshots
+            )
         for (spec, _), outcome in zip(stack, outcomes, strict=True):
             trained[spec.hash].append(outcome)
     for spec in specs:
-        yield _evaluated(blueprint, trained.pop(spec.hash), prepared, device)
+        yield _evaluated(blueprint, trained.pop(spec.hash), prepared, device, settings.precision)
 
 
 def _name(stack: Sequence[Member]) -> str:
@@ -76,14 +80,19 @@ def _alike(blueprint: Blueprint, members: Sequence[Member]) -> list[list[Member]
 
 
 def _evaluated(
-    blueprint: Blueprint, trained: Sequence[Trained], prepared: Prepared, device: torch.device
+    blueprint: Blueprint,
+    trained: Sequence[Trained],
+    prepared: Prepared,
+    device: torch.device,
+    precision: Precision,
 ) -> Work | Failure:
     """One run, from its trained models."""
     failures = [t.failure for t in trained if t.failure]
     if failures:
         return Failure("; ".join(dict.fromkeys(failures)))
     began = time.perf_counter()
-    scores = score_test(blueprint, trained, prepared, device)
+    with products(precision):
+        scores = score_test(blueprint, trained, prepared, device, precision)
     names = prepared.schema.task_names
     deployable = [t.deployable for t in trained if t.deployable]
     return Work(

@@ -115,6 +115,17 @@ class Linear(nn.Linear):
         return product
 
 
+class Output(Linear):
+    """The layer that a score comes from: in single precision, whatever is below it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (..., in) to (..., out)."""
+        if not torch.is_autocast_enabled(x.device.type):
+            return super().forward(x)
+        with torch.autocast(x.device.type, enabled=False):
+            return super().forward(x.float())
+
+
 def _transformed() -> bool:
     """Whether somebody else decides how things are multiplied: vmap, the compiler, autocast."""
     return (
@@ -142,7 +153,7 @@ def mlp(
             layers.append(Dropout(width, config.dropout))
         input_dim = width
     if outputs:
-        layers.append(Linear(input_dim, outputs))
+        layers.append(Output(input_dim, outputs))
     return nn.Sequential(*layers)
 
 

@@ -33,7 +33,7 @@ from torch import Tensor, nn
 
 from mtlbench.methods.base import Inputs, InputSpec, Method, NetworkConfig
 from mtlbench.methods.features import Features
-from mtlbench.methods.layers import mlp
+from mtlbench.methods.layers import Output, mlp
 from mtlbench.schema import Task
 
 PRIORS = ("user", "item")
@@ -59,7 +59,7 @@ class PEPNet(Method):
             return nn.ModuleList(mlp(i, (o,), config) for i, o in zip((width, *dims), dims, strict=False))
 
         self.networks = nn.ModuleDict({k: network() for k in self.tasks})
-        self.heads = nn.ModuleDict({k: nn.Linear(dims[-1], 1) for k in self.tasks})
+        self.heads = nn.ModuleDict({k: Output(dims[-1], 1) for k in self.tasks})
 
     def forward(self, inputs: Inputs) -> dict[str, Tensor]:
         """Map the embedded fields to one output per task, each (batch, 1)."""

@@ -92,7 +92,7 @@ def train(
         What came of each, in the order given. One that fails does not disturb the others.
     """
     clock = time.perf_counter()
-    stack = Stack(blueprint, replicas, device)
+    stack = Stack(blueprint, replicas, device, settings.precision)
     data = Matrices.of(prepared.open_split("train"), stack.layout, device)
     validation = Matrices.of(prepared.open_split("validation"), stack.layout, device)
     optimiser = StackedAdam(stack, settings)

@@ -13,11 +13,13 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 from torch.nn.functional import embedding
 
+from mtlbench.config import Precision
 from mtlbench.load import Prepared
 from mtlbench.methods.base import Inputs, InputSpec, Method, NetworkConfig
 from mtlbench.methods.layers import Dropout
 from mtlbench.schema import Schema, Task
 from mtlbench.train.matrices import Batch, Layout, Matrices
+from mtlbench.train.precision import forward
 from mtlbench.train.randomness import generator, key
 
 EMBEDDING_STD = 0.01
@@ -99,8 +101,15 @@ class Stack:
         tables: (replica, table, row, dim) embeddings; not a part of the autograd graph.
     """
 
-    def __init__(self, blueprint: Blueprint, replicas: Sequence[Replica], device: torch.device) -> None:
+    def __init__(
+        self,
+        blueprint: Blueprint,
+        replicas: Sequence[Replica],
+        device: torch.device,
+        precision: Precision = "fp32",
+    ) -> None:
         self.blueprint, self.replicas, self.device = blueprint, list(replicas), device
+        self.precision: Precision = precision
         methods = [blueprint.build(replica) for replica in replicas]
         self._objective = _Objective(methods[0])
         self._spec = InputSpec.of(blueprint.schema)
@@ -200,11 +209,12 @@ class Stack:
             return result
 
         given = {**self.parameters, **buffers}, embedded, batch.sequence_mask, batch.numeric, labels
-        if len(self.replicas) == 1:
-            return self._run_alone(*given)
-        in_dims = (0, 0, 0, 0, None if labels is None else 0)
-        result: tuple[Tensor, ...] = vmap(one, in_dims=in_dims)(*given)
-        return result
+        with forward(self.precision, self.device):
+            if len(self.replicas) == 1:
+                return self._run_alone(*given)
+            in_dims = (0, 0, 0, 0, None if labels is None else 0)
+            result: tuple[Tensor, ...] = vmap(one, in_dims=in_dims)(*given)
+            return result
 
     def _run_alone(
         self,
