@@ -20,9 +20,9 @@ Here an embedding's gradient is that of its row of the table, however many rows 
 
 The gradient of a rare task is that of its few positives, so that gradients and affinity are estimates, which
 only their mean over looks makes good. They take as many rows as bring `EXPECTED` positives of every task for
-which `MOST_ROWS` can; where these are more than a look's share of the run, only one look in several is at
-gradients too, the first among them. A task with fewer than `FEWEST` positives or negatives among the rows has
-neither cosine nor affinity.
+which `MOST_ROWS` can, and the rows of all looks of the run; where these are more than a look's share of the
+run, only one look in several is at gradients too, the first among them. A task with fewer than `FEWEST`
+positives or negatives among the rows has neither cosine nor affinity.
 """
 
 import math
@@ -81,11 +81,12 @@ class Probe:
     """Looks at the replicas of a stack, one at a time.
 
     Attributes:
+        looks: how many there will be of each at the most.
         looked: how often at each of them so far.
     """
 
-    def __init__(self, stack: Stack, data: Matrices, rate: float) -> None:
-        self.stack, self.data, self.rate = stack, data, rate
+    def __init__(self, stack: Stack, data: Matrices, rate: float, looks: int) -> None:
+        self.stack, self.data, self.rate, self.looks = stack, data, rate, looks
         self._lent = _Lent(stack.blueprint.build(stack.replicas[0])).to(stack.device).eval()
         self._units = _Units(self._lent.method)
         self.looked: Counter[Replica] = Counter()
@@ -155,7 +156,8 @@ class Probe:
         binary = [self.stack.blueprint.schema.tasks[k].kind == "binary" for k in tasks]
         found = fewest(binary, self.data.labels[:, list(tasks)]).tolist()
         wanted = [min(rows, math.ceil(EXPECTED * rows / number)) for number in found if number]
-        return usual, max([usual, *(number for number in wanted if number <= MOST_ROWS)])
+        most = min(MOST_ROWS, usual * self.looks)
+        return usual, max([usual, *(number for number in wanted if number <= most)])
 
     def _between(self, number: int) -> bool:
         """Whether that look is one at gradients."""

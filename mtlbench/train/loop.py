@@ -96,8 +96,8 @@ def train(
     data = Matrices.of(prepared.open_split("train"), stack.layout, device)
     validation = Matrices.of(prepared.open_split("validation"), stack.layout, device)
     optimiser = StackedAdam(stack, settings)
-    probe = Probe(stack, data, settings.learning_rate)
     schedule = Schedule.of(len(data), settings)
+    probe = Probe(stack, data, settings.learning_rate, len(schedule.looks))
     outcomes = [Trained(replica) for replica in replicas]
     training = Training(stack, optimiser, balancer, probe, outcomes, settings.patience)
     begun = snapshots.resume(training)

@@ -23,6 +23,7 @@ from mtlbench.train.trained import Trained
 from tests.methods.toys import NETWORKS
 
 CPU = torch.device("cpu")
+LOOKS = 16
 RATE = 0.5
 
 
@@ -124,7 +125,7 @@ def test_even_gates_have_entropy_1_whatever_a_task_cannot_see(toy: Prepared) -> 
     for name, weight in stack.parameters.items():
         if "gates" in name:
             weight.detach().zero_()
-    found = Probe(stack, data_of(toy, stack), RATE).look(0)["gates"]
+    found = Probe(stack, data_of(toy, stack), RATE, LOOKS).look(0)["gates"]
     assert found["entropy"] == dict.fromkeys(toy.schema.task_names, 1.0)
     assert None in found["utilisation"]["click"]
 
@@ -140,7 +141,7 @@ def test_dead_units_are_counted_by_network() -> None:
 
 def test_units_that_are_shut_are_found(toy: Prepared) -> None:
     stack = stack_of(toy, "hard-sharing", 0, 1)
-    probe = Probe(stack, data_of(toy, stack), RATE)
+    probe = Probe(stack, data_of(toy, stack), RATE, LOOKS)
     before = [probe.look(i)["dead_units"]["share"] for i in (0, 1)]
     (name,) = (n for n in stack.parameters if n.startswith("method.towers.buy") and n.endswith("1.bias"))
     with torch.no_grad():
@@ -165,7 +166,7 @@ def test_gradients_and_affinity_are_those_of_real_steps(
     monkeypatch.setattr(diagnostics, "PROBE_ROWS", 600)
     stack = stack_of(toy, "mmoe", 3)
     data = data_of(toy, stack)
-    found = Probe(stack, data, RATE).look(0)
+    found = Probe(stack, data, RATE, LOOKS).look(0)
     batch, index, embedded = everything(stack, data)
     shared = [n for n in stack.parameters if "experts" in n]
     leaves = [*(stack.parameters[n] for n in shared), *embedded]
@@ -218,7 +219,7 @@ def test_each_look_of_a_seed_is_at_other_rows_whatever_the_method(
 
     def looks(method: str, seed: int) -> list[Tensor]:
         stack = stack_of(toy, method, seed)
-        probe = Probe(stack, data_of(toy, stack), RATE)
+        probe = Probe(stack, data_of(toy, stack), RATE, LOOKS)
         for _ in range(3):
             probe.look(0)
         return [seen.pop() for _ in range(3)]
@@ -242,7 +243,7 @@ def test_a_task_with_too_few_positives_has_no_cosine_and_no_affinity(toy: Prepar
     for number, none in ((19, True), (20, False)):
         stack = stack_of(toy, "mmoe", 0)
         data = with_buys(data_of(toy, stack), number)
-        found = Probe(stack, data, RATE).look(0)
+        found = Probe(stack, data, RATE, LOOKS).look(0)
         assert found["probe"]["rows"] == len(data)
         assert found["probe"]["positives"]["buy"] == number
         assert "rating" not in found["probe"]["positives"]
@@ -264,14 +265,14 @@ def test_a_rare_task_has_more_rows_at_fewer_looks(toy: Prepared, monkeypatch: py
     monkeypatch.setattr(diagnostics, "PROBE_ROWS", 100)
     stack = stack_of(toy, "mmoe", 0)
     data = with_buys(data_of(toy, stack), 64)
-    probe = Probe(stack, data, RATE)
+    probe = Probe(stack, data, RATE, LOOKS)
     looks = [probe.look(0) for _ in range(8)]
     many = -(-len(data) // 2)
     every = -(-many // 100)
     assert [look["probe"]["rows"] for look in looks] == [100 if i % every else many for i in range(8)]
     assert ["gradients" in look for look in looks] == [i % every == 0 for i in range(8)]
     monkeypatch.setattr(diagnostics, "MOST_ROWS", many - 1)
-    assert Probe(stack, data, RATE).look(0)["probe"]["rows"] == 100, "in vain"
+    assert Probe(stack, data, RATE, LOOKS).look(0)["probe"]["rows"] == 100, "in vain"
 
 
 def test_agreement_by_hand() -> None:
@@ -289,7 +290,7 @@ def test_a_task_without_a_gradient_has_no_cosine() -> None:
 
 def test_a_replica_looks_the_same_alone_and_in_a_stack(toy: Prepared) -> None:
     together, alone = stack_of(toy, "mmoe", 0, 1), stack_of(toy, "mmoe", 1)
-    seen = [Probe(s, data_of(toy, s), RATE).look(i) for s, i in ((together, 1), (alone, 0))]
+    seen = [Probe(s, data_of(toy, s), RATE, LOOKS).look(i) for s, i in ((together, 1), (alone, 0))]
     assert seen[0] == seen[1]
 
 
@@ -325,10 +326,21 @@ def test_every_method_can_be_looked_at(toy: Prepared, method: str) -> None:
     config = cls.Config(network=(8, 4), tower=(3,), pooling="attention")
     plan = Blueprint(cls, config, schema, toy.vocabularies)
     stack = Stack(plan, plan.replicas(0)[:1], CPU)
-    found = Probe(stack, data_of(toy, stack), RATE).look(0)
+    found = Probe(stack, data_of(toy, stack), RATE, LOOKS).look(0)
     assert 0 <= found["dead_units"]["share"] <= 1
     for share in found.get("gates", {}).get("utilisation", {}).values():
         assert sum(one for one in share if one is not None) == pytest.approx(1, abs=1e-4)
     for matrix in found.get("task_matrices", {}).values():
         assert len(matrix) == len(matrix[0])
     assert len(json.dumps(found, allow_nan=False)) < 4000
+
+
+def test_a_run_of_one_look_is_not_looked_at_for_longer_than_one_look_may_take(
+    toy: Prepared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(diagnostics, "PROBE_ROWS", 100)
+    stack = stack_of(toy, "mmoe", 3)
+    data = data_of(toy, stack)
+    rows = [Probe(stack, data, RATE, looks).look(0)["probe"]["rows"] for looks in (1, LOOKS)]
+    assert rows[0] == 100
+    assert rows[1] > 100, "no task is rare: the test shows nothing"
