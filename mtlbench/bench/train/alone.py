@@ -21,6 +21,7 @@ from mtlbench.metrics import auc
 
 SIDES = {
     "mtlbench": "mtlbench.bench.train.ours:Ours",
+    "mtlbench, bf16": "mtlbench.bench.train.ours:OursInBf16",
     "torch-rechub": "mtlbench.bench.train.torch_rechub:TorchRechub",
     "deepctr-torch": "mtlbench.bench.train.deepctr_torch:DeepctrTorch",
 }

@@ -33,9 +33,8 @@ class Case:
 BATCH = 2048
 LEARNING_RATE = 1e-3
 TASKS = ("click", "conversion")
-EVALUATION = "shared-bottom"
-"""The case whose model also scores the test split against the clock."""
-EVALUATION_TARGET, EVALUATION_FLOOR = 5.0, 5.0
+EVALUATION_TARGET = 5.0
+"""Of scoring the test split, in every case."""
 TABLE_TARGET, TABLE_FLOOR = 6.0, 6.0
 TABLE_SEEDS = 5
 WIDE, SMALL = (512, 256), (64, 32)
@@ -48,7 +47,7 @@ CASES = {
             network=WIDE,
             tower=(64,),
             dim=16,
-            rows=100 * BATCH,
+            rows=200 * BATCH,
             target=3.0,
             floor=2.5,
         ),
@@ -59,7 +58,7 @@ CASES = {
             tower=(16,),
             experts=4,
             dim=8,
-            rows=100 * BATCH,
+            rows=200 * BATCH,
             target=4.0,
             floor=3.0,
         ),
@@ -70,7 +69,7 @@ CASES = {
             tower=(64,),
             experts=8,
             dim=16,
-            rows=30 * BATCH,
+            rows=60 * BATCH,
             target=1.8,
             floor=1.5,
         ),
@@ -80,7 +79,7 @@ CASES = {
             network=WIDE,
             tower=(64,),
             dim=128,
-            rows=30 * BATCH,
+            rows=60 * BATCH,
             target=5.0,
             floor=4.0,
         ),
@@ -94,7 +93,7 @@ TABLE = Case(
     tower=(16,),
     experts=4,
     dim=8,
-    rows=30 * BATCH,
+    rows=100 * BATCH,
     target=TABLE_TARGET,
     floor=TABLE_FLOOR,
 )

@@ -1,12 +1,14 @@
 """mtlbench itself, as `bench train` times it: the same loop as `run`, validation and all."""
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
 from mtlbench.balancing.equal import Equal
 from mtlbench.bench.train.cases import BATCH, LEARNING_RATE, Case
 from mtlbench.bench.train.side import Model
-from mtlbench.config import TrainingSettings, fill
+from mtlbench.config import Precision, TrainingSettings, fill
 from mtlbench.load import Prepared
 from mtlbench.methods import METHODS
 from mtlbench.registry import lookup
@@ -15,13 +17,11 @@ from mtlbench.train.matrices import Matrices
 from mtlbench.train.memory import keep_freed_blocks
 from mtlbench.train.stack import Blueprint, Stack
 
-SETTINGS = TrainingSettings(
-    epochs=1, batch_rows=BATCH, learning_rate=LEARNING_RATE, weight_decay=0.0, evaluations_per_epoch=1
-)
-
 
 class Ours(Model):
     """One seed of a network of ours."""
+
+    precision: ClassVar[Precision] = "fp32"
 
     def __init__(self, case: Case, prepared: Prepared, device: torch.device) -> None:
         super().__init__(case, prepared, device)
@@ -33,11 +33,19 @@ class Ours(Model):
     def train(self, seed: int) -> None:
         """As `run` does it, but for the test split."""
         keep_freed_blocks()
+        settings = TrainingSettings(
+            epochs=1,
+            batch_rows=BATCH,
+            learning_rate=LEARNING_RATE,
+            weight_decay=0.0,
+            evaluations_per_epoch=1,
+            precision=self.precision,
+        )
         replicas = self._blueprint.replicas(seed)
         (self._trained,) = train(
             self._blueprint,
             Equal(self.prepared.schema.task_names, [Equal.Config()]),
-            SETTINGS,
+            settings,
             replicas,
             self.prepared,
             self.device,
@@ -47,7 +55,7 @@ class Ours(Model):
     def score(self) -> Tensor:
         """As `run` scores the test split."""
         assert self._trained.deployable is not None
-        stack = Stack(self._blueprint, [self._trained.replica], self.device)
+        stack = Stack(self._blueprint, [self._trained.replica], self.device, self.precision)
         stack.load([self._trained.deployable.weights])
         return stack.predict(Matrices.of(self.prepared.open_split("test"), stack.layout, self.device))[0]
 
@@ -56,3 +64,9 @@ class Ours(Model):
         """Weights of matrices that every row is multiplied with."""
         module = self._blueprint.build(self._blueprint.replicas(0)[0])
         return sum(parameter.numel() for parameter in module.parameters() if parameter.dim() > 1)
+
+
+class OursInBf16(Ours):
+    """The same with `--precision bf16`."""
+
+    precision = "bf16"

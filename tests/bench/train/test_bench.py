@@ -10,7 +10,7 @@ from mtlbench.errors import UsageError
 from mtlbench.home import Home
 from tests.conftest import Command
 
-SECONDS = {"mtlbench": 2.0, "torch-rechub": 9.0, "deepctr-torch": 6.0}
+SECONDS = {"mtlbench": 2.0, "mtlbench, bf16": 1.0, "torch-rechub": 9.0, "deepctr-torch": 6.0}
 
 
 def faked(scratch: Home, side: str, case: Case, device: str) -> dict[str, Any]:
@@ -34,6 +34,7 @@ def no_measuring(monkeypatch: pytest.MonkeyPatch) -> None:
     faked.turns = {}  # type: ignore[attr-defined]
     monkeypatch.setattr(bench, "_measure", faked)
     monkeypatch.setattr(bench, "_products", lambda device: 1e9)
+    monkeypatch.setattr(bench, "multiplies_bf16", lambda device: True)
     monkeypatch.setattr(bench, "find_spec", lambda name: True)
 
 
@@ -44,10 +45,11 @@ def test_the_ratio_is_to_the_fastest_peer_and_of_medians(home: Home) -> None:
     assert case["rows"] == rows
     assert case["sides"]["mtlbench"]["train"]["cpu_seconds"] == 4.0
     assert case["sides"]["torch-rechub"]["train"]["rows_per_second"] == rows / 18
-    assert case["ratio"] == pytest.approx(3.0)
-    assert case["evaluation_ratio"] == pytest.approx(3.0)
+    assert case["ratios"]["mtlbench"] == {"train": pytest.approx(3.0), "evaluation": pytest.approx(3.0)}
+    assert case["ratios"]["mtlbench, bf16"]["train"] == pytest.approx(6.0)
     page = (home.results / "speed" / "train.md").read_text()
-    assert "3.00x (target 3x, floor 2.5x)" in page
+    assert "| shared-bottom, 3x (2.5x) | mtlbench |" in page
+    assert "| 3.00x |" in page
     assert f"{6 * 1000 * rows / 1e9 / 4:.0%}" in page  # what products alone take, of our 4 seconds
     assert "simulated" in page
 
@@ -56,8 +58,8 @@ def test_all_cases_and_the_table_are_on_the_page(mtlbench: Command, home: Home) 
     answer = mtlbench("bench", "train", "--repeats", "1", "--share", "0.01")
     assert answer.code == 0, answer.err
     assert answer.out == (home.results / "speed" / "train.md").read_text()
-    for name in (*CASES, "evaluation"):
-        assert f"| {name} | mtlbench |" in answer.out
+    for name, case in CASES.items():
+        assert f"| {name}, {case.target:g}x ({case.floor:g}x) | mtlbench |" in answer.out
     assert "The whole table, 5 seeds" in answer.out
     assert not list(home.datasets.iterdir()), "the generated data are left"
 
