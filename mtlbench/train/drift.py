@@ -55,7 +55,9 @@ class Drift:
     def catch_up(self, values: Tensor, first: Tensor, second: Tensor, last: Tensor) -> None:
         """Bring rows (row, dim) and their moments, of the step `last` (row,) each, to the current one."""
         b1, b2 = self._betas
-        w1, w2, e1, e2 = torch.from_numpy(self._rule)[last].unsqueeze(-1).unbind(dim=1)  # (row, 1) each
+        w1, w2, e1, e2 = (
+            torch.from_numpy(self._rule).index_select(0, last).unsqueeze(-1).unbind(dim=1)
+        )  # (row, 1) each
         root, k = second.sqrt(), (self.step - last).to(second.dtype).unsqueeze(1)
         moved = w1 / (root + self._epsilon * e1)
         moved += w2 / root.add_(self._epsilon * e2)

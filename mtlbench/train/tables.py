@@ -55,10 +55,10 @@ class Tables:
 
     def _take(self, rows: Tensor, drift: Drift) -> None:
         values, first, second = (whole.index_select(0, rows) for whole in self._all)
-        drift.catch_up(values, first, second, self._last[rows])
+        drift.catch_up(values, first, second, self._last.index_select(0, rows))
         self.picked = values, first, second
 
     def _put(self, rows: Tensor, drift: Drift) -> None:
         for whole, part in zip(self._all, self.picked, strict=True):
             whole.index_copy_(0, rows, part)
-        self._last[rows] = drift.step
+        self._last.index_fill_(0, rows, drift.step)

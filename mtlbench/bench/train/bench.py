@@ -145,8 +145,16 @@ def _case(name: str, said: Mapping[str, Sequence[Said]], share: float) -> Said:
     """The medians of a case, and the ratios of ours to the fastest peer."""
     case = TABLE if name == TABLE.name else CASES[name]
     rows = max(BATCH, int(case.rows * share))
-    sides = {side: _side(answers, rows) for side, answers in said.items() if answers}
-    found: Said = {"name": name, "rows": rows, "target": case.target, "floor": case.floor, "sides": sides}
+    scored = max(rows // 10, 1)
+    sides = {side: _side(answers, rows, scored) for side, answers in said.items() if answers}
+    found: Said = {
+        "name": name,
+        "rows": rows,
+        "scored_rows": scored,
+        "target": case.target,
+        "floor": case.floor,
+        "sides": sides,
+    }
     clock = "seconds" if name == TABLE.name else "cpu_seconds"
     found["ratios"] = {
         us: {what: _ratio(sides, us, what, clock) for what in CLOCKS if what in side}
@@ -156,7 +164,7 @@ def _case(name: str, said: Mapping[str, Sequence[Said]], share: float) -> Said:
     return found
 
 
-def _side(answers: Sequence[Said], rows: int) -> Said:
+def _side(answers: Sequence[Said], rows: int, scored: int) -> Said:
     """Medians over the turns; quality and memory of the last."""
     last = answers[-1]
     side: Said = {key: last.get(key) for key in ("auc", "peak_bytes", "multiplied")}
@@ -165,7 +173,7 @@ def _side(answers: Sequence[Said], rows: int) -> Said:
             for clock in ("seconds", "cpu_seconds"):
                 values = [a[what][clock] for a in answers if a[what][clock] is not None]
                 side.setdefault(what, {})[clock] = median(values) if values else None
-            side[what]["rows_per_second"] = rows / side[what]["seconds"]
+            side[what]["rows_per_second"] = (rows if what == "train" else scored) / side[what]["seconds"]
     return side
 
 
@@ -273,7 +281,8 @@ def _rows(case: Said, products: float) -> list[str]:
     """A line a side."""
     lines = []
     for i, (who, side) in enumerate(case["sides"].items()):
-        train, scoring = (side[what]["cpu_seconds"] / case["rows"] for what in CLOCKS)
+        train = side["train"]["cpu_seconds"] / case["rows"]
+        scoring = side["evaluation"]["cpu_seconds"] / case["scored_rows"]
         ratios = {what: _times(value) for what, value in case["ratios"].get(who, {}).items()}
         floor = (
             6 * side["multiplied"] / products / train if who == US else None

@@ -16,7 +16,7 @@ class Case:
         experts: of MMoE; 0 where there are none.
         dim: of the embeddings.
         rows: to train on; large models take fewer.
-        target, floor: our speed against the fastest peer's: what we want, and what must hold.
+        target, floor: our speed against the fastest peer's: what we want, and what must hold, if anything.
     """
 
     name: str
@@ -27,7 +27,7 @@ class Case:
     dim: int
     rows: int
     target: float
-    floor: float
+    floor: float | None
 
 
 BATCH = 2048
@@ -35,7 +35,7 @@ LEARNING_RATE = 1e-3
 TASKS = ("click", "conversion")
 EVALUATION_TARGET = 5.0
 """Of scoring the test split, in every case."""
-TABLE_TARGET, TABLE_FLOOR = 6.0, 6.0
+TABLE_TARGET = 6.0
 TABLE_SEEDS = 5
 WIDE, SMALL = (512, 256), (64, 32)
 CASES = {
@@ -95,6 +95,6 @@ TABLE = Case(
     dim=8,
     rows=100 * BATCH,
     target=TABLE_TARGET,
-    floor=TABLE_FLOOR,
+    floor=None,
 )
 """The sizes of the whole table: single-task, hard and soft sharing, MMoE; of a peer what it has of these."""

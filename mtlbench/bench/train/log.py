@@ -30,14 +30,14 @@ def vocabularies(ids: int = IDS) -> dict[str, int]:
 
 
 def generate(home: Home, rows: int, seed: int, ids: int = IDS) -> Prepared:
-    """Write it as a prepared dataset: `rows` to train on, a tenth for validation, as many to test."""
+    """Write it as a prepared dataset: `rows` to train on, a tenth of as many for validation, and to test."""
     random = np.random.default_rng(seed)
     sizes = vocabularies(ids)
     effects = [random.normal(size=(size, len(TASKS))).astype(np.float32) for size in sizes.values()]
     slopes = random.normal(size=(NUMERIC, len(TASKS))).astype(np.float32) / NUMERIC**0.5
-    counts = {}
+    counts, tenth = {}, max(rows // 10, 1)
     cuts: list[float] = []
-    for split, number in zip(SPLITS, (rows, max(rows // 10, 1), rows), strict=True):
+    for split, number in zip(SPLITS, (rows, tenth, tenth), strict=True):
         folder = home.prepared(NAME) / split
         folder.mkdir(parents=True, exist_ok=True)
         columns = [_skewed(random, size, number) for size in sizes.values()]
