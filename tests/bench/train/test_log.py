@@ -18,7 +18,7 @@ def test_its_vocabularies_hold_about_half_a_million_ids() -> None:
 def test_its_rows_are_as_said(home: Home) -> None:
     prepared = generate(home, rows=20_000, seed=0, ids=2_000)
     train, test = prepared.open_split("train"), prepared.open_split("test")
-    assert (len(train), len(prepared.open_split("validation")), len(test)) == (20_000, 2_000, 20_000)
+    assert (len(train), len(prepared.open_split("validation")), len(test)) == (20_000, 2_000, 2_000)
     assert train.categorical.shape[1] == CATEGORICAL
     assert train.numeric.shape[1] == NUMERIC
     click, conversion = train.labels[:, 0] == 1, train.labels[:, 1] == 1
@@ -37,7 +37,7 @@ def test_its_rows_are_as_said(home: Home) -> None:
 
 def test_its_test_split_follows_the_same_effects(home: Home) -> None:
     """The mean of an id's clicks in train predicts those in test."""
-    prepared = generate(home, rows=40_000, seed=1, ids=500)
+    prepared = generate(home, rows=200_000, seed=1, ids=500)
     train, test = prepared.open_split("train"), prepared.open_split("test")
     column, size = 5, list(prepared.vocabularies.values())[5]
     counts = np.bincount(train.categorical[:, column], minlength=size)
