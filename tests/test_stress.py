@@ -26,7 +26,7 @@ from mtlbench.config import Benchmark, fill
 from mtlbench.experiment import Execution, run
 from mtlbench.home import Home
 from mtlbench.render import grid
-from mtlbench.train import loop, snapshot
+from mtlbench.train import snapshot, step
 from tests.conftest import write_prepared
 
 FAULTS, KILLS = 90, 10
@@ -104,7 +104,7 @@ def chaos(monkeypatch: pytest.MonkeyPatch) -> Chaos:
         (runner, "save_file"),
         (snapshot, "save_file"),
         (snapshot, "load_file"),
-        (loop, "take_step"),
+        (step, "take_step"),
     ):
         monkeypatch.setattr(place, name, made.before(getattr(place, name)))
     monkeypatch.setattr(shutil, "rmtree", made.unless_dark(shutil.rmtree))

@@ -33,6 +33,8 @@ class Balancer:
     """What it wants to see: the losses; the Gram matrix of the task gradients; or these gradients."""
     syncs: ClassVar[bool] = False
     """Whether it solves on the host, and so makes each step wait for the device."""
+    replays: ClassVar[bool] = False
+    """Whether a step can be captured on a CUDA device: its weights are tensors that stay where they are."""
     wants_after: ClassVar[bool] = False
     """Whether it wants the losses after the step too, on the same batch and masks: a second forward pass."""
     extra: ClassVar[str] = ""

@@ -16,6 +16,8 @@ from mtlbench.balancing.base import Balancer
 class Equal(Balancer):
     """w_k = 1."""
 
+    replays = True
+
     def weights(self, losses: Tensor) -> Tensor:
         """Ones, (replica, task)."""
         return torch.ones_like(losses)

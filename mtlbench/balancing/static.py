@@ -40,6 +40,7 @@ class Static(Balancer):
     """w_k as given."""
 
     Config = StaticConfig
+    replays = True
     revision = 2
 
     def __init__(

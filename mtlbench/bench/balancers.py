@@ -27,11 +27,11 @@ from mtlbench.methods import METHODS
 from mtlbench.methods.base import Method
 from mtlbench.registry import lookup
 from mtlbench.runner import commit, device_name
-from mtlbench.train.loop import take_step
 from mtlbench.train.matrices import Batch, Matrices
 from mtlbench.train.optimiser import StackedAdam
 from mtlbench.train.randomness import generator
 from mtlbench.train.stack import Blueprint, Stack
+from mtlbench.train.step import take_step
 
 PLAIN = "equal"
 WARM_UP, STEPS = 3, 5

@@ -25,13 +25,13 @@ from mtlbench.config import TrainingSettings
 from mtlbench.errors import UndefinedMetric
 from mtlbench.load import Prepared
 from mtlbench.schema import Task
-from mtlbench.train.backward import backward
 from mtlbench.train.diagnostics import Probe
-from mtlbench.train.matrices import Batch, Matrices
+from mtlbench.train.matrices import Matrices
 from mtlbench.train.optimiser import StackedAdam
 from mtlbench.train.randomness import generator
 from mtlbench.train.snapshot import Snapshots, Training
 from mtlbench.train.stack import Blueprint, Replica, Stack, Weights
+from mtlbench.train.step import Stepper
 from mtlbench.train.trained import Checkpoint, Trained
 
 REVISION = 3
@@ -98,6 +98,7 @@ def train(
     optimiser = StackedAdam(stack, settings)
     schedule = Schedule.of(len(data), settings)
     probe = Probe(stack, data, settings.learning_rate, len(schedule.looks))
+    take = Stepper(stack, balancer, optimiser, data, schedule.total)
     outcomes = [Trained(replica) for replica in replicas]
     training = Training(stack, optimiser, balancer, probe, outcomes, settings.patience)
     begun = snapshots.resume(training)
@@ -111,9 +112,9 @@ def train(
     for step in range(begun + 1, schedule.total + 1 if going else 0):
         epoch, place = divmod(step - 1, schedule.steps)
         if place == 0 or step == begun + 1:
-            order = torch.stack([_order(r.seed, epoch, len(data)) for r in stack.replicas])
-        rows = order[:, place * schedule.batch : (place + 1) * schedule.batch].to(device)
-        loss, weight = take_step(stack, balancer, optimiser, data.batch(rows), step)
+            order = torch.stack([_order(r.seed, epoch, len(data)) for r in stack.replicas]).to(device)
+        rows = order[:, place * schedule.batch : (place + 1) * schedule.batch]
+        loss, weight = take(rows, step)
         losses.append(loss)
         weights.append(weight)
         unreported += rows.numel()
@@ -162,24 +163,6 @@ def train(
 def _order(seed: int, epoch: int, rows: int) -> Tensor:
     """The order of the train rows in an epoch: the same for all methods of that seed."""
     return torch.randperm(rows, generator=generator(seed, "order", epoch))
-
-
-def take_step(
-    stack: Stack, balancer: Balancer, optimiser: StackedAdam, batch: Batch, step: int
-) -> tuple[Tensor, Tensor]:
-    """One update of every replica; returns losses and weights (replica, task).
-
-    It does not wait for the device, unless the balancer solves on the host (`syncs`).
-    """
-    places, embedded = optimiser.look_up(batch.ids)
-    losses, penalties = stack.losses(batch, embedded, step)
-    weights = backward(balancer, losses, penalties, list(stack.parameters.values()), embedded)
-    optimiser.step(places, embedded)
-    if balancer.wants_after:
-        with torch.no_grad():
-            after, _ = stack.losses(batch, stack.look_up(batch.ids), step, learning=False)
-        balancer.after(torch.stack(after, dim=1))
-    return torch.stack([loss.detach() for loss in losses], dim=1), weights
 
 
 def _judge(

@@ -119,6 +119,7 @@ class Stack:
         self.parameters = {n: p.detach().to(device).requires_grad_() for n, p in parameters.items()}
         self.tables = self._draw_tables()
         self._columns = torch.tensor([[r.tasks] for r in replicas], device=device)  # (replica, 1, task)
+        self._learn = self._score = vmap(self._one)
         self._slots = _slots(self._objective)
         self._dropouts = {
             name: layer for name, layer in self._objective.named_modules() if isinstance(layer, Dropout)
@@ -197,24 +198,33 @@ class Stack:
     def _run(
         self, batch: Batch, embedded: tuple[Tensor, ...], labels: Tensor | None, buffers: Weights
     ) -> tuple[Tensor, ...]:
-        def one(
-            weights: Weights,
-            embedded: tuple[Tensor, ...],
-            mask: Tensor,
-            numeric: Tensor,
-            labels: Tensor | None,
-        ) -> tuple[Tensor, ...]:
-            inputs = self.inputs(embedded, mask, numeric)
-            result: tuple[Tensor, ...] = functional_call(self._objective, weights, (inputs, labels))
-            return result
-
-        given = {**self.parameters, **buffers}, embedded, batch.sequence_mask, batch.numeric, labels
+        given = {**self.parameters, **buffers}, embedded, batch.sequence_mask, batch.numeric
         with forward(self.precision, self.device):
-            if len(self.replicas) == 1:
-                return self._run_alone(*given)
-            in_dims = (0, 0, 0, 0, None if labels is None else 0)
-            result: tuple[Tensor, ...] = vmap(one, in_dims=in_dims)(*given)
-            return result
+            if len(self.replicas) == 1 and self.device.type == "cpu":
+                return self._run_alone(*given, labels)
+            return self._score(*given) if labels is None else self._learn(*given, labels)
+
+    def _one(
+        self,
+        weights: Weights,
+        embedded: tuple[Tensor, ...],
+        mask: Tensor,
+        numeric: Tensor,
+        labels: Tensor | None = None,
+    ) -> tuple[Tensor, ...]:
+        """What is computed of one replica: losses, or without labels predictions."""
+        inputs = self.inputs(embedded, mask, numeric)
+        result: tuple[Tensor, ...] = functional_call(self._objective, weights, (inputs, labels))
+        return result
+
+    def compile(self) -> None:
+        """Have the forward and backward pass of training compiled, at the first step of each size."""
+        self._learn = torch.compile(self._learn, dynamic=False)
+
+    @property
+    def draws(self) -> bool:
+        """Whether the host draws something at each step: dropout masks."""
+        return bool(self._dropouts)
 
     def _run_alone(
         self,

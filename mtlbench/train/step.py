@@ -1,0 +1,122 @@
+"""A step of a stack: run as it is written, or on a CUDA device captured once and replayed.
+
+A replay launches all kernels of a step at once, so that a small network costs what it computes and not what
+Python takes to say so. What would have to come from the host at every step cannot be captured: dropout masks,
+balancers that draw or solve there, data that do not lie on the device. Then steps run as they are written.
+"""
+
+import os
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from mtlbench.balancing.base import Balancer
+from mtlbench.train.backward import backward
+from mtlbench.train.matrices import Batch, Matrices
+from mtlbench.train.optimiser import StackedAdam
+from mtlbench.train.stack import Stack
+
+WARM_UP = 3
+"""Steps before a capture: libraries set themselves up in the first ones."""
+WORTH_COMPILING = 5000
+"""Steps of a training from which on the minute that the compiler takes is made good."""
+AS_WRITTEN = "MTLBENCH_EAGER"
+"""Environment variable: where it is set, nothing is compiled or captured."""
+
+Outcome = tuple[Tensor, Tensor]
+"""Losses and weights of a step, (replica, task) each."""
+Run = Callable[[], Outcome]
+
+
+def take_step(
+    stack: Stack, balancer: Balancer, optimiser: StackedAdam, batch: Batch, step: int
+) -> tuple[Tensor, Tensor]:
+    """One update of every replica; returns losses and weights (replica, task).
+
+    It does not wait for the device, unless the balancer solves on the host (`syncs`).
+    """
+    places, embedded = optimiser.look_up(batch.ids)
+    losses, penalties = stack.losses(batch, embedded, step)
+    weights = backward(balancer, losses, penalties, list(stack.parameters.values()), embedded)
+    optimiser.step(places, embedded)
+    if balancer.wants_after:
+        with torch.no_grad():
+            after, _ = stack.losses(batch, stack.look_up(batch.ids), step, learning=False)
+        balancer.after(torch.stack(after, dim=1))
+    return torch.stack([loss.detach() for loss in losses], dim=1), weights
+
+
+class Stepper:
+    """Takes the steps of a training.
+
+    Args:
+        stack, balancer, optimiser, data: what a step is made of.
+        steps: how many there will be at the most.
+        record: makes of a step one that can be replayed; None runs steps as they are written.
+    """
+
+    def __init__(
+        self,
+        stack: Stack,
+        balancer: Balancer,
+        optimiser: StackedAdam,
+        data: Matrices,
+        steps: int,
+        record: Callable[[Run], Run] | None = None,
+    ) -> None:
+        self._stack, self._balancer, self._optimiser, self._data = stack, balancer, optimiser, data
+        cuda = stack.device.type == "cuda" and AS_WRITTEN not in os.environ
+        self._record = record or (captured if cuda and balancer.replays and not stack.draws else None)
+        if cuda and steps >= WORTH_COMPILING:
+            stack.compile()
+        self._forget()
+
+    def _forget(self) -> None:
+        """What was recorded is of tensors that are no longer those of the stack."""
+        self._of, self._warm, self._rows = self._stack.tables, 0, torch.empty(0)
+        self._replay: Run | None = None
+
+    def __call__(self, rows: Tensor, step: int) -> Outcome:
+        """Learn from the train rows at `rows` (replica, batch)."""
+        if self._record is None:
+            return self._run(rows, step)
+        if self._of is not self._stack.tables:
+            self._forget()
+        if self._rows.shape != rows.shape:
+            self._rows = torch.empty_like(rows)
+        self._rows.copy_(rows)
+        if self._warm < WARM_UP:
+            self._warm += 1
+            return aside(lambda: self._run(self._rows, step), self._stack.device)
+        if self._replay is None:
+            self._replay = self._record(lambda: self._run(self._rows, step))
+        return self._replay()
+
+    def _run(self, rows: Tensor, step: int) -> Outcome:
+        return take_step(self._stack, self._balancer, self._optimiser, self._data.batch(rows), step)
+
+
+def captured(run: Run) -> Run:
+    """A CUDA graph of `run`, which is not run yet; what it reads and writes is to stay where it is."""
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        losses, weights = run()
+
+    def replay() -> Outcome:
+        graph.replay()
+        return losses.clone(), weights.clone()
+
+    return replay
+
+
+def aside(run: Run, device: torch.device) -> Outcome:
+    """Run on another stream of the device, as what is to be captured has to be before; elsewhere as it is."""
+    if device.type != "cuda":
+        return run()
+    here, there = torch.cuda.current_stream(device), torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    there.wait_stream(here)
+    with torch.cuda.stream(there):
+        outcome = run()
+    here.wait_stream(there)
+    return outcome

@@ -1,0 +1,135 @@
+"""Steps that are captured or compiled are the steps as they are written."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.testing import assert_close
+
+from mtlbench.balancing.base import NoOptions
+from mtlbench.balancing.equal import Equal
+from mtlbench.balancing.uncertainty import Uncertainty
+from mtlbench.config import TrainingSettings
+from mtlbench.load import Prepared
+from mtlbench.train import step as steps
+from mtlbench.train.matrices import Matrices
+from mtlbench.train.optimiser import StackedAdam
+from mtlbench.train.stack import Blueprint, Stack
+from mtlbench.train.step import WARM_UP, Run, Stepper, aside
+from tests.methods.toys import NETWORKS
+
+CPU = torch.device("cpu")
+SEEDS = (0, 1, 2)
+HAS_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+
+
+class Course:
+    """A training of three seeds, its batches chosen by hand."""
+
+    def __init__(
+        self, prepared: Prepared, record: Any = None, device: torch.device = CPU, **options: Any
+    ) -> None:
+        cls = NETWORKS[options.pop("method", "hard-sharing")]
+        plan = Blueprint.of(cls, cls.Config(network=(8, 4), **options), prepared)
+        self.stack = Stack(plan, [plan.replicas(seed)[0] for seed in SEEDS], device)
+        self.optimiser = StackedAdam(self.stack, TrainingSettings(batch_rows=32))
+        data = Matrices.of(prepared.open_split("train"), self.stack.layout, device)
+        balancer = Equal(prepared.schema.task_names, [NoOptions()] * len(SEEDS))
+        self.take = Stepper(self.stack, balancer, self.optimiser, data, 10, record)
+
+    def learn(self, first: int, last: int) -> list[Tensor]:
+        """The losses of each step."""
+        made = []
+        for step in range(first, last + 1):
+            draws = torch.Generator().manual_seed(step)
+            rows = torch.randint(600, (len(self.stack.replicas), 32), generator=draws).to(self.stack.device)
+            made.append(self.take(rows, step)[0])
+        return made
+
+
+def test_what_is_recorded_is_replayed_on_the_rows_of_each_step(toy: Prepared) -> None:
+    """Also after a replica has left, when the old recording is of tensors that are nobody's."""
+    recorded: list[int] = []
+
+    def record(run: Run) -> Run:
+        recorded.append(1)
+        return run
+
+    plain, replayed = Course(toy), Course(toy, record)
+    for first, last, kept in ((1, 9, None), (10, 18, [0, 2])):
+        if kept is not None:
+            plain.optimiser.keep(kept)
+            replayed.optimiser.keep(kept)
+        assert_close(replayed.learn(first, last), plain.learn(first, last), rtol=0, atol=0)
+    assert len(recorded) == 2
+    assert_close(replayed.stack.tables, plain.stack.tables, rtol=0, atol=0)
+
+
+def test_the_first_steps_are_run_and_not_replayed(toy: Prepared) -> None:
+    course = Course(toy, lambda run: lambda: pytest.fail("replayed too early"))
+    course.learn(1, WARM_UP)
+    with pytest.raises(pytest.fail.Exception):
+        course.learn(WARM_UP + 1, WARM_UP + 1)
+
+
+def test_what_the_host_has_a_say_in_is_not_captured() -> None:
+    assert Equal.replays
+    assert not Uncertainty.replays
+
+
+def test_a_cpu_neither_captures_nor_compiles(toy: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Stack, "compile", lambda self: pytest.fail("compiled"))
+    monkeypatch.setattr(steps, "WORTH_COMPILING", 0)
+    assert Course(toy).take._record is None
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # torch's own, of its compiler
+@pytest.mark.parametrize("method", ["hard-sharing", "mmoe", "soft-sharing"])
+def test_a_compiled_stack_takes_the_same_steps(toy: Prepared, method: str) -> None:
+    """Batch normalisation too, whose running figures are written in the compiled part."""
+    torch.compiler.reset()
+    plain, compiled = (Course(toy, method=method, norm="batch") for _ in range(2))
+    compiled.stack.compile()
+    assert_close(compiled.learn(1, 4), plain.learn(1, 4), rtol=1e-3, atol=1e-4)
+    for name, buffer in plain.stack.buffers.items():
+        assert_close(compiled.stack.buffers[name], buffer, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.gpu
+@HAS_GPU
+@pytest.mark.parametrize("method", ["hard-sharing", "mmoe", "soft-sharing"])
+def test_a_captured_stack_takes_the_same_steps(
+    toy: Prepared, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device = torch.device("cuda")
+    captured = Course(toy, method=method, norm="batch", device=device)
+    monkeypatch.setenv(steps.AS_WRITTEN, "1")
+    plain = Course(toy, method=method, norm="batch", device=device)
+    assert captured.take._record is not None
+    assert plain.take._record is None
+    for first, last, kept in ((1, 8, None), (9, 16, [0, 2])):
+        if kept is not None:
+            plain.optimiser.keep(kept)
+            captured.optimiser.keep(kept)
+        assert_close(captured.learn(first, last), plain.learn(first, last), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.gpu
+@HAS_GPU
+def test_a_step_does_not_wait_for_the_device(toy: Prepared) -> None:
+    course = Course(toy, device=torch.device("cuda"))
+    course.learn(1, WARM_UP + 1)
+    rows = torch.zeros(len(SEEDS), 32, dtype=torch.int64, device="cuda")
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for step in range(WARM_UP + 2, WARM_UP + 8):
+            course.take(rows, step)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+def test_elsewhere_than_on_cuda_aside_is_here() -> None:
+    outcome = (torch.ones(1), torch.zeros(1))
+    assert aside(lambda: outcome, CPU) is outcome
