@@ -5,8 +5,9 @@ BIN := .venv/bin
 # uv passes by pip's settings, so hand it the folder of wheels that pip would look in.
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 WORKERS ?= 2
+GPU_PYTHON ?= $(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON))
 
-.PHONY: help setup demo test test-slow check docs clean
+.PHONY: help setup demo test test-slow check docs bench-gpu clean
 
 help:  ## Say what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +45,11 @@ check: setup  ## Lint, formatting and types, all quiet
 
 docs: setup  ## Write docs/methods and docs/balancers anew from the code
 	$(BIN)/python -m mtlbench.catalogue.pages
+
+# On a GPU machine that cannot install, the Python at hand will do: it needs torch, pydantic and typer, no Polars.
+bench-gpu:  ## On a CUDA machine: the tests that need one, then how fast it is (results/speed/cuda.md)
+	PYTHONPATH=. $(GPU_PYTHON) -m pytest -m gpu -p no:cacheprovider
+	PYTHONPATH=. $(GPU_PYTHON) -m mtlbench bench cuda
 
 clean:  ## Remove .venv, caches, prepared data and unpublished runs
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache dist build

@@ -751,6 +751,29 @@ def bench_train(
         typer.echo(markdown(document), nl=False)
 
 
+@bench.command("cuda")
+def bench_cuda(
+    device: Annotated[Device, typer.Option(help="What to measure; a CPU for a try alone.")] = Device.CUDA,
+    share: Annotated[
+        float, typer.Option(help="Of rows and steps; less is quicker.", min=0.0001, max=1)
+    ] = 1.0,
+    as_json: Json = False,
+) -> None:
+    """How fast a GPU trains stacks of seeds, and a whole table; writes results/speed/cuda.*."""
+    from mtlbench import render
+    from mtlbench.bench.cuda import bench_cuda as measure
+    from mtlbench.bench.cuda import markdown
+    from mtlbench.runner import pick_device
+
+    where = pick_device(device)
+    with render.stages() as progress:
+        document = measure(Home.find(), where, share, progress)
+    if as_json:
+        _print_json(document)
+    else:
+        typer.echo(markdown(document), nl=False)
+
+
 def _show(document: Mapping[str, Any], as_json: bool) -> None:
     if as_json:
         _print_json(document)

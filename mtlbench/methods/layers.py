@@ -63,6 +63,7 @@ class BatchNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise by the batch in training, by the running figures in scoring."""
+        x = x.to(self.weight.dtype)  # figures over a batch are single, whatever the products are
         if self.training and len(x) == 1:
             return (x - x) * self.weight + self.bias
         figures = self.mean, self.variance, self.weight, self.bias

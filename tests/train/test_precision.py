@@ -1,5 +1,7 @@
 """Precision is an option that changes speed, not what comes out."""
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -19,10 +21,10 @@ CPU = torch.device("cpu")
 
 
 def trained(
-    prepared: Prepared, method: str, chosen: Precision, seeds: int = 1
+    prepared: Prepared, method: str, chosen: Precision, seeds: int = 1, **options: Any
 ) -> tuple[Blueprint, list[Trained]]:
     cls = NETWORKS[method]
-    plan = Blueprint.of(cls, cls.Config(network=(16, 8)), prepared)
+    plan = Blueprint.of(cls, cls.Config(network=(16, 8), **options), prepared)
     replicas = [plan.replicas(seed)[0] for seed in range(seeds)]
     settings = TrainingSettings(epochs=4, batch_rows=64, precision=chosen)
     balancer = Equal(prepared.schema.task_names, [NoOptions()] * seeds)
@@ -50,8 +52,9 @@ def test_scores_of_bf16_have_no_more_ties_than_those_of_fp32(toy: Prepared) -> N
     assert len(set(score.tolist())) > 0.9 * len(score)
 
 
-def test_bf16_stacks(toy: Prepared) -> None:
-    _, outcomes = trained(toy, "mmoe", "bf16", seeds=2)
+@pytest.mark.parametrize("norm", ["layer", "batch"])
+def test_bf16_stacks(toy: Prepared, norm: str) -> None:
+    _, outcomes = trained(toy, "mmoe", "bf16", seeds=2, norm=norm)
     assert all(o.deployable is not None and o.failure is None for o in outcomes)
 
 

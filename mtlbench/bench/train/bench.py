@@ -104,7 +104,7 @@ def _measure(scratch: Home, side: str, case: Case, device: str) -> Said:
     environment = {**os.environ, **threads, "MTLBENCH_HOME": str(scratch.root)}
     if case.name == TABLE.name and side == US:
         benchmark = scratch.root / "table.toml"
-        benchmark.write_text(_table_toml(case), encoding="utf-8")
+        benchmark.write_text(table_toml(case, cases.TABLE_SEEDS), encoding="utf-8")
         arguments = ["-m", "mtlbench", "run", str(benchmark), "--no-track", "--json", "--device", device]
     else:
         arguments = ["-m", "mtlbench.bench.train.alone", side, case.name, device]
@@ -124,8 +124,8 @@ def _measure(scratch: Home, side: str, case: Case, device: str) -> Said:
     return answer
 
 
-def _table_toml(case: Case) -> str:
-    """Four methods, one epoch, the sizes of the case."""
+def table_toml(case: Case, seeds: int) -> str:
+    """A benchmark file: four methods, one epoch, the sizes of the case."""
     options = f"network = {list(case.network)}, tower = {list(case.tower)}, embedding_dim = {case.dim}"
     methods = ("single-task", "hard-sharing", "soft-sharing", "mmoe")
     runs = [
@@ -137,7 +137,7 @@ def _table_toml(case: Case) -> str:
         f"[training]\nepochs = 1\nbatch_rows = {BATCH}\nlearning_rate = {cases.LEARNING_RATE}\n"
         "weight_decay = 0.0\nevaluations_per_epoch = 1"
     )
-    head = f'name = "table"\ndataset = "{NAME}"\nseeds = {cases.TABLE_SEEDS}'
+    head = f'name = "table"\ndataset = "{NAME}"\nseeds = {seeds}'
     return "\n".join([head, training, *runs]) + "\n"
 
 

@@ -18,6 +18,14 @@ from mtlbench.train.memory import keep_freed_blocks
 from mtlbench.train.stack import Blueprint, Stack
 
 
+def blueprint(case: Case, prepared: Prepared) -> Blueprint:
+    """Our network of that case."""
+    method = lookup(METHODS, case.method, "method").load()
+    options = {"network": case.network, "tower": case.tower, "embedding_dim": case.dim, "norm": "batch"}
+    options |= {"num_experts": case.experts} if case.experts else {}
+    return Blueprint.of(method, fill(method.Config, options, case.name), prepared)
+
+
 class Ours(Model):
     """One seed of a network of ours."""
 
@@ -25,10 +33,7 @@ class Ours(Model):
 
     def __init__(self, case: Case, prepared: Prepared, device: torch.device) -> None:
         super().__init__(case, prepared, device)
-        method = lookup(METHODS, case.method, "method").load()
-        options = {"network": case.network, "tower": case.tower, "embedding_dim": case.dim, "norm": "batch"}
-        options |= {"num_experts": case.experts} if case.experts else {}
-        self._blueprint = Blueprint.of(method, fill(method.Config, options, case.name), prepared)
+        self._blueprint = blueprint(case, prepared)
 
     def train(self, seed: int) -> None:
         """As `run` does it, but for the test split."""
