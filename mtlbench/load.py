@@ -137,14 +137,15 @@ class Prepared:
 
 
 def open_matrix(file: Path) -> NDArray[Any]:
-    """An `.npy` file, memory-mapped unless it holds no number.
+    """An `.npy` file, memory-mapped for reading alone, unless it holds no number.
 
-    Copy on write, so that torch may wrap the array without a warning; the file never changes.
+    Copy on write, which torch wraps without a warning, counts as memory that may be written: the system
+    refuses to map so a file that is larger than its memory.
     """
     with file.open("rb") as stream:
         version = np.lib.format.read_magic(stream)
         shape, _, _ = getattr(np.lib.format, f"read_array_header_{version[0]}_{version[1]}")(stream)
-    matrix: NDArray[Any] = np.load(file, mmap_mode="c" if 0 not in shape else None, allow_pickle=False)
+    matrix: NDArray[Any] = np.load(file, mmap_mode="r" if 0 not in shape else None, allow_pickle=False)
     return matrix
 
 

@@ -52,7 +52,7 @@ def approach(prepared: Prepared, strengths: Sequence[float] = STRENGTHS) -> list
     """Train soft sharing at each lambda, and hard sharing at eta / K beside it, on all train rows at once."""
     spec, tasks = InputSpec.of(prepared.schema), prepared.schema.tasks
     split = prepared.open_split("train")
-    numeric, labels = torch.from_numpy(split.numeric).double(), torch.from_numpy(split.labels).double()
+    numeric, labels = (torch.tensor(m, dtype=torch.float64) for m in (split.numeric, split.labels))
     nothing = numeric.new_zeros(len(numeric), 0, 1)  # no categorical field, no sequence
     tables = (nothing,) * len(tasks)
     inputs = Inputs(spec, tables, tables, nothing[:, :, 0], numeric)

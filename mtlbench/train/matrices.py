@@ -1,9 +1,12 @@
 """A split as tensors where training happens: a batch is an index into them, there is no data loader."""
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from mtlbench.load import Split
@@ -69,8 +72,8 @@ class Matrices:
     def of(cls, split: Split, layout: Layout, device: torch.device) -> "Matrices":
         """Wrap a split."""
         names = ("categorical", "numeric", "labels", "group_categorical", "group_numeric", "sequence")
-        tensors = {name: torch.from_numpy(getattr(split, name)).to(device) for name in names}
-        group = None if split.group is None else torch.from_numpy(split.group).to(device)
+        tensors = {name: wrapped(getattr(split, name)).to(device) for name in names}
+        group = None if split.group is None else wrapped(split.group).to(device)
         return cls(layout=layout, group=group, **tensors)
 
     def __len__(self) -> int:
@@ -87,6 +90,13 @@ class Matrices:
             numeric=torch.cat([_at(self.numeric, rows), _at(self.group_numeric, groups)], dim=-1),
             labels=_at(self.labels, rows),
         )
+
+
+def wrapped(matrix: NDArray[Any]) -> Tensor:
+    """A matrix as a tensor of the same memory, which nothing may write to: a mapped file allows no write."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(matrix)
 
 
 def _at(table: Tensor, rows: Tensor | slice) -> Tensor:
