@@ -34,6 +34,7 @@ class TrainingSettings:
         evaluations_per_epoch: how often validation is scored.
         patience: evaluations without a better one before a model stops.
         precision: of matrix products, see `train/precision.py`.
+        shuffle_rows: about so many rows are shuffled together, see `train/order.py`; 0 means all of train.
     """
 
     epochs: int = 4
@@ -43,11 +44,14 @@ class TrainingSettings:
     evaluations_per_epoch: int = 2
     patience: int = 2
     precision: Precision = "fp32"
+    shuffle_rows: int = 0
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_rows", "evaluations_per_epoch", "patience"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} = {getattr(self, name)}; at least 1")
+        if self.shuffle_rows < 0:
+            raise ValueError(f"shuffle_rows = {self.shuffle_rows}; 0 or more")
         if not 0 < self.learning_rate < math.inf:
             raise ValueError(f"learning_rate = {self.learning_rate}; above 0")
         if not 0 <= self.weight_decay < math.inf:

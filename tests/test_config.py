@@ -72,6 +72,7 @@ def test_a_number_of_seeds_means_the_first_ones() -> None:
         ({"family": {"delta": 0}}, "delta = 0.0: give the smallest effect"),
         ({"family": {"delta": {"view": -1}}}, "delta = -1.0: give the smallest effect"),
         ({"training": {"epochs": 0}}, "epochs = 0; at least 1"),
+        ({"training": {"shuffle_rows": -1}}, "shuffle_rows = -1; 0 or more"),
         ({"training": {"learning_rate": -1}}, "learning_rate = -1.0; above 0"),
         ({"training": {"learning_rate": "fast"}}, "training.learning_rate = 'fast'"),
     ],

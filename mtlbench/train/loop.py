@@ -11,7 +11,7 @@ model of that task alone, with that task's predictions, would have stopped with.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,9 +26,9 @@ from mtlbench.errors import UndefinedMetric
 from mtlbench.load import Prepared
 from mtlbench.schema import Task
 from mtlbench.train.diagnostics import Probe
-from mtlbench.train.matrices import Matrices
+from mtlbench.train.matrices import Gathered, Matrices
 from mtlbench.train.optimiser import StackedAdam
-from mtlbench.train.randomness import generator
+from mtlbench.train.order import steps
 from mtlbench.train.snapshot import Snapshots, Training
 from mtlbench.train.stack import Blueprint, Replica, Stack, Weights
 from mtlbench.train.step import Stepper
@@ -103,6 +103,14 @@ def train(
     training = Training(stack, optimiser, balancer, probe, outcomes, settings.patience)
     begun = snapshots.resume(training)
     going = training.going  # those still in the stack, in its order
+
+    def after(done: int) -> Iterator[Tensor | Gathered]:
+        seeds, wanted = [replica.seed for replica in stack.replicas], range(done, schedule.total)
+        where = data.labels.device
+        order = steps(seeds, wanted, len(data), schedule.batch, settings.shuffle_rows, where)
+        return data.fetched(order)
+
+    coming = after(begun)
     losses: list[Tensor] = []
     weights: list[Tensor] = []
     unreported = 0
@@ -110,14 +118,10 @@ def train(
     progress((schedule.total * stopped + begun * len(going)) * schedule.batch)
 
     for step in range(begun + 1, schedule.total + 1 if going else 0):
-        epoch, place = divmod(step - 1, schedule.steps)
-        if place == 0 or step == begun + 1:
-            order = torch.stack([_order(r.seed, epoch, len(data)) for r in stack.replicas]).to(device)
-        rows = order[:, place * schedule.batch : (place + 1) * schedule.batch]
-        loss, weight = take(rows, step)
+        loss, weight = take(next(coming), step)
         losses.append(loss)
         weights.append(weight)
-        unreported += rows.numel()
+        unreported += len(stack.replicas) * schedule.batch
         if step % REPORT_STEPS == 0 or step in schedule.evaluations:
             progress(unreported)
             unreported = 0
@@ -151,18 +155,13 @@ def train(
         going = [going[i] for i in kept]
         if stopped and kept:
             training.keep(kept)
-            order = order[kept]
+            coming = after(step)
         began = time.perf_counter()
         snapshots.save_if_due(training, step)
         clock += time.perf_counter() - began
         if not going:
             break
     return outcomes
-
-
-def _order(seed: int, epoch: int, rows: int) -> Tensor:
-    """The order of the train rows in an epoch: the same for all methods of that seed."""
-    return torch.randperm(rows, generator=generator(seed, "order", epoch))
 
 
 def _judge(

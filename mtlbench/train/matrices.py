@@ -1,9 +1,15 @@
-"""A split as tensors where training happens: a batch is an index into them, there is no data loader."""
+"""A split as tensors where training happens: a batch is an index into them, there is no data loader.
 
+What is too large for the device stays in its memory-mapped files: the rows of a step are gathered on the
+host, in another thread, while the step before is computed.
+"""
+
+import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from numpy.typing import NDArray
@@ -11,6 +17,12 @@ from torch import Tensor
 
 from mtlbench.load import Split
 from mtlbench.schema import PADDING, Schema
+
+T = TypeVar("T")
+Gathered = tuple[Tensor, ...]
+"""Some rows of each column, which are not a batch yet nor on its device."""
+SHARE = 0.5
+"""Of the device's memory that a split may take; the rest is for weights, a step, and other splits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +69,12 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Matrices:
-    """The columns of one split: on a CPU the memory-mapped files themselves, on a GPU a copy there."""
+    """The columns of one split: the memory-mapped files themselves, or on a GPU that has room a copy there.
+
+    Attributes:
+        layout: of the ids; batches go to its device.
+        resident: whether the columns fit in the memory of that device; else they stay on the host.
+    """
 
     layout: Layout
     categorical: Tensor
@@ -67,29 +84,68 @@ class Matrices:
     group_numeric: Tensor
     sequence: Tensor
     group: Tensor | None
+    resident: bool
 
     @classmethod
-    def of(cls, split: Split, layout: Layout, device: torch.device) -> "Matrices":
-        """Wrap a split."""
+    def of(
+        cls, split: Split, layout: Layout, device: torch.device, budget: float | None = None
+    ) -> "Matrices":
+        """Wrap a split; more bytes than `budget` (None: a share of what the device has) are not resident."""
         names = ("categorical", "numeric", "labels", "group_categorical", "group_numeric", "sequence")
-        tensors = {name: wrapped(getattr(split, name)).to(device) for name in names}
-        group = None if split.group is None else wrapped(split.group).to(device)
-        return cls(layout=layout, group=group, **tensors)
+        columns = {name: wrapped(getattr(split, name)) for name in names}
+        if split.group is not None:
+            columns["group"] = wrapped(split.group)
+        budget = SHARE * _memory(device) if budget is None else budget
+        resident = sum(column.nbytes for column in columns.values()) <= budget
+        if resident:
+            columns = {name: column.to(device) for name, column in columns.items()}
+        return cls(layout=layout, group=columns.pop("group", None), resident=resident, **columns)
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    def batch(self, rows: Tensor | slice) -> Batch:
+    def fetched(self, steps: Iterator[Tensor]) -> Iterator[Tensor | Gathered]:
+        """What `batch` is given for each step: its rows, or what is gathered ahead if not resident."""
+        return steps if self.resident else ahead(map(self._gather, steps))
+
+    def batch(self, rows: Tensor | slice | Gathered) -> Batch:
         """The rows at `rows`: any index tensor, or a slice."""
-        groups = rows if self.group is None else _at(self.group, rows)
-        sequence = _at(self.sequence, groups)
-        columns = [_at(self.categorical, rows), _at(self.group_categorical, groups), sequence]
+        gathered = rows if isinstance(rows, tuple) else self._gather(rows)
+        device = self.layout.offsets.device
+        there = [column.to(device, non_blocking=True) for column in gathered]
+        categorical, numeric, labels, group_categorical, group_numeric, sequence = there
         return Batch(
-            ids=torch.cat(columns, dim=-1) + self.layout.offsets,
+            ids=torch.cat([categorical, group_categorical, sequence], dim=-1) + self.layout.offsets,
             sequence_mask=(sequence != PADDING).float(),
-            numeric=torch.cat([_at(self.numeric, rows), _at(self.group_numeric, groups)], dim=-1),
-            labels=_at(self.labels, rows),
+            numeric=torch.cat([numeric, group_numeric], dim=-1),
+            labels=labels,
         )
+
+    def _gather(self, rows: Tensor | slice) -> Gathered:
+        """Those rows of each column, where the columns are; pinned if they go on to a GPU."""
+        rows = rows if isinstance(rows, slice) else rows.to(self.labels.device)
+        groups = rows if self.group is None else _at(self.group, rows)
+        columns = [_at(column, rows) for column in (self.categorical, self.numeric, self.labels)]
+        columns += [_at(c, groups) for c in (self.group_categorical, self.group_numeric, self.sequence)]
+        pinned = not self.resident and self.layout.offsets.device.type == "cuda"
+        return tuple(column.pin_memory() if pinned else column for column in columns)
+
+
+def ahead(items: Iterator[T]) -> Iterator[T]:
+    """The same items; each is made in another thread while the one before is used."""
+    end = object()
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        coming = thread.submit(next, items, end)
+        while (item := coming.result()) is not end:
+            coming = thread.submit(next, items, end)
+            yield item  # type: ignore[misc]  # not the end
+
+
+def _memory(device: torch.device) -> int:
+    """Bytes that are free on a GPU, or that the machine has to keep files in."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def wrapped(matrix: NDArray[Any]) -> Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from mtlbench.balancing.base import Balancer
 from mtlbench.train.backward import backward
-from mtlbench.train.matrices import Batch, Matrices
+from mtlbench.train.matrices import Batch, Gathered, Matrices
 from mtlbench.train.optimiser import StackedAdam
 from mtlbench.train.stack import Stack
 
@@ -67,7 +67,8 @@ class Stepper:
     ) -> None:
         self._stack, self._balancer, self._optimiser, self._data = stack, balancer, optimiser, data
         cuda = stack.device.type == "cuda" and AS_WRITTEN not in os.environ
-        self._record = record or (captured if cuda and balancer.replays and not stack.draws else None)
+        replays = data.resident and balancer.replays and not stack.draws
+        self._record = record or (captured if cuda and replays else None)
         if cuda and steps >= WORTH_COMPILING:
             stack.compile()
         self._forget()
@@ -77,9 +78,9 @@ class Stepper:
         self._of, self._warm, self._rows = self._stack.tables, 0, torch.empty(0)
         self._replay: Run | None = None
 
-    def __call__(self, rows: Tensor, step: int) -> Outcome:
-        """Learn from the train rows at `rows` (replica, batch)."""
-        if self._record is None:
+    def __call__(self, rows: Tensor | Gathered, step: int) -> Outcome:
+        """Learn from the train rows at `rows` (replica, batch), or from what was gathered of them."""
+        if self._record is None or isinstance(rows, tuple):
             return self._run(rows, step)
         if self._of is not self._stack.tables:
             self._forget()
@@ -93,7 +94,7 @@ class Stepper:
             self._replay = self._record(lambda: self._run(self._rows, step))
         return self._replay()
 
-    def _run(self, rows: Tensor, step: int) -> Outcome:
+    def _run(self, rows: Tensor | Gathered, step: int) -> Outcome:
         return take_step(self._stack, self._balancer, self._optimiser, self._data.batch(rows), step)
 
 

@@ -12,6 +12,7 @@ from mtlbench.balancing.equal import Equal
 from mtlbench.balancing.uncertainty import Uncertainty
 from mtlbench.config import TrainingSettings
 from mtlbench.load import Prepared
+from mtlbench.train import matrices
 from mtlbench.train import step as steps
 from mtlbench.train.matrices import Matrices
 from mtlbench.train.optimiser import StackedAdam
@@ -71,6 +72,17 @@ def test_the_first_steps_are_run_and_not_replayed(toy: Prepared) -> None:
     course.learn(1, WARM_UP)
     with pytest.raises(pytest.fail.Exception):
         course.learn(WARM_UP + 1, WARM_UP + 1)
+
+
+def test_rows_that_are_gathered_on_the_host_are_not_replayed(
+    toy: Prepared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(matrices, "SHARE", 0)
+    course = Course(toy, lambda run: pytest.fail("recorded"))
+    rows = [torch.arange(96).view(3, 32) + step for step in range(WARM_UP + 2)]
+    for step, gathered in enumerate(course.take._data.fetched(iter(rows)), start=1):
+        course.take(gathered, step)
+    assert step == len(rows)
 
 
 def test_what_the_host_has_a_say_in_is_not_captured() -> None:
