@@ -71,7 +71,10 @@ class BatchNorm(nn.Module):
 
 
 class _Affine(torch.autograd.Function):
-    """x W^T + b of (row, in) and (out, in), by what multiplies fastest on a CPU."""
+    """x W^T + b of (row, in) and (out, in), large, by what multiplies fastest on a CPU.
+
+    That is oneDNN: on a CPU that is no Intel, MKL, which torch takes, is up to a half slower.
+    """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -91,9 +94,6 @@ class _Affine(torch.autograd.Function):
 
 
 def _product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """By oneDNN where that is worth its start: on a CPU that is no Intel, MKL is up to a half slower."""
-    if len(x) * weight.numel() < WORTH_ONEDNN:
-        return linear(x, weight, bias)
     product: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
     return product
 
@@ -106,11 +106,12 @@ def _between(gradient: Tensor, x: Tensor) -> Tensor:
 
 
 class Linear(nn.Linear):
-    """`nn.Linear`, faster for a model alone on a CPU."""
+    """`nn.Linear`, whose large products are faster for a model alone on a CPU."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (..., in) to (..., out)."""
-        if x.device.type != "cpu" or x.dim() != 2 or x.dtype != torch.float32 or not ONEDNN or _transformed():
+        large = x.dim() == 2 and len(x) * self.weight.numel() >= WORTH_ONEDNN
+        if not large or not ONEDNN or x.device.type != "cpu" or x.dtype != torch.float32 or _transformed():
             return linear(x, self.weight, self.bias)
         product: Tensor = _Affine.apply(x, self.weight, self.bias)  # type: ignore[no-untyped-call]
         return product

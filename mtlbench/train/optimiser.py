@@ -75,7 +75,7 @@ class StackedAdam:
         if decay:
             # Once a row, however often the batch holds it: equal values written to the same place.
             flat = places.flatten()
-            gradient[flat] = embedding(flat, values) * decay
+            gradient.index_copy_(0, flat, embedding(flat, values) * decay)
         for table, leaf in enumerate(embedded):
             if leaf.grad is not None:
                 gradient.index_add_(0, places[:, table].flatten(), leaf.grad.flatten(end_dim=2))
