@@ -15,7 +15,7 @@ from mtlbench.load import Prepared
 from mtlbench.methods.hard_sharing import HardSharing
 from mtlbench.methods.mmoe import MMoE
 from mtlbench.registry import lookup
-from mtlbench.train import snapshot
+from mtlbench.train import optimiser, snapshot
 from mtlbench.train.loop import train
 from mtlbench.train.randomness import generator
 from mtlbench.train.snapshot import Snapshots
@@ -175,3 +175,14 @@ def test_a_damaged_snapshot_or_one_of_another_machine_is_not_believed(
             again = run(toy, folder, patience=99, progress=reports.append)
         assert_same(whole, again)
         assert reports == undisturbed, "it did not begin anew"
+
+
+def test_tables_that_are_stepped_by_rows_go_on_where_they_were(
+    toy: Prepared, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two replicas, one of which stops before the other; all rows are settled when a snapshot is made."""
+    monkeypatch.setattr(optimiser, "SMALL", 0)
+    how: dict[str, Any] = {"epochs": 20, "learning_rate": 0.05, "batch_rows": 32}
+    whole = run(toy, None, **how)
+    assert len({outcome.rows for outcome in whole}) > 1, "both stopped together: the test shows nothing"
+    assert_same(interrupted(toy, folder, 1, 4, **how), whole)

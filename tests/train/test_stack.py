@@ -1,7 +1,6 @@
 """The replica axis must not change a number."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,13 +10,15 @@ from torch.testing import assert_close
 from mtlbench.balancing.base import NoOptions
 from mtlbench.balancing.equal import Equal
 from mtlbench.config import TrainingSettings
-from mtlbench.load import Prepared, Split
+from mtlbench.load import Prepared
 from mtlbench.train.loop import train
-from mtlbench.train.matrices import Layout, Matrices
+from mtlbench.train.matrices import Matrices
 from mtlbench.train.stack import TABLES, Blueprint, Replica, Stack
 from mtlbench.train.trained import Trained
 from tests.methods.toys import NETWORKS
+from tests.train.doubled import double
 
+__all__ = ["double"]
 CPU = torch.device("cpu")
 SETTINGS = TrainingSettings(epochs=2, batch_rows=64)
 
@@ -50,22 +51,6 @@ def test_options_of_all_methods_stack(toy: Prepared, options: dict[str, Any]) ->
         assert_close(a.deployable.weights, b.deployable.weights, rtol=1e-3, atol=5e-4)
         if "norm" in options:
             assert a.deployable.weights["bottom.1.variance"].ne(1).any()
-
-
-@pytest.fixture
-def double(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """All in double precision: Adam makes whole steps of what single precision rounds away."""
-
-    def doubled(split: Split, layout: Layout, device: torch.device) -> Matrices:
-        made = of(split, layout, device)
-        names = ("numeric", "labels", "group_numeric")
-        return replace(made, **{name: getattr(made, name).double() for name in names})
-
-    of = Matrices.of
-    monkeypatch.setattr(Matrices, "of", doubled)
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(torch.float32)
 
 
 @pytest.mark.usefixtures("double")
