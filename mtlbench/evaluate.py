@@ -41,7 +41,8 @@ def score_test(
     score_best: dict[str, NDArray[np.float32]] = {}
     for outcome in trained:
         assert outcome.deployable is not None
-        stack = Stack(blueprint, [outcome.replica], device, precision)
+        first = outcome.deployable.weights
+        stack = Stack(blueprint, [outcome.replica], device, precision, weights=[first])
         test = Matrices.of(split, stack.layout, device)
         checkpoints = {c.step: c for c in (outcome.deployable, *outcome.best.values())}
         predicted: dict[int, NDArray[np.float32]] = {}  # step -> (row, task of this model)

@@ -107,7 +107,9 @@ class Stack:
         replicas: Sequence[Replica],
         device: torch.device,
         precision: Precision = "fp32",
+        weights: Sequence[Weights] | None = None,
     ) -> None:
+        """Of initial weights; or of these, a replica each, which saves drawing large tables for nothing."""
         self.blueprint, self.replicas, self.device = blueprint, list(replicas), device
         self.precision: Precision = precision
         methods = [blueprint.build(replica) for replica in replicas]
@@ -117,7 +119,11 @@ class Stack:
         parameters, buffers = stack_module_state([_Objective(method) for method in methods])
         self.buffers = {n: b.detach().to(device) for n, b in buffers.items() if not n.endswith(".mask")}
         self.parameters = {n: p.detach().to(device).requires_grad_() for n, p in parameters.items()}
-        self.tables = self._draw_tables()
+        if weights is None:
+            self.tables = self._draw_tables()
+        else:
+            self.tables = torch.stack([w[TABLES] for w in weights]).to(device)
+            self.load(weights)
         self._columns = torch.tensor([[r.tasks] for r in replicas], device=device)  # (replica, 1, task)
         self._learn = self._score = vmap(self._one)
         self._slots = _slots(self._objective)
@@ -128,13 +134,11 @@ class Stack:
     def _draw_tables(self) -> Tensor:
         """Embeddings ~ N(0, 0.01^2); all tables of a replica start from the same draw."""
         tables = self.blueprint.method.tables(self.blueprint.tasks(self.replicas[0]))
-        drawn = [
-            torch.empty(self.layout.rows, self.blueprint.config.embedding_dim).normal_(
-                std=EMBEDDING_STD, generator=generator(replica.seed, "embeddings")
-            )
-            for replica in self.replicas
-        ]
-        return torch.stack(drawn).unsqueeze(1).repeat(1, tables, 1, 1).to(self.device)
+        drawn = torch.empty(len(self.replicas), tables, self.layout.rows, self.blueprint.config.embedding_dim)
+        for replica, mine in zip(self.replicas, drawn, strict=True):
+            mine[0].normal_(std=EMBEDDING_STD, generator=generator(replica.seed, "embeddings"))
+            mine[1:] = mine[0]
+        return drawn.to(self.device)
 
     def places(self, ids: Tensor) -> Tensor:
         """Where rows of the joint table (replica, batch, column) are in `tables`, seen as one long table.

@@ -60,8 +60,8 @@ class Ours(Model):
     def score(self) -> Tensor:
         """As `run` scores the test split."""
         assert self._trained.deployable is not None
-        stack = Stack(self._blueprint, [self._trained.replica], self.device, self.precision)
-        stack.load([self._trained.deployable.weights])
+        weights = [self._trained.deployable.weights]
+        stack = Stack(self._blueprint, [self._trained.replica], self.device, self.precision, weights)
         return stack.predict(Matrices.of(self.prepared.open_split("test"), stack.layout, self.device))[0]
 
     @property
