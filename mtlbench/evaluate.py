@@ -41,16 +41,16 @@ def score_test(
     score_best: dict[str, NDArray[np.float32]] = {}
     for outcome in trained:
         assert outcome.deployable is not None
-        first = outcome.deployable.weights
-        stack = Stack(blueprint, [outcome.replica], device, precision, weights=[first])
+        deployable = outcome.deployable
+        stack = Stack(blueprint, [outcome.replica], device, precision, weights=[deployable.weights])
         test = Matrices.of(split, stack.layout, device)
-        checkpoints = {c.step: c for c in (outcome.deployable, *outcome.best.values())}
-        predicted: dict[int, NDArray[np.float32]] = {}  # step -> (row, task of this model)
-        for step, checkpoint in checkpoints.items():
-            stack.load([checkpoint.weights])
-            predicted[step] = stack.predict(test)[0].numpy()
+        predicted = {deployable.step: stack.predict(test)[0].numpy()}  # step -> (row, task of this model)
+        for best in outcome.best.values():
+            if best.step not in predicted:
+                stack.load([best.weights])
+                predicted[best.step] = stack.predict(test)[0].numpy()
         for i, k in enumerate(outcome.replica.tasks):
-            score[names[k]] = predicted[outcome.deployable.step][:, i]
+            score[names[k]] = predicted[deployable.step][:, i]
             score_best[names[k]] = predicted[outcome.best[k].step][:, i]
     return Scores(
         cluster=split.clusters(),

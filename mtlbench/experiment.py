@@ -86,9 +86,8 @@ def run(
     Returns:
         The `run --json` document.
     """
-    device = execution.make_launcher().pick_device(
-        execution.device
-    )  # refuses what is not there before all else
+    # What is not there is refused before all else.
+    device = execution.make_launcher().pick_device(execution.device)
     precision.check(benchmark.training.precision, device)
     for line in idle_balancers(benchmark.run):
         say(line)

@@ -54,10 +54,8 @@ def work(
         draws = [generator(replica.seed, "balancer") for replica in replicas]
         balance = balancer([prepared.schema.task_names[k] for k in replicas[0].tasks], options, draws)
         snapshots = Snapshots(unfinished and unfinished / _name(stack))
-        with products(first.training.precision):
-            outcomes = train(
-                blueprint, balance, first.training, replicas, prepared, device, progress, snapshots
-            )
+        with products(settings.precision):
+            outcomes = train(blueprint, balance, settings, replicas, prepared, device, progress, snapshots)
         for (spec, _), outcome in zip(stack, outcomes, strict=True):
             trained[spec.hash].append(outcome)
     for spec in specs:

@@ -122,7 +122,7 @@ class Stack:
         if weights is None:
             self.tables = self._draw_tables()
         else:
-            self.tables = torch.stack([w[TABLES] for w in weights]).to(device)
+            self.tables = torch.empty(len(weights), *weights[0][TABLES].shape, device=device)
             self.load(weights)
         self._columns = torch.tensor([[r.tasks] for r in replicas], device=device)  # (replica, 1, task)
         self._learn = self._score = vmap(self._one)
