@@ -18,10 +18,10 @@ import torch
 from mtlbench import __version__
 from mtlbench.balancing.equal import Equal
 from mtlbench.bench.train.bench import table_toml
-from mtlbench.bench.train.cases import BATCH, CASES, LEARNING_RATE, TABLE, Case
+from mtlbench.bench.train.cases import BATCH, CASES, TABLE, Case
 from mtlbench.bench.train.log import CATEGORICAL, IDS, NUMERIC, generate
-from mtlbench.bench.train.ours import blueprint
-from mtlbench.config import Precision, TrainingSettings
+from mtlbench.bench.train.ours import blueprint, multiplied, settings
+from mtlbench.config import Precision
 from mtlbench.errors import MtlbenchError
 from mtlbench.home import Home, write_json, write_text
 from mtlbench.load import Prepared
@@ -93,17 +93,6 @@ def bench_cuda(
     return document
 
 
-def _settings(kind: Precision) -> TrainingSettings:
-    return TrainingSettings(
-        epochs=1,
-        batch_rows=BATCH,
-        learning_rate=LEARNING_RATE,
-        weight_decay=0.0,
-        evaluations_per_epoch=1,
-        precision=kind,
-    )
-
-
 def _steps(
     case: Case, prepared: Prepared, device: torch.device, seeds: int, kind: Precision, steps: int
 ) -> Said:
@@ -111,7 +100,7 @@ def _steps(
     check(kind, device)
     plan = blueprint(case, prepared)
     stack = Stack(plan, [plan.replicas(seed)[0] for seed in range(seeds)], device, kind)
-    optimiser = StackedAdam(stack, _settings(kind))
+    optimiser = StackedAdam(stack, settings(kind))
     data = Matrices.of(prepared.open_split("train"), stack.layout, device)
     balancer = Equal(prepared.schema.task_names, [Equal.Config()] * seeds)
     order = torch.stack([torch.randperm(len(data)) for _ in range(seeds)]).to(device)
@@ -131,8 +120,6 @@ def _steps(
         some(steps)
         seconds = (time.perf_counter() - began) / steps
         rate = _products(device, kind, seeds)
-    module = plan.build(plan.replicas(0)[0])
-    multiplied = sum(parameter.numel() for parameter in module.parameters() if parameter.dim() > 1)
     return {
         "case": case.name,
         "seeds": seeds,
@@ -140,7 +127,12 @@ def _steps(
         "seconds_a_step": seconds,
         "rows_per_second": seeds * BATCH / seconds,  # summed over the seeds
         "products_per_second": rate,
-        "share_of_products": 6 * multiplied * seeds * BATCH / seconds / rate,  # forward, and twice backward
+        "share_of_products": 6
+        * multiplied(plan)
+        * seeds
+        * BATCH
+        / seconds
+        / rate,  # forward, and twice backward
     }
 
 
@@ -165,7 +157,7 @@ def _quality(case: Case, prepared: Prepared, device: torch.device, kind: Precisi
     replicas = [plan.replicas(seed)[0] for seed in range(SEEDS)]
     balancer = Equal(prepared.schema.task_names, [Equal.Config()] * SEEDS)
     with products(kind):
-        outcomes = train(plan, balancer, _settings(kind), replicas, prepared, device, lambda rows: None)
+        outcomes = train(plan, balancer, settings(kind), replicas, prepared, device, lambda rows: None)
     return [dict(outcome.history[-1]["validation"]) for outcome in outcomes]
 
 

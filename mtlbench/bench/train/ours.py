@@ -26,6 +26,24 @@ def blueprint(case: Case, prepared: Prepared) -> Blueprint:
     return Blueprint.of(method, fill(method.Config, options, case.name), prepared)
 
 
+def settings(precision: Precision) -> TrainingSettings:
+    """One epoch as everybody trains it."""
+    return TrainingSettings(
+        epochs=1,
+        batch_rows=BATCH,
+        learning_rate=LEARNING_RATE,
+        weight_decay=0.0,
+        evaluations_per_epoch=1,
+        precision=precision,
+    )
+
+
+def multiplied(plan: Blueprint) -> int:
+    """Weights of matrices that every row is multiplied with."""
+    module = plan.build(plan.replicas(0)[0])
+    return sum(parameter.numel() for parameter in module.parameters() if parameter.dim() > 1)
+
+
 class Ours(Model):
     """One seed of a network of ours."""
 
@@ -38,19 +56,11 @@ class Ours(Model):
     def train(self, seed: int) -> None:
         """As `run` does it, but for the test split."""
         keep_freed_blocks()
-        settings = TrainingSettings(
-            epochs=1,
-            batch_rows=BATCH,
-            learning_rate=LEARNING_RATE,
-            weight_decay=0.0,
-            evaluations_per_epoch=1,
-            precision=self.precision,
-        )
         replicas = self._blueprint.replicas(seed)
         (self._trained,) = train(
             self._blueprint,
             Equal(self.prepared.schema.task_names, [Equal.Config()]),
-            settings,
+            settings(self.precision),
             replicas,
             self.prepared,
             self.device,
@@ -67,8 +77,7 @@ class Ours(Model):
     @property
     def multiplied(self) -> int:
         """Weights of matrices that every row is multiplied with."""
-        module = self._blueprint.build(self._blueprint.replicas(0)[0])
-        return sum(parameter.numel() for parameter in module.parameters() if parameter.dim() > 1)
+        return multiplied(self._blueprint)
 
 
 class OursInBf16(Ours):
