@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, mse_loss
 
 from mtlbench.errors import UsageError
+from mtlbench.methods.joined import Distinct
 from mtlbench.schema import Field, Schema, Task, TaskKind
 
 C = TypeVar("C", bound="NetworkConfig")
@@ -79,6 +80,7 @@ class Inputs:
         sequence: a table (batch, position, dim) of embedded ids of all sequence fields, side by side.
         sequence_mask: (batch, position) 1 where there is an id, 0 where there is padding.
         numeric: (batch, numeric) scaled values.
+        distinct: of each table the categorical embeddings once an id, where that is known; else none.
     """
 
     spec: InputSpec
@@ -86,10 +88,16 @@ class Inputs:
     sequence: tuple[Tensor, ...]
     sequence_mask: Tensor
     numeric: Tensor
+    distinct: tuple[Distinct, ...] = ()
 
     def from_table(self, table: int) -> "Inputs":
         """The same as a model sees it that has this embedding table alone."""
-        return replace(self, categorical=(self.categorical[table],), sequence=(self.sequence[table],))
+        return replace(
+            self,
+            categorical=(self.categorical[table],),
+            sequence=(self.sequence[table],),
+            distinct=self.distinct[table : table + 1],
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from mtlbench.errors import UsageError
 from mtlbench.methods.base import Inputs, InputSpec, NetworkConfig
+from mtlbench.methods.joined import join
 from mtlbench.methods.layers import mlp
 from mtlbench.schema import Field
 
@@ -45,18 +46,19 @@ class Features(nn.Module):
     def forward(self, inputs: Inputs, table: int = 0) -> Tensor:
         """Map a batch to (batch, width), its ids embedded by that table."""
         categorical, sequence = inputs.categorical[table], inputs.sequence[table]
-        pooled, start = [categorical], 0
+        pooled, start = [], 0
         for i, field in enumerate(inputs.spec.sequences):
             end = start + field.length
             past, mask = sequence[:, start:end], inputs.sequence_mask[:, start:end]
             one = self.attention[i](categorical, past, mask) if self.attention else mean(past, mask)
-            pooled.append(one.unsqueeze(1))
+            pooled.append(one)
             start = end
-        embedded = torch.cat(pooled, dim=1)  # (batch, field, dim)
-        x = first = torch.cat([embedded.flatten(start_dim=1), inputs.numeric], dim=1)
+        distinct = inputs.distinct[table] if inputs.distinct else None
+        x = first = join(categorical, pooled, inputs.numeric, distinct)
         for cross in self.crosses:
             x = first * cross(x) + x
         if self.fm:
+            embedded = torch.cat([categorical, *(one.unsqueeze(1) for one in pooled)], dim=1)
             pairs = (embedded.sum(dim=1).square() - embedded.square().sum(dim=1)) / 2  # (batch, dim)
             x = torch.cat([x, pairs], dim=1)
         return x

@@ -1,14 +1,14 @@
 """Layers that methods share."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 from torch.nn.functional import batch_norm, linear
 
 from mtlbench.methods.base import NetworkConfig
+from mtlbench.methods.joined import Joined
+from mtlbench.methods.products import Affine, chosen
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,
@@ -16,12 +16,6 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
     "gelu": nn.GELU,
     "tanh": nn.Tanh,
 }
-
-ONEDNN: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-WORTH_ONEDNN = 2**23
-"""Multiplications from which on oneDNN's start of some 10 us is made good."""
-VECTOR = 16
-"""Single-precision numbers in a vector register."""
 
 
 class Dropout(nn.Module):
@@ -70,50 +64,16 @@ class BatchNorm(nn.Module):
         return batch_norm(x, *figures, self.training, self.momentum, self.epsilon)
 
 
-class _Affine(torch.autograd.Function):
-    """x W^T + b of (row, in) and (out, in), large, by what multiplies fastest on a CPU.
-
-    That is oneDNN: on a CPU that is no Intel, MKL, which torch takes, is up to a half slower.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        ctx.save_for_backward(x, weight)
-        return _product(x, weight, bias)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        x, weight = ctx.saved_tensors
-        of_x, of_weight, of_bias = ctx.needs_input_grad
-        return (
-            _product(gradient, weight.t(), None) if of_x else None,
-            _between(gradient, x) if of_weight else None,
-            gradient.sum(dim=0) if of_bias else None,
-        )
-
-
-def _product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    product: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
-    return product
-
-
-def _between(gradient: Tensor, x: Tensor) -> Tensor:
-    """gradient^T x, the long way round where only so the rows that are written have whole vectors."""
-    if x.shape[1] % VECTOR == 0 or gradient.shape[1] % VECTOR:
-        return gradient.t() @ x
-    return (x.t() @ gradient).t().contiguous()
-
-
 class Linear(nn.Linear):
     """`nn.Linear`, whose large products are faster for a model alone on a CPU."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (..., in) to (..., out)."""
-        large = x.dim() == 2 and len(x) * self.weight.numel() >= WORTH_ONEDNN
-        if not large or not ONEDNN or x.device.type != "cpu" or x.dtype != torch.float32 or _transformed():
+        if not chosen(x, self.weight):
             return linear(x, self.weight, self.bias)
-        product: Tensor = _Affine.apply(x, self.weight, self.bias)  # type: ignore[no-untyped-call]
+        if isinstance(x, Joined):
+            return x.times(self.weight, self.bias)
+        product: Tensor = Affine.apply(x, self.weight, self.bias)  # type: ignore[no-untyped-call]
         return product
 
 
@@ -126,15 +86,6 @@ class Output(Linear):
             return super().forward(x)
         with torch.autocast(x.device.type, enabled=False):
             return super().forward(x.float())
-
-
-def _transformed() -> bool:
-    """Whether somebody else decides how things are multiplied: vmap, the compiler, autocast."""
-    return (
-        torch._C._are_functorch_transforms_active()
-        or torch.compiler.is_compiling()
-        or torch.is_autocast_enabled("cpu")
-    )
 
 
 def mlp(

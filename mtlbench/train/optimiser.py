@@ -4,12 +4,11 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
-from torch.nn.functional import embedding
 from torch.optim.adam import adam
 
 from mtlbench.config import TrainingSettings
 from mtlbench.train.drift import Drift
-from mtlbench.train.stack import Stack
+from mtlbench.train.stack import Embedded, Stack, gathered
 from mtlbench.train.tables import Tables
 
 BETAS, EPSILON = (0.9, 0.999), 1e-8
@@ -44,41 +43,26 @@ class StackedAdam:
             (self.stack.tables.flatten(end_dim=2), first.flatten(end_dim=2), second.flatten(end_dim=2)), drift
         )
 
-    def look_up(self, ids: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Gather the embeddings of a training batch as leaves of the graph.
+    def look_up(self, ids: Tensor, *, each: bool = False) -> Embedded:
+        """Gather the embeddings of a training batch, and make leaves of the graph where these are few.
 
         A step then costs what its rows cost, not what the tables cost.
 
         Args:
             ids: (replica, batch, column) rows of the joint table.
-
-        Returns:
-            Where `step` is to put their gradients, and of each table the embeddings (replica, batch, column,
-            dim).
+            each: make a leaf of each embedding of the batch, even of those that are of the same row.
         """
-        places = self.tables.pick(self.stack.places(ids))  # (replica, table, batch, column)
-        values = self.tables.picked[0]
-        embedded = tuple(embedding(places[:, t], values) for t in range(places.shape[1]))
-        for leaf in embedded:
-            leaf.requires_grad_()
-        return places, embedded
+        places = self.tables.pick(self.stack.places(ids))
+        values = self.tables.picked[0].detach()
+        if self.tables.whole or each:
+            return Embedded(tuple(e.requires_grad_() for e in gathered(values, places)), places)
+        return Embedded(gathered(values.requires_grad_(), places), places, values)
 
-    def step(self, places: Tensor, embedded: Sequence[Tensor]) -> None:
-        """Step on the gradients that `backward` left on the parameters and on what was looked up.
-
-        Args:
-            places, embedded: as `look_up` gave them.
-        """
+    def step(self, embedded: Embedded) -> None:
+        """Step on the gradients that `backward` left on the parameters and on what was looked up."""
         parameters, decay = self.stack.parameters.values(), self.settings.weight_decay
         values, *moments = self.tables.picked
-        gradient = torch.zeros_like(values)
-        if decay:
-            # Once a row, however often the batch holds it: equal values written to the same place.
-            flat = places.flatten()
-            gradient.index_copy_(0, flat, embedding(flat, values) * decay)
-        for table, leaf in enumerate(embedded):
-            if leaf.grad is not None:
-                gradient.index_add_(0, places[:, table].flatten(), leaf.grad.flatten(end_dim=2))
+        gradient = self._gradient(embedded, values)
         moved = [i for i, parameter in enumerate(parameters) if parameter.grad is not None]
         learned = [p.detach() for p in parameters if p.grad is not None]
         gradients = [p.grad for p in parameters if p.grad is not None]
@@ -104,6 +88,22 @@ class StackedAdam:
         self.tables.put_back()
         for parameter in parameters:
             parameter.grad = None
+
+    def _gradient(self, embedded: Embedded, values: Tensor) -> Tensor:
+        """Of the rows that are stepped, (row, dim); decay included."""
+        decay = self.settings.weight_decay
+        if embedded.rows is not None:
+            gradient = torch.zeros_like(values) if embedded.rows.grad is None else embedded.rows.grad
+            return gradient.add_(values, alpha=decay) if decay else gradient
+        gradient = torch.zeros_like(values)
+        if decay:
+            # Once a row, however often the batch holds it: equal values written to the same place.
+            places = embedded.places.flatten()
+            gradient.index_copy_(0, places, values.index_select(0, places) * decay)
+        for leaf, places in zip(embedded.tables, embedded.places.unbind(dim=1), strict=True):
+            if leaf.grad is not None:
+                gradient.index_add_(0, places.flatten(), leaf.grad.flatten(end_dim=2))
+        return gradient
 
     def settle(self) -> None:
         """Bring the tables to where they are after this step, for others to read."""

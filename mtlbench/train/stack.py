@@ -11,11 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
-from torch.nn.functional import embedding
 
 from mtlbench.config import Precision
 from mtlbench.load import Prepared
 from mtlbench.methods.base import Inputs, InputSpec, Method, NetworkConfig
+from mtlbench.methods.joined import Distinct
 from mtlbench.methods.layers import Dropout
 from mtlbench.schema import Schema, Task
 from mtlbench.train.matrices import Batch, Layout, Matrices
@@ -70,6 +70,22 @@ class Blueprint:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(key(replica.seed, "initialisation"))
             return self.method(InputSpec.of(self.schema), self.tasks(replica), self.config)
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """The embeddings of a batch.
+
+    Attributes:
+        tables: of each table (replica, batch, column, dim).
+        places: (replica, table, batch, column) where these are in what they were looked up in.
+        rows: (row, dim) that, if it is nothing but the batch's own rows and these are the graph's leaves;
+            None where `tables` are.
+    """
+
+    tables: tuple[Tensor, ...]
+    places: Tensor
+    rows: Tensor | None = None
 
 
 class _Objective(nn.Module):
@@ -150,13 +166,13 @@ class Stack:
         start = torch.arange(replicas * tables, device=self.device).view(replicas, tables, 1, 1) * rows
         return ids.unsqueeze(1) + start
 
-    def look_up(self, ids: Tensor) -> tuple[Tensor, ...]:
-        """The embeddings of ids (replica, batch, column): of each table (replica, batch, column, dim)."""
-        places, long = self.places(ids), self.tables.flatten(end_dim=2)
-        return tuple(embedding(places[:, table], long) for table in range(places.shape[1]))
+    def look_up(self, ids: Tensor) -> Embedded:
+        """The embeddings of ids (replica, batch, column)."""
+        places = self.places(ids)
+        return Embedded(gathered(self.tables.flatten(end_dim=2), places), places)
 
     def losses(
-        self, batch: Batch, embedded: tuple[Tensor, ...], step: int, *, learning: bool = True
+        self, batch: Batch, embedded: Embedded, step: int, *, learning: bool = True
     ) -> tuple[list[Tensor], Tensor]:
         """Losses of each task and penalties, (replica,) each, of a training batch (replica, batch, ...).
 
@@ -188,36 +204,40 @@ class Stack:
             parts.append(scores.cpu())
         return torch.cat(parts, dim=1)
 
-    def inputs(self, embedded: tuple[Tensor, ...], mask: Tensor, numeric: Tensor) -> Inputs:
+    def inputs(
+        self, tables: Sequence[Tensor], mask: Tensor, numeric: Tensor, distinct: Sequence[Distinct] = ()
+    ) -> Inputs:
         """A batch as one model is given it; of each table the embeddings are (batch, column, dim)."""
         categorical = len(self._spec.categorical)
-        fields = tuple(table[:, :categorical] for table in embedded)
-        past = tuple(table[:, categorical:] for table in embedded)
-        return Inputs(self._spec, fields, past, mask, numeric)
+        fields = tuple(table[:, :categorical] for table in tables)
+        past = tuple(table[:, categorical:] for table in tables)
+        known = tuple(Distinct(one.rows, one.places[:, :categorical]) for one in distinct)
+        return Inputs(self._spec, fields, past, mask, numeric, known)
 
     def _turn(self, *, training: bool) -> None:
         if self._objective.training != training:
             self._objective.train(training)
 
     def _run(
-        self, batch: Batch, embedded: tuple[Tensor, ...], labels: Tensor | None, buffers: Weights
+        self, batch: Batch, embedded: Embedded, labels: Tensor | None, buffers: Weights
     ) -> tuple[Tensor, ...]:
-        given = {**self.parameters, **buffers}, embedded, batch.sequence_mask, batch.numeric
+        weights = {**self.parameters, **buffers}
         with forward(self.precision, self.device):
             if len(self.replicas) == 1 and self.device.type == "cpu":
-                return self._run_alone(*given, labels)
+                return self._run_alone(weights, embedded, batch, labels)
+            given = weights, embedded.tables, batch.sequence_mask, batch.numeric
             return self._score(*given) if labels is None else self._learn(*given, labels)
 
     def _one(
         self,
         weights: Weights,
-        embedded: tuple[Tensor, ...],
+        tables: tuple[Tensor, ...],
         mask: Tensor,
         numeric: Tensor,
         labels: Tensor | None = None,
     ) -> tuple[Tensor, ...]:
         """What is computed of one replica: losses, or without labels predictions."""
-        inputs = self.inputs(embedded, mask, numeric)
+        inputs = self.inputs(tables, mask, numeric)
         result: tuple[Tensor, ...] = functional_call(self._objective, weights, (inputs, labels))
         return result
 
@@ -231,18 +251,19 @@ class Stack:
         return bool(self._dropouts)
 
     def _run_alone(
-        self,
-        weights: Weights,
-        embedded: tuple[Tensor, ...],
-        mask: Tensor,
-        numeric: Tensor,
-        labels: Tensor | None,
+        self, weights: Weights, embedded: Embedded, batch: Batch, labels: Tensor | None
     ) -> tuple[Tensor, ...]:
         """As vmap of one, whose rules, and `functional_call`'s checks, cost more than small layers do."""
         for name, tensor in weights.items():
             owner, key = self._slots[name]
             owner[key] = tensor.squeeze(0)
-        inputs = self.inputs(tuple(one.squeeze(0) for one in embedded), mask.squeeze(0), numeric.squeeze(0))
+        rows, places = embedded.rows, embedded.places.squeeze(0)
+        inputs = self.inputs(
+            [table.squeeze(0) for table in embedded.tables],
+            batch.sequence_mask.squeeze(0),
+            batch.numeric.squeeze(0),
+            [] if rows is None else [Distinct(rows, of_table) for of_table in places],
+        )
         result = self._objective(inputs, None if labels is None else labels.squeeze(0))
         return tuple(tensor.unsqueeze(0) for tensor in result)
 
@@ -281,6 +302,13 @@ class Stack:
             own = torch.stack([w[name.removeprefix(PREFIX)] for w in weights])
             parameter.data.copy_(own)
         self.tables.copy_(torch.stack([w[TABLES] for w in weights]))
+
+
+def gathered(rows: Tensor, places: Tensor) -> tuple[Tensor, ...]:
+    """Rows (row, dim) at places (replica, table, ...): of each table (replica, ..., dim)."""
+    return tuple(
+        rows.index_select(0, one.flatten()).view(*one.shape, rows.shape[1]) for one in places.unbind(dim=1)
+    )
 
 
 def _slots(module: nn.Module) -> dict[str, tuple[dict[str, Tensor | None], str]]:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from mtlbench.balancing.base import Balancer
+from mtlbench.balancing.base import Balancer, GramBalancer
 from mtlbench.train.backward import backward
 from mtlbench.train.matrices import Batch, Gathered, Matrices
 from mtlbench.train.optimiser import StackedAdam
@@ -36,10 +36,10 @@ def take_step(
 
     It does not wait for the device, unless the balancer solves on the host (`syncs`).
     """
-    places, embedded = optimiser.look_up(batch.ids)
+    embedded = optimiser.look_up(batch.ids, each=isinstance(balancer, GramBalancer))
     losses, penalties = stack.losses(batch, embedded, step)
-    weights = backward(balancer, losses, penalties, list(stack.parameters.values()), embedded)
-    optimiser.step(places, embedded)
+    weights = backward(balancer, losses, penalties, list(stack.parameters.values()), embedded.tables)
+    optimiser.step(embedded)
     if balancer.wants_after:
         with torch.no_grad():
             after, _ = stack.losses(batch, stack.look_up(batch.ids), step, learning=False)

@@ -29,6 +29,11 @@ class Tables:
         if drift is not None:
             self._last = torch.full((len(columns[0]),), drift.step)
 
+    @property
+    def whole(self) -> bool:
+        """Whether every row is stepped, and not those of the batch alone."""
+        return self._drift is None
+
     def pick(self, places: Tensor) -> Tensor:
         """Make `picked` the rows at `places` as they are now; returns where in it each place is."""
         if self._drift is None:

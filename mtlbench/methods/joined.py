@@ -1,0 +1,251 @@
+"""The fields of a batch side by side, of which a network's first layer multiplies no more than it must.
+
+With x = [e_1, ..., e_F, v], embedded fields and given numbers, and W = [W_1, ..., W_F, W_v] likewise,
+
+    x W^T  =  sum_f e_f W_f^T  +  v W_v^T
+
+Where a batch holds few ids of a field, e_f W_f^T is multiplied once an id and added once a row; backward,
+gradients are added up once an id before they are multiplied. It is the same sum in another order. The
+gradient of v nobody asks for.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn.functional import embedding_bag, pad
+
+from mtlbench.methods.products import VECTOR, between, here, product
+
+FEW = 0.6
+"""Distinct ids of a field, as a share of the batch's rows, up to which they are multiplied once an id."""
+PAYS = 10
+"""Width of an embedding from which on that can pay: below, to add costs more than to multiply."""
+
+
+@dataclass(frozen=True, slots=True)
+class Distinct:
+    """The embeddings of a batch, each once.
+
+    Attributes:
+        rows: (row, dim) embeddings; those of a vocabulary stand together.
+        places: (batch, field) which of them each field of each row of the batch is.
+    """
+
+    rows: Tensor
+    places: Tensor
+
+
+def join(
+    fields: Tensor, others: Sequence[Tensor], numeric: Tensor, distinct: Distinct | None = None
+) -> Tensor:
+    """All side by side, (batch, width).
+
+    Args:
+        fields: (batch, field, dim) embeddings.
+        others: (batch, dim) each, embeddings that were pooled.
+        numeric: (batch, number).
+        distinct: of `fields`, where it is known.
+    """
+    x = torch.cat([fields.flatten(start_dim=1), *others, numeric], dim=1)
+    if not here(x) or not (x.requires_grad or distinct):
+        return x
+    joined = x.as_subclass(Joined)
+    joined.made_of = fields, others, numeric, distinct
+    return joined
+
+
+class Joined(Tensor):
+    """All side by side, which also knows how it was joined; what is computed from it is a plain tensor.
+
+    Attributes:
+        made_of: the arguments of `join`.
+    """
+
+    __torch_function__ = torch._C._disabled_torch_function_impl
+    made_of: tuple[Tensor, Sequence[Tensor], Tensor, Distinct | None]
+
+    def times(self, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """x W^T + b, of W (out, width)."""
+        made: Tensor = _Affine.apply(  # type: ignore[no-untyped-call]
+            self._by_row.learned, self._by_id.rows, weight, bias, self._by_row, self._by_id
+        )
+        return made
+
+    @cached_property
+    def _by_id(self) -> "_ById":
+        fields, _, _, distinct = self.made_of
+        rows, number, dim = fields.shape
+        if distinct is None or number == 0:
+            return _ById(fields.new_empty(0, dim), (), (), None)
+        low, high = (ends.tolist() for ends in distinct.places.aminmax(dim=0))
+        most = rows * min(FEW, 1 - PAYS / dim)
+        return _ById.of(distinct, [(f, low[f], high[f] + 1) for f in range(number) if high[f] - low[f] < most])
+
+    @cached_property
+    def _by_row(self) -> "_ByRow":
+        fields, others, numeric, distinct = self.made_of
+        rows, number, dim = fields.shape
+        once = {place.start // dim for place in self._by_id.columns}
+        left = [f for f in range(number) if f not in once]
+        if once and distinct is not None:
+            fields = distinct.rows.index_select(0, distinct.places[:, left].flatten()).view(rows, len(left), dim)
+        learned = torch.cat([fields.flatten(start_dim=1), *others], dim=1)
+        missing = -(learned.shape[1] + numeric.shape[1]) % VECTOR
+        given = torch.cat([learned.detach(), numeric, numeric.new_zeros(rows, missing)], dim=1)
+        starts = [f * dim for f in left]
+        columns = tuple(slice(first, last + dim) for first, last in _runs(starts, dim))
+        return _ByRow(learned, given, (*columns, slice(number * dim, None)))
+
+
+@dataclass(frozen=True, slots=True)
+class _ByRow:
+    """What is multiplied once a row.
+
+    Attributes:
+        learned: (batch, n) embeddings.
+        given: (batch, m) these, then the numbers, then zeros up to whole vectors; has no gradient.
+        columns: where that stands in x, but for the zeros.
+    """
+
+    learned: Tensor
+    given: Tensor
+    columns: tuple[slice, ...]
+
+    def of(self, weight: Tensor) -> Tensor:
+        """What of W (out, width) it is multiplied with: (out, m)."""
+        own = torch.cat([weight[:, place] for place in self.columns], dim=1)
+        return pad(own, (0, self.given.shape[1] - own.shape[1]))
+
+
+@dataclass(frozen=True, slots=True)
+class _ById:
+    """Fields that are multiplied once an id.
+
+    Attributes:
+        rows: (id, dim) their embeddings, field by field.
+        columns: of each field, where it stands in x.
+        parts: of each field, which of `rows` are its own.
+        bags: who has which id; None without such a field.
+    """
+
+    rows: Tensor
+    columns: tuple[slice, ...]
+    parts: tuple[slice, ...]
+    bags: "_Bags | None"
+
+    @classmethod
+    def of(cls, distinct: Distinct, fields: Sequence[tuple[int, int, int]]) -> "_ById":
+        """Of fields, and where in `distinct.rows` the ids of each begin and end."""
+        dim = distinct.rows.shape[1]
+        ends = np.cumsum([0, *(end - start for _, start, end in fields)]).tolist()
+        if not fields:
+            return cls(distinct.rows[:0], (), (), None)
+        moved = torch.tensor([new - old for new, (_, old, _) in zip(ends, fields, strict=False)])
+        ids = distinct.places[:, [f for f, _, _ in fields]] + moved
+        return cls(
+            torch.cat([distinct.rows[start:end] for _, start, end in fields]),
+            tuple(slice(f * dim, (f + 1) * dim) for f, _, _ in fields),
+            tuple(slice(start, end) for start, end in pairwise(ends)),
+            _Bags.of(ids, ends[-1]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Bags:
+    """A bipartite graph, of rows of a batch and ids, seen from both sides.
+
+    Attributes:
+        ids: (batch, field) the ids of each row.
+        owners: (batch * field,) the rows that have an id, id by id.
+        starts: (id,) where those of each id start.
+    """
+
+    ids: Tensor
+    owners: Tensor
+    starts: Tensor
+
+    @classmethod
+    def of(cls, ids: Tensor, number: int) -> "_Bags":
+        """Of ids (batch, field) below `number`."""
+        flat = ids.flatten()
+        counts = torch.bincount(flat, minlength=number)
+        # NumPy sorts short integers by radix, ten times as fast.
+        order = np.argsort(flat.numpy().astype(np.min_scalar_type(number)), kind="stable")
+        return cls(ids, torch.from_numpy(order // ids.shape[1]), counts.cumsum(0) - counts)
+
+    def by_row(self, of_ids: Tensor) -> Tensor:
+        """Add up once a row: (id, n) to (batch, n)."""
+        return embedding_bag(self.ids, of_ids, mode="sum")
+
+    def by_id(self, of_rows: Tensor) -> Tensor:
+        """Add up once an id: (batch, n) to (id, n)."""
+        return embedding_bag(self.owners, of_rows, self.starts, mode="sum")
+
+
+class _Affine(torch.autograd.Function):
+    """x W^T + b."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        learned: Tensor,
+        rows: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        by_row: _ByRow,
+        by_id: _ById,
+    ) -> Tensor:
+        own = by_row.of(weight)
+        y = product(by_row.given, own, bias)
+        if by_id.bags is not None:
+            once = y.new_empty(len(rows), len(weight))
+            for column, part in zip(by_id.columns, by_id.parts, strict=True):
+                torch.mm(rows[part], weight[:, column].t(), out=once[part])
+            y += by_id.bags.by_row(once)
+        ctx.save_for_backward(own[:, : learned.shape[1]].contiguous(), rows, weight)
+        ctx.by = by_row, by_id
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        own, rows, weight = ctx.saved_tensors
+        by_row, by_id = ctx.by
+        of_weight, of_rows = torch.empty_like(weight), torch.empty_like(rows)
+        made, start = between(gradient, by_row.given), 0
+        for column in by_row.columns:
+            into = of_weight[:, column]
+            into.copy_(made[:, start : start + into.shape[1]])
+            start += into.shape[1]
+        if by_id.bags is not None:
+            once = by_id.bags.by_id(gradient)
+            for column, part in zip(by_id.columns, by_id.parts, strict=True):
+                torch.mm(once[part], weight[:, column], out=of_rows[part])
+                of_weight[:, column] = (rows[part].t() @ once[part]).t()
+        of_learned, _, _, of_bias, _, _ = ctx.needs_input_grad
+        return (
+            product(gradient, own.t()) if of_learned else None,
+            of_rows,
+            of_weight,
+            gradient.sum(dim=0) if of_bias else None,
+            None,
+            None,
+        )
+
+
+def _runs(starts: Sequence[int], step: int) -> list[tuple[int, int]]:
+    """Neighbours, `step` apart, together: (first, last) each."""
+    runs: list[tuple[int, int]] = []
+    for start in starts:
+        if runs and runs[-1][1] + step == start:
+            runs[-1] = runs[-1][0], start
+        else:
+            runs.append((start, start))
+    return runs

@@ -1,0 +1,70 @@
+"""Large products of matrices on a CPU, by what multiplies fastest there.
+
+That is oneDNN, as a rule: on a CPU that is no Intel, MKL, which torch takes, is up to a half slower.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn.functional import linear
+
+ONEDNN: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+WORTH = 2**23
+"""Multiplications from which on oneDNN's start of some 10 us is made good."""
+VECTOR = 16
+"""Single-precision numbers in a vector register."""
+
+
+def chosen(x: Tensor, weight: Tensor) -> bool:
+    """Whether x W^T of (row, in) and (out, in) is for us to multiply, and large enough."""
+    large = x.dim() == 2 and len(x) * weight.numel() >= WORTH
+    return large and here(x)
+
+
+def here(x: Tensor) -> bool:
+    """Whether it is a CPU, and nobody else decides how things are multiplied: vmap, the compiler, autocast."""
+    return (
+        ONEDNN
+        and x.device.type == "cpu"
+        and x.dtype in (torch.float32, torch.float64)
+        and not torch._C._are_functorch_transforms_active()
+        and not torch.compiler.is_compiling()
+        and not torch.is_autocast_enabled("cpu")
+    )
+
+
+class Affine(torch.autograd.Function):
+    """x W^T + b of (row, in) and (out, in)."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        return product(x, weight, bias)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight = ctx.saved_tensors
+        of_x, of_weight, of_bias = ctx.needs_input_grad
+        return (
+            product(gradient, weight.t()) if of_x else None,
+            between(gradient, x) if of_weight else None,
+            gradient.sum(dim=0) if of_bias else None,
+        )
+
+
+def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """x W^T + b; neither may be a part of another matrix's columns, which oneDNN crawls through."""
+    if x.dtype != torch.float32:  # oneDNN has no other
+        return linear(x, weight, bias)
+    made: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+    return made
+
+
+def between(gradient: Tensor, x: Tensor) -> Tensor:
+    """gradient^T x, the long way round where only so the rows that are written have whole vectors."""
+    if x.shape[1] % VECTOR == 0 or gradient.shape[1] % VECTOR:
+        return gradient.t() @ x
+    return (x.t() @ gradient).t().contiguous()
