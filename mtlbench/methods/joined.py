@@ -12,14 +12,14 @@ gradient of v nobody asks for.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
-from torch.nn.functional import embedding_bag, pad
+from torch.nn.functional import embedding, embedding_bag, pad
 
 from mtlbench.methods.products import VECTOR, between, here, product
 
@@ -73,35 +73,64 @@ class Joined(Tensor):
 
     def times(self, weight: Tensor, bias: Tensor | None) -> Tensor:
         """x W^T + b, of W (out, width)."""
-        made: Tensor = _Affine.apply(  # type: ignore[no-untyped-call]
-            self._by_row.learned, self._by_id.rows, weight, bias, self._by_row, self._by_id
-        )
+        by_row, by_id = self._parts
+        made: Tensor = _Affine.apply(by_row.learned, by_id.rows, weight, bias, by_row, by_id)  # type: ignore[no-untyped-call]
         return made
 
     @cached_property
-    def _by_id(self) -> "_ById":
-        fields, _, _, distinct = self.made_of
-        rows, number, dim = fields.shape
-        if distinct is None or number == 0:
-            return _ById(fields.new_empty(0, dim), (), (), None)
-        low, high = (ends.tolist() for ends in distinct.places.aminmax(dim=0))
-        most = rows * min(FEW, 1 - PAYS / dim)
-        return _ById.of(distinct, [(f, low[f], high[f] + 1) for f in range(number) if high[f] - low[f] < most])
-
-    @cached_property
-    def _by_row(self) -> "_ByRow":
+    def _parts(self) -> tuple["_ByRow", "_ById"]:
         fields, others, numeric, distinct = self.made_of
         rows, number, dim = fields.shape
-        once = {place.start // dim for place in self._by_id.columns}
-        left = [f for f in range(number) if f not in once]
-        if once and distinct is not None:
-            fields = distinct.rows.index_select(0, distinct.places[:, left].flatten()).view(rows, len(left), dim)
+        few = _few(distinct, number, dim)
+        left = [f for f in range(number) if f not in few]
+        once = fields.new_empty(0, dim)
+        if few and distinct is not None:
+            fields, once = _Picked.apply(distinct.rows, distinct.places[:, left], list(few.values()))  # type: ignore[no-untyped-call]
         learned = torch.cat([fields.flatten(start_dim=1), *others], dim=1)
         missing = -(learned.shape[1] + numeric.shape[1]) % VECTOR
         given = torch.cat([learned.detach(), numeric, numeric.new_zeros(rows, missing)], dim=1)
-        starts = [f * dim for f in left]
-        columns = tuple(slice(first, last + dim) for first, last in _runs(starts, dim))
-        return _ByRow(learned, given, (*columns, slice(number * dim, None)))
+        columns = [slice(f * dim, (f + 1) * dim) for f in range(number)]
+        beside = _merged([*(columns[f] for f in left), slice(number * dim, self.shape[1])])
+        by_row = _ByRow(learned, given, beside)
+        if not few or distinct is None:
+            return by_row, _ById(once, (), (), None)
+        ends = list(accumulate((ids.stop - ids.start for ids in few.values()), initial=0))
+        moved = torch.tensor([end - ids.start for end, ids in zip(ends, few.values(), strict=False)])
+        bags = _Bags.of(distinct.places[:, list(few)] + moved, ends[-1])
+        own = tuple(slice(start, end) for start, end in pairwise(ends))
+        return by_row, _ById(once, tuple(columns[f] for f in few), own, bags)
+
+
+def _few(distinct: Distinct | None, number: int, dim: int) -> dict[int, slice]:
+    """Fields that are multiplied once an id, and which of the distinct rows are their own."""
+    if distinct is None or not number:
+        return {}
+    most = len(distinct.places) * min(FEW, 1 - PAYS / dim)
+    low, high = (ends.tolist() for ends in distinct.places.aminmax(dim=0))
+    return {f: slice(low[f], high[f] + 1) for f in range(number) if high[f] - low[f] < most}
+
+
+class _Picked(torch.autograd.Function):
+    """Of distinct embeddings (row, dim) those at some places, (..., dim), and some runs of them as they are.
+
+    As one, so that there is one gradient of all of them and not one of each run.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, places: Tensor, runs: Sequence[slice]) -> tuple[Tensor, Tensor]:
+        ctx.save_for_backward(places)
+        ctx.runs, ctx.rows = runs, len(rows)
+        return embedding(places, rows), torch.cat([rows[run] for run in runs])
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, picked: Tensor, of_runs: Tensor) -> tuple[Tensor | None, ...]:
+        (places,) = ctx.saved_tensors
+        gradient = of_runs.new_zeros(ctx.rows, of_runs.shape[1])
+        gradient.index_add_(0, places.flatten(), picked.flatten(end_dim=-2))
+        for run, part in zip(ctx.runs, of_runs.split([run.stop - run.start for run in ctx.runs]), strict=True):
+            gradient[run] += part
+        return gradient, None, None
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,22 +168,6 @@ class _ById:
     columns: tuple[slice, ...]
     parts: tuple[slice, ...]
     bags: "_Bags | None"
-
-    @classmethod
-    def of(cls, distinct: Distinct, fields: Sequence[tuple[int, int, int]]) -> "_ById":
-        """Of fields, and where in `distinct.rows` the ids of each begin and end."""
-        dim = distinct.rows.shape[1]
-        ends = np.cumsum([0, *(end - start for _, start, end in fields)]).tolist()
-        if not fields:
-            return cls(distinct.rows[:0], (), (), None)
-        moved = torch.tensor([new - old for new, (_, old, _) in zip(ends, fields, strict=False)])
-        ids = distinct.places[:, [f for f, _, _ in fields]] + moved
-        return cls(
-            torch.cat([distinct.rows[start:end] for _, start, end in fields]),
-            tuple(slice(f * dim, (f + 1) * dim) for f, _, _ in fields),
-            tuple(slice(start, end) for start, end in pairwise(ends)),
-            _Bags.of(ids, ends[-1]),
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,12 +253,12 @@ class _Affine(torch.autograd.Function):
         )
 
 
-def _runs(starts: Sequence[int], step: int) -> list[tuple[int, int]]:
-    """Neighbours, `step` apart, together: (first, last) each."""
-    runs: list[tuple[int, int]] = []
-    for start in starts:
-        if runs and runs[-1][1] + step == start:
-            runs[-1] = runs[-1][0], start
+def _merged(slices: Sequence[slice]) -> tuple[slice, ...]:
+    """Neighbours as one."""
+    merged = [slices[0]]
+    for one in slices[1:]:
+        if one.start == merged[-1].stop:
+            merged[-1] = slice(merged[-1].start, one.stop)
         else:
-            runs.append((start, start))
-    return runs
+            merged.append(one)
+    return tuple(merged)
