@@ -64,7 +64,10 @@ def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 
 def between(gradient: Tensor, x: Tensor) -> Tensor:
-    """gradient^T x, the long way round where only so the rows that are written have whole vectors."""
-    if x.shape[1] % VECTOR == 0 or gradient.shape[1] % VECTOR:
+    """gradient^T x, of (row, out) and (row, in), contiguous."""
+    wide, whole_vectors = x.shape[1] >= 2 * gradient.shape[1], x.shape[1] % VECTOR == 0
+    if wide:  # to lay the thin one out anew is made good by oneDNN
+        return product(gradient.t().contiguous(), x.t())
+    if whole_vectors or gradient.shape[1] % VECTOR:
         return gradient.t() @ x
     return (x.t() @ gradient).t().contiguous()
