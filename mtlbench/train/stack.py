@@ -135,10 +135,8 @@ class Stack:
         parameters, buffers = stack_module_state([_Objective(method) for method in methods])
         self.buffers = {n: b.detach().to(device) for n, b in buffers.items() if not n.endswith(".mask")}
         self.parameters = {n: p.detach().to(device).requires_grad_() for n, p in parameters.items()}
-        if weights is None:
-            self.tables = self._draw_tables()
-        else:
-            self.tables = torch.empty(len(weights), *weights[0][TABLES].shape, device=device)
+        self.tables = self._draw_tables() if weights is None else torch.empty(0)
+        if weights is not None:
             self.load(weights)
         self._columns = torch.tensor([[r.tasks] for r in replicas], device=device)  # (replica, 1, task)
         self._learn = self._score = vmap(self._one)
@@ -297,11 +295,15 @@ class Stack:
         return {**copied, TABLES: self.tables[position].cpu().clone()}
 
     def load(self, weights: Sequence[Weights]) -> None:
-        """Take the weights of each replica, in the order of the stack."""
+        """Take the weights of each replica, in the order of the stack; of one alone its tables as they are.
+
+        To copy these would cost as much as to score some thousand rows.
+        """
         for name, parameter in (*self.parameters.items(), *self.buffers.items()):
             own = torch.stack([w[name.removeprefix(PREFIX)] for w in weights])
             parameter.data.copy_(own)
-        self.tables.copy_(torch.stack([w[TABLES] for w in weights]))
+        tables = [w[TABLES] for w in weights]
+        self.tables = (torch.stack(tables) if len(tables) > 1 else tables[0].unsqueeze(0)).to(self.device)
 
 
 def gathered(rows: Tensor, places: Tensor) -> tuple[Tensor, ...]:
