@@ -18,7 +18,7 @@ from mtlbench.train import diagnostics, loop
 from mtlbench.train.diagnostics import Probe, agreement, dead_units, gates, plain
 from mtlbench.train.loop import Schedule, train
 from mtlbench.train.matrices import Batch, Matrices
-from mtlbench.train.stack import Blueprint, Replica, Stack
+from mtlbench.train.stack import Blueprint, Embedded, Replica, Stack
 from mtlbench.train.trained import Trained
 from tests.methods.toys import NETWORKS
 
@@ -152,11 +152,13 @@ def test_units_that_are_shut_are_found(toy: Prepared) -> None:
     assert after[1]["parts"]["towers.buy"] == 1.0
 
 
-def everything(stack: Stack, data: Matrices) -> tuple[Batch, Tensor, tuple[Tensor, ...]]:
+def everything(stack: Stack, data: Matrices) -> tuple[Batch, Embedded]:
     """All train rows as one batch of the training loop."""
     batch = data.batch(torch.arange(len(data)).unsqueeze(0))
-    index, embedded = stack.places(batch.ids), stack.look_up(batch.ids)
-    return batch, index, tuple(e.requires_grad_() for e in embedded)
+    embedded = stack.look_up(batch.ids)
+    for table in embedded.tables:
+        table.requires_grad_()
+    return batch, embedded
 
 
 def test_gradients_and_affinity_are_those_of_real_steps(
@@ -167,15 +169,15 @@ def test_gradients_and_affinity_are_those_of_real_steps(
     stack = stack_of(toy, "mmoe", 3)
     data = data_of(toy, stack)
     found = Probe(stack, data, RATE, LOOKS).look(0)
-    batch, index, embedded = everything(stack, data)
+    batch, embedded = everything(stack, data)
     shared = [n for n in stack.parameters if "experts" in n]
-    leaves = [*(stack.parameters[n] for n in shared), *embedded]
+    leaves = [*(stack.parameters[n] for n in shared), *embedded.tables]
     losses, _ = stack.losses(batch, embedded, step=1)
     dense, tables = [], []
     for loss in losses:
         *of_dense, of_rows = torch.autograd.grad(loss.sum(), leaves, retain_graph=True)
         table = torch.zeros_like(stack.tables).flatten(end_dim=2)
-        table.index_add_(0, index.flatten(), of_rows.flatten(end_dim=2))
+        table.index_add_(0, embedded.places.flatten(), of_rows.flatten(end_dim=2))
         dense.append(of_dense)
         tables.append(table.view_as(stack.tables))
     names = toy.schema.task_names

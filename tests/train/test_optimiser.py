@@ -1,5 +1,6 @@
 """Adam over a stack: what is stepped by rows is what is stepped whole."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from mtlbench.balancing.base import NoOptions
 from mtlbench.balancing.equal import Equal
 from mtlbench.config import TrainingSettings
 from mtlbench.load import Prepared
+from mtlbench.methods import joined, products
 from mtlbench.methods.soft_sharing import SoftSharing
 from mtlbench.train import optimiser
 from mtlbench.train.loop import train
@@ -28,10 +30,10 @@ def plan_of(prepared: Prepared) -> Blueprint:
     return Blueprint.of(SoftSharing, SoftSharing.Config(network=(8,), tower=()), prepared)
 
 
-def trained(prepared: Prepared, **settings: Any) -> list[Trained]:
+def trained(prepared: Prepared, seeds: Sequence[int] = SEEDS, **settings: Any) -> list[Trained]:
     plan = plan_of(prepared)
-    balancer = Equal(prepared.schema.task_names, [NoOptions()] * len(SEEDS))
-    replicas = [plan.replicas(seed)[0] for seed in SEEDS]
+    balancer = Equal(prepared.schema.task_names, [NoOptions()] * len(seeds))
+    replicas = [plan.replicas(seed)[0] for seed in seeds]
     return train(plan, balancer, TrainingSettings(**settings), replicas, prepared, CPU, lambda rows: None)
 
 
@@ -54,8 +56,32 @@ def test_a_stack_stepped_by_rows_learns_what_one_stepped_whole_learns(
         assert moved.any(), "the same to the last bit: nothing was stepped by rows"
 
 
+@pytest.mark.usefixtures("double")
+@pytest.mark.parametrize("weight_decay", [0.0, 1e-3])
+def test_a_model_alone_that_multiplies_ids_once_learns_what_one_learns_that_multiplies_rows(
+    toy: Prepared, monkeypatch: pytest.MonkeyPatch, weight_decay: float
+) -> None:
+    """Soft sharing: a table a task, and a penalty that reads embeddings beside the networks."""
+    how = {"epochs": 4, "batch_rows": 32, "learning_rate": 0.01, "weight_decay": weight_decay}
+    (by_row,) = trained(toy, (0,), **how)
+    monkeypatch.setattr(optimiser, "SMALL", 0)
+    monkeypatch.setattr(products, "WORTH", 0)
+    monkeypatch.setattr(joined, "FEW", 10.0)
+    monkeypatch.setattr(joined, "PAYS", -100)
+    once: list[bool] = []
+    few = joined._few
+    monkeypatch.setattr(joined, "_few", lambda *of: once.append(of[0] is not None) or few(*of))
+    (by_id,) = trained(toy, (0,), **how)
+    assert sum(once) >= 10, "hardly a step, or none, multiplied once an id"
+    assert by_row.deployable is not None
+    assert by_id.deployable is not None
+    assert by_row.deployable.step == by_id.deployable.step
+    assert_close(by_row.deployable.weights, by_id.deployable.weights, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("each", [True, False])
 def test_a_step_by_rows_leaves_the_rows_of_others_alone(
-    toy: Prepared, monkeypatch: pytest.MonkeyPatch
+    toy: Prepared, monkeypatch: pytest.MonkeyPatch, each: bool
 ) -> None:
     monkeypatch.setattr(optimiser, "SMALL", 0)
     plan = plan_of(toy)
@@ -64,10 +90,11 @@ def test_a_step_by_rows_leaves_the_rows_of_others_alone(
     data = Matrices.of(toy.open_split("train"), stack.layout, CPU)
     before = stack.tables.clone()
     batch = data.batch(torch.arange(4).unsqueeze(0))
-    places, embedded = adam.look_up(batch.ids)
-    for leaf in embedded:
+    embedded = adam.look_up(batch.ids, each=each)
+    for leaf in embedded.tables if each else (embedded.rows,):
+        assert leaf is not None
         leaf.grad = torch.ones_like(leaf)
-    adam.step(places, embedded)
+    adam.step(embedded)
     touched = torch.zeros(stack.layout.rows, dtype=torch.bool)
     touched[batch.ids.flatten()] = True
     moved = (stack.tables != before).any(dim=-1)  # (replica, table, row)

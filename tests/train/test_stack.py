@@ -131,10 +131,10 @@ def test_the_gradient_reaches_batch_rows_alone(toy: Prepared) -> None:
     stack = Stack(plan, plan.replicas(0), CPU)
     data = Matrices.of(toy.open_split("train"), stack.layout, CPU)
     batch = data.batch(torch.arange(4).unsqueeze(0))
-    index, embedded = stack.places(batch.ids), stack.look_up(batch.ids)
-    assert len(embedded) == 1
-    assert_close(stack.tables.flatten(end_dim=2)[index[:, 0]], embedded[0])
-    assert embedded[0].shape == (1, 4, 5, 8)
+    embedded = stack.look_up(batch.ids)
+    (table,) = embedded.tables
+    assert_close(stack.tables.flatten(end_dim=2)[embedded.places[:, 0]], table)
+    assert table.shape == (1, 4, 5, 8)
 
 
 @pytest.fixture

@@ -1,0 +1,32 @@
+"""Products by oneDNN are torch's."""
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from mtlbench.methods.products import between, here
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(("outputs", "inputs"), [(3, 70), (48, 48), (33, 48), (48, 33), (16, 5)])
+def test_the_weights_gradient_is_the_same_however_it_is_made(
+    outputs: int, inputs: int, dtype: torch.dtype
+) -> None:
+    """Thin and wide, whole vectors and others: every way that there is."""
+    draws = torch.Generator().manual_seed(0)
+    gradient = torch.randn(40, outputs, generator=draws, dtype=dtype)
+    x = torch.randn(40, inputs, generator=draws, dtype=dtype)
+    made = between(gradient, x)
+    assert_close(made, torch.einsum("bo,bi->oi", gradient, x))
+    assert made.is_contiguous()
+
+
+def test_who_else_decides_how_things_are_multiplied_is_left_to_it() -> None:
+    x = torch.ones(2, 3)
+    assert here(x)
+    assert not here(x.half())
+    seen = []
+    torch.func.vmap(lambda row: seen.append(here(row)) or row)(x)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        seen.append(here(x))
+    assert seen == [False, False]
