@@ -24,6 +24,8 @@ from mtlbench.train.randomness import generator, key
 
 EMBEDDING_STD = 0.01
 SCORING_ROWS = 8192
+WIDE = 32
+"""Width of embeddings from which on it pays in scoring to find out which ids are there more than once."""
 TABLES = "embeddings"
 PREFIX = "method."  # what `_Objective` puts before a parameter's name; stored weights go without
 
@@ -79,8 +81,8 @@ class Embedded:
     Attributes:
         tables: of each table (replica, batch, column, dim).
         places: (replica, table, batch, column) where these are in what they were looked up in.
-        rows: (row, dim) that, if it is nothing but the batch's own rows and these are the graph's leaves;
-            None where `tables` are.
+        rows: (row, dim) that, where it is nothing but the batch's own rows; in training these are then the
+            leaves of the graph, else `tables` are.
     """
 
     tables: tuple[Tensor, ...]
@@ -166,8 +168,14 @@ class Stack:
 
     def look_up(self, ids: Tensor) -> Embedded:
         """The embeddings of ids (replica, batch, column)."""
-        places = self.places(ids)
-        return Embedded(gathered(self.tables.flatten(end_dim=2), places), places)
+        places, long = self.places(ids), self.tables.flatten(end_dim=2)
+        return Embedded(gathered(long, places), places)
+
+    def _look_up_once(self, ids: Tensor) -> Embedded:
+        """The same for scoring, each row once."""
+        held, places = torch.unique(self.places(ids), return_inverse=True)
+        rows = self.tables.flatten(end_dim=2).index_select(0, held)
+        return Embedded(gathered(rows, places), places, rows)
 
     def losses(
         self, batch: Batch, embedded: Embedded, step: int, *, learning: bool = True
@@ -189,6 +197,8 @@ class Stack:
         """Score a whole split: (replica, row, task), on the CPU, probabilities or values, float32."""
         self._turn(training=False)
         parts = []
+        once = self.alone and self.precision == "fp32" and self.blueprint.config.embedding_dim >= WIDE
+        look_up = self._look_up_once if once else self.look_up
         for start in range(0, len(matrices), SCORING_ROWS):
             batch = matrices.batch(slice(start, start + SCORING_ROWS))
             everyone = replace(
@@ -198,7 +208,7 @@ class Stack:
                     for name in ("ids", "sequence_mask", "numeric")
                 },
             )
-            (scores,) = self._run(everyone, self.look_up(everyone.ids), None, self.buffers)
+            (scores,) = self._run(everyone, look_up(everyone.ids), None, self.buffers)
             parts.append(scores.cpu())
         return torch.cat(parts, dim=1)
 
@@ -212,6 +222,11 @@ class Stack:
         known = tuple(Distinct(one.rows, one.places[:, :categorical]) for one in distinct)
         return Inputs(self._spec, fields, past, mask, numeric, known)
 
+    @property
+    def alone(self) -> bool:
+        """Whether there is one model, on a CPU, which goes without vmap."""
+        return len(self.replicas) == 1 and self.device.type == "cpu"
+
     def _turn(self, *, training: bool) -> None:
         if self._objective.training != training:
             self._objective.train(training)
@@ -221,7 +236,7 @@ class Stack:
     ) -> tuple[Tensor, ...]:
         weights = {**self.parameters, **buffers}
         with forward(self.precision, self.device):
-            if len(self.replicas) == 1 and self.device.type == "cpu":
+            if self.alone:
                 return self._run_alone(weights, embedded, batch, labels)
             given = weights, embedded.tables, batch.sequence_mask, batch.numeric
             return self._score(*given) if labels is None else self._learn(*given, labels)
