@@ -34,7 +34,7 @@ from torch import Tensor, nn
 from mtlbench.methods.base import Inputs, InputSpec, Method, NetworkConfig
 from mtlbench.methods.experts import Experts, mixture
 from mtlbench.methods.features import Features
-from mtlbench.methods.layers import mlp
+from mtlbench.methods.layers import Linear, mlp
 from mtlbench.schema import Task
 
 
@@ -104,11 +104,11 @@ class Level(nn.Module):
         everyone = own * len(tasks) + shared
         self.own = nn.ModuleDict({k: Experts(own, input_dim, config) for k in tasks})
         self.shared = Experts(shared, input_dim, config)
-        self.gates = nn.ModuleDict({k: nn.Linear(input_dim, everyone, bias=False) for k in tasks})
+        self.gates = nn.ModuleDict({k: Linear(input_dim, everyone, bias=False) for k in tasks})
         self.residuals = nn.ModuleDict({k: NativeExpertLF(own) for k in tasks})
         self.shared_gate: nn.Linear | None = None  # what it makes, the next level's shared experts alone read
         if shared and not last:
-            self.shared_gate = nn.Linear(input_dim, everyone, bias=False)
+            self.shared_gate = Linear(input_dim, everyone, bias=False)
             self.shared_residual = NativeExpertLF(shared)
 
     def forward(self, x: Mapping[str, Tensor], x_shared: Tensor) -> tuple[dict[str, Tensor], Tensor]:

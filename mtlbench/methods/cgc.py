@@ -31,7 +31,7 @@ from torch import Tensor, nn
 from mtlbench.methods.base import Inputs, InputSpec, Method, NetworkConfig
 from mtlbench.methods.experts import Experts, mixture
 from mtlbench.methods.features import Features
-from mtlbench.methods.layers import mlp
+from mtlbench.methods.layers import Linear, mlp
 from mtlbench.schema import Task
 
 
@@ -90,10 +90,10 @@ class Extraction(nn.Module):
         self.counts = own, shared = config.task_experts, config.shared_experts
         self.own = nn.ModuleDict({k: Experts(own, input_dim, config) for k in tasks})
         self.shared = Experts(shared, input_dim, config)
-        self.gates = nn.ModuleDict({k: nn.Linear(input_dim, own + shared, bias=False) for k in tasks})
+        self.gates = nn.ModuleDict({k: Linear(input_dim, own + shared, bias=False) for k in tasks})
         self.shared_gate: nn.Linear | None = None  # what it makes, the next level's shared experts alone read
         if shared and not last:
-            self.shared_gate = nn.Linear(input_dim, own * len(tasks) + shared, bias=False)
+            self.shared_gate = Linear(input_dim, own * len(tasks) + shared, bias=False)
 
     def forward(self, x: Mapping[str, Tensor], x_shared: Tensor) -> tuple[dict[str, Tensor], Tensor]:
         """Map each task's input and the shared one, (batch, input_dim) each, to theirs of the next level."""

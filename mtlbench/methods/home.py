@@ -43,7 +43,7 @@ from mtlbench.errors import UsageError, unknown
 from mtlbench.methods.base import Inputs, InputSpec, Method, NetworkConfig
 from mtlbench.methods.experts import mixture
 from mtlbench.methods.features import Features
-from mtlbench.methods.layers import mlp
+from mtlbench.methods.layers import Linear, mlp
 from mtlbench.schema import Task
 
 
@@ -156,8 +156,8 @@ class Mixture(nn.Module):
 
     def __init__(self, input_dim: int, *, own: int, sight: int) -> None:
         super().__init__()
-        self.gate = nn.Linear(input_dim, sight, bias=False)
-        self.self_gate = nn.Linear(input_dim, own, bias=False)
+        self.gate = Linear(input_dim, sight, bias=False)
+        self.self_gate = Linear(input_dim, own, bias=False)
 
     def forward(self, v: Tensor, own: Sequence[Tensor], sight: Sequence[Tensor]) -> Tensor:
         """Map the gates' input (batch, input_dim) and experts (batch, dim) each to (batch, dim)."""

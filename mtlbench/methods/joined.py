@@ -19,9 +19,9 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
-from torch.nn.functional import embedding, embedding_bag, pad
+from torch.nn.functional import embedding, embedding_bag
 
-from mtlbench.methods.products import VECTOR, between, here, product
+from mtlbench.methods.products import between, here, product
 
 FEW = 0.6
 """Distinct ids of a field, as a share of the batch's rows, up to which they are multiplied once an id."""
@@ -77,6 +77,11 @@ class Joined(Tensor):
         made: Tensor = _Affine.apply(by_row.learned, by_id.rows, weight, bias, by_row, by_id)  # type: ignore[no-untyped-call]
         return made
 
+    @property
+    def taken_apart(self) -> bool:
+        """Whether it has been multiplied already; from then on even a small product costs less that way."""
+        return "_parts" in self.__dict__
+
     @cached_property
     def _parts(self) -> tuple["_ByRow", "_ById"]:
         fields, others, numeric, distinct = self.made_of
@@ -87,8 +92,7 @@ class Joined(Tensor):
         if few and distinct is not None:
             fields, once = _Picked.apply(distinct.rows, distinct.places[:, left], list(few.values()))  # type: ignore[no-untyped-call]
         learned = torch.cat([fields.flatten(start_dim=1), *others], dim=1)
-        missing = -(learned.shape[1] + numeric.shape[1]) % VECTOR
-        given = torch.cat([learned.detach(), numeric, numeric.new_zeros(rows, missing)], dim=1)
+        given = torch.cat([learned.detach(), numeric], dim=1)
         columns = [slice(f * dim, (f + 1) * dim) for f in range(number)]
         beside = _merged([*(columns[f] for f in left), slice(number * dim, self.shape[1])])
         by_row = _ByRow(learned, given, beside)
@@ -133,14 +137,14 @@ class _Picked(torch.autograd.Function):
         return gradient, None, None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _ByRow:
     """What is multiplied once a row.
 
     Attributes:
         learned: (batch, n) embeddings.
-        given: (batch, m) these, then the numbers, then zeros up to whole vectors; has no gradient.
-        columns: where that stands in x, but for the zeros.
+        given: (batch, m) these, then the numbers; has no gradient.
+        columns: where that stands in x.
     """
 
     learned: Tensor
@@ -149,8 +153,17 @@ class _ByRow:
 
     def of(self, weight: Tensor) -> Tensor:
         """What of W (out, width) it is multiplied with: (out, m)."""
-        own = torch.cat([weight[:, place] for place in self.columns], dim=1)
-        return pad(own, (0, self.given.shape[1] - own.shape[1]))
+        return torch.cat([weight[:, column] for column in self.columns], dim=1)
+
+    def between(self, gradient: Tensor) -> Tensor:
+        """gradient^T given, (out, m); oneDNN wants one of both laid out anew, ours serves all layers."""
+        if self.given.shape[1] >= 2 * gradient.shape[1]:
+            return between(gradient, self.given)
+        return product(self._turned, gradient.t()).t()
+
+    @cached_property
+    def _turned(self) -> Tensor:
+        return self.given.t().contiguous()
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +245,7 @@ class _Affine(torch.autograd.Function):
         own, rows, weight = ctx.saved_tensors
         by_row, by_id = ctx.by
         of_weight, of_rows = torch.empty_like(weight), torch.empty_like(rows)
-        made, start = between(gradient, by_row.given), 0
+        made, start = by_row.between(gradient), 0
         for column in by_row.columns:
             into = of_weight[:, column]
             into.copy_(made[:, start : start + into.shape[1]])

@@ -69,10 +69,11 @@ class Linear(nn.Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (..., in) to (..., out)."""
-        if not chosen(x, self.weight):
-            return linear(x, self.weight, self.bias)
-        if isinstance(x, Joined):
+        large = chosen(x, self.weight)
+        if isinstance(x, Joined) and (large or x.taken_apart):
             return x.times(self.weight, self.bias)
+        if not large:
+            return linear(x, self.weight, self.bias)
         product: Tensor = Affine.apply(x, self.weight, self.bias)  # type: ignore[no-untyped-call]
         return product
 

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from mtlbench.methods.base import Inputs, InputSpec, Method, NetworkConfig
 from mtlbench.methods.experts import Experts, mixture
 from mtlbench.methods.features import Features
-from mtlbench.methods.layers import mlp
+from mtlbench.methods.layers import Linear, mlp
 from mtlbench.schema import Task
 
 
@@ -53,7 +53,7 @@ class MMoE(Method):
         self.features = Features(spec, config)
         input_dim, n = self.features.width, config.num_experts
         self.experts = Experts(n, input_dim, config)
-        self.gates = nn.ModuleDict({k: nn.Linear(input_dim, n, bias=False) for k in self.tasks})
+        self.gates = nn.ModuleDict({k: Linear(input_dim, n, bias=False) for k in self.tasks})
         self.towers = nn.ModuleDict(
             {k: mlp(config.network[-1], config.tower, config, outputs=1) for k in self.tasks}
         )

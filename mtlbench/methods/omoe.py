@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from mtlbench.methods.base import Inputs, InputSpec, Method
 from mtlbench.methods.experts import Experts, mixture
 from mtlbench.methods.features import Features
-from mtlbench.methods.layers import mlp
+from mtlbench.methods.layers import Linear, mlp
 from mtlbench.methods.mmoe import MMoEConfig
 from mtlbench.schema import Task
 
@@ -41,7 +41,7 @@ class OMoE(Method):
         self.features = Features(spec, config)
         input_dim, n = self.features.width, config.num_experts
         self.experts = Experts(n, input_dim, config)
-        self.gate = nn.Linear(input_dim, n, bias=False)
+        self.gate = Linear(input_dim, n, bias=False)
         self.towers = nn.ModuleDict(
             {k: mlp(config.network[-1], config.tower, config, outputs=1) for k in self.tasks}
         )

@@ -32,7 +32,7 @@ from torch import Tensor, nn
 from mtlbench.methods.base import Inputs, InputSpec, Method, NetworkConfig
 from mtlbench.methods.experts import Experts, mixture
 from mtlbench.methods.features import Features
-from mtlbench.methods.layers import mlp
+from mtlbench.methods.layers import Linear, mlp
 from mtlbench.schema import Task
 
 
@@ -69,7 +69,7 @@ class STEM(Method):
         self.experts = nn.ModuleDict({k: Experts(own, width, config) for k in self.tasks})
         self.shared_experts = Experts(shared, width, config)
         visible = own * len(self.tasks) + shared
-        self.gates = nn.ModuleDict({k: nn.Linear(width, visible, bias=False) for k in self.tasks})
+        self.gates = nn.ModuleDict({k: Linear(width, visible, bias=False) for k in self.tasks})
         self.towers = nn.ModuleDict(
             {k: mlp(config.network[-1], config.tower, config, outputs=1) for k in self.tasks}
         )

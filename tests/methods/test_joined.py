@@ -106,8 +106,7 @@ def test_a_field_of_few_ids_is_multiplied_once_an_id(monkeypatch: pytest.MonkeyP
     )
     monkeypatch.setattr(torch, "mm", lambda a, b, **out: seen.append(a.shape) or mm(a, b, **out))
     layer(batch.width)(x)
-    beside = 2 * DIM + NUMBERS
-    assert seen == [(BATCH, beside + -beside % products.VECTOR), (FEW, DIM), (FEW + 2, DIM)]
+    assert seen == [(BATCH, 2 * DIM + NUMBERS), (FEW, DIM), (FEW + 2, DIM)]
 
 
 def test_without_a_gradient_or_under_vmap_it_is_a_plain_tensor() -> None:
