@@ -9,7 +9,7 @@ gradients are added up once an id before they are multiplied. It is the same sum
 gradient of v nobody asks for.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, pairwise
@@ -68,13 +68,12 @@ class Joined(Tensor):
         made_of: the arguments of `join`.
     """
 
-    __torch_function__ = torch._C._disabled_torch_function_impl
+    __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]  # as nn.Parameter
     made_of: tuple[Tensor, Sequence[Tensor], Tensor, Distinct | None]
 
     def times(self, weight: Tensor, bias: Tensor | None) -> Tensor:
         """x W^T + b, of W (out, width)."""
-        by_row, by_id = self._parts
-        made: Tensor = _Affine.apply(by_row.learned, by_id.rows, weight, bias, by_row, by_id)  # type: ignore[no-untyped-call]
+        made: Tensor = _Affine.apply(*self._parts, weight, bias)  # type: ignore[no-untyped-call]
         return made
 
     @property
@@ -83,33 +82,30 @@ class Joined(Tensor):
         return "_parts" in self.__dict__
 
     @cached_property
-    def _parts(self) -> tuple["_ByRow", "_ById"]:
+    def _parts(self) -> tuple[Tensor, Tensor, "_ByRow", "_ById | None"]:
+        """What is learned of it, row by row (batch, n) and id by id (id, dim), and where it is."""
         fields, others, numeric, distinct = self.made_of
-        rows, number, dim = fields.shape
-        few = _few(distinct, number, dim)
-        left = [f for f in range(number) if f not in few]
-        once = fields.new_empty(0, dim)
-        if few and distinct is not None:
-            fields, once = _Picked.apply(distinct.rows, distinct.places[:, left], list(few.values()))  # type: ignore[no-untyped-call]
-        learned = torch.cat([fields.flatten(start_dim=1), *others], dim=1)
-        given = torch.cat([learned.detach(), numeric], dim=1)
+        _, number, dim = fields.shape
+        runs = {} if distinct is None else few(distinct)
         columns = [slice(f * dim, (f + 1) * dim) for f in range(number)]
+        left = [f for f in range(number) if f not in runs]
+        once, by_id = fields.new_empty(0, dim), None
+        if distinct is not None and runs:
+            places, own = distinct.places, tuple(runs.values())
+            fields, once = _Picked.apply(distinct.rows, places[:, left], own)  # type: ignore[no-untyped-call]
+            by_id = _ById.of(places[:, list(runs)], own, tuple(columns[f] for f in runs))
+        learned = torch.cat([fields.flatten(start_dim=1), *others], dim=1)
         beside = _merged([*(columns[f] for f in left), slice(number * dim, self.shape[1])])
-        by_row = _ByRow(learned, given, beside)
-        if not few or distinct is None:
-            return by_row, _ById(once, (), (), None)
-        ends = list(accumulate((ids.stop - ids.start for ids in few.values()), initial=0))
-        moved = torch.tensor([end - ids.start for end, ids in zip(ends, few.values(), strict=False)])
-        bags = _Bags.of(distinct.places[:, list(few)] + moved, ends[-1])
-        own = tuple(slice(start, end) for start, end in pairwise(ends))
-        return by_row, _ById(once, tuple(columns[f] for f in few), own, bags)
+        given = torch.cat([learned.detach(), numeric], dim=1)
+        return learned, once, _ByRow(given, learned.shape[1], beside), by_id
 
 
-def _few(distinct: Distinct | None, number: int, dim: int) -> dict[int, slice]:
-    """Fields that are multiplied once an id, and which of the distinct rows are their own."""
-    if distinct is None or not number:
+def few(distinct: Distinct) -> dict[int, slice]:
+    """The fields that it pays to multiply once an id, and which of the distinct rows are their own."""
+    batch, number = distinct.places.shape
+    if not number:
         return {}
-    most = len(distinct.places) * min(FEW, 1 - PAYS / dim)
+    most = batch * min(FEW, 1 - PAYS / distinct.rows.shape[1])
     low, high = (ends.tolist() for ends in distinct.places.aminmax(dim=0))
     return {f: slice(low[f], high[f] + 1) for f in range(number) if high[f] - low[f] < most}
 
@@ -132,8 +128,8 @@ class _Picked(torch.autograd.Function):
         (places,) = ctx.saved_tensors
         gradient = of_runs.new_zeros(ctx.rows, of_runs.shape[1])
         gradient.index_add_(0, places.flatten(), picked.flatten(end_dim=-2))
-        for run, part in zip(ctx.runs, of_runs.split([run.stop - run.start for run in ctx.runs]), strict=True):
-            gradient[run] += part
+        for run, part in zip(ctx.runs, _parts_of(ctx.runs), strict=True):
+            gradient[run] += of_runs[part]
         return gradient, None, None
 
 
@@ -142,18 +138,24 @@ class _ByRow:
     """What is multiplied once a row.
 
     Attributes:
-        learned: (batch, n) embeddings.
-        given: (batch, m) these, then the numbers; has no gradient.
+        given: (batch, m) embeddings, then the numbers; has no gradient.
+        learned: how many columns of it are embeddings.
         columns: where that stands in x.
     """
 
-    learned: Tensor
     given: Tensor
+    learned: int
     columns: tuple[slice, ...]
 
     def of(self, weight: Tensor) -> Tensor:
         """What of W (out, width) it is multiplied with: (out, m)."""
         return torch.cat([weight[:, column] for column in self.columns], dim=1)
+
+    def put(self, own: Tensor, weight: Tensor) -> None:
+        """Write what `of` takes, (out, m), to where it takes it from."""
+        widths = [weight[0, column].numel() for column in self.columns]
+        for column, part in zip(self.columns, torch.split(own, widths, dim=1), strict=True):
+            weight[:, column] = part
 
     def between(self, gradient: Tensor) -> Tensor:
         """gradient^T given, (out, m); oneDNN wants one of both laid out anew, ours serves all layers."""
@@ -168,43 +170,37 @@ class _ByRow:
 
 @dataclass(frozen=True, slots=True)
 class _ById:
-    """Fields that are multiplied once an id.
+    """What is multiplied once an id: some fields, whose ids stand one field below the other.
 
     Attributes:
-        rows: (id, dim) their embeddings, field by field.
         columns: of each field, where it stands in x.
-        parts: of each field, which of `rows` are its own.
-        bags: who has which id; None without such a field.
-    """
-
-    rows: Tensor
-    columns: tuple[slice, ...]
-    parts: tuple[slice, ...]
-    bags: "_Bags | None"
-
-
-@dataclass(frozen=True, slots=True)
-class _Bags:
-    """A bipartite graph, of rows of a batch and ids, seen from both sides.
-
-    Attributes:
+        parts: of each field, which ids are its own.
         ids: (batch, field) the ids of each row.
         owners: (batch * field,) the rows that have an id, id by id.
         starts: (id,) where those of each id start.
     """
 
+    columns: tuple[slice, ...]
+    parts: tuple[slice, ...]
     ids: Tensor
     owners: Tensor
     starts: Tensor
 
     @classmethod
-    def of(cls, ids: Tensor, number: int) -> "_Bags":
-        """Of ids (batch, field) below `number`."""
-        flat = ids.flatten()
+    def of(cls, places: Tensor, runs: Sequence[slice], columns: tuple[slice, ...]) -> "_ById":
+        """Of places (batch, field) in distinct rows, of which each field has a run of its own."""
+        parts = _parts_of(runs)
+        ids = places - torch.tensor([run.start - part.start for run, part in zip(runs, parts, strict=True)])
+        flat, number = ids.flatten(), parts[-1].stop
         counts = torch.bincount(flat, minlength=number)
         # NumPy sorts short integers by radix, ten times as fast.
         order = np.argsort(flat.numpy().astype(np.min_scalar_type(number)), kind="stable")
-        return cls(ids, torch.from_numpy(order // ids.shape[1]), counts.cumsum(0) - counts)
+        return cls(columns, parts, ids, torch.from_numpy(order // len(runs)), counts.cumsum(0) - counts)
+
+    @property
+    def fields(self) -> Iterator[tuple[slice, slice]]:
+        """Columns and ids of each."""
+        return zip(self.columns, self.parts, strict=True)
 
     def by_row(self, of_ids: Tensor) -> Tensor:
         """Add up once a row: (id, n) to (batch, n)."""
@@ -216,54 +212,56 @@ class _Bags:
 
 
 class _Affine(torch.autograd.Function):
-    """x W^T + b."""
+    """x W^T + b, of what is learned row by row and id by id."""
 
     @staticmethod
     def forward(
         ctx: Any,
         learned: Tensor,
-        rows: Tensor,
+        once: Tensor,
+        by_row: _ByRow,
+        by_id: _ById | None,
         weight: Tensor,
         bias: Tensor | None,
-        by_row: _ByRow,
-        by_id: _ById,
     ) -> Tensor:
         own = by_row.of(weight)
         y = product(by_row.given, own, bias)
-        if by_id.bags is not None:
-            once = y.new_empty(len(rows), len(weight))
-            for column, part in zip(by_id.columns, by_id.parts, strict=True):
-                torch.mm(rows[part], weight[:, column].t(), out=once[part])
-            y += by_id.bags.by_row(once)
-        ctx.save_for_backward(own[:, : learned.shape[1]].contiguous(), rows, weight)
+        if by_id is not None:
+            of_ids = y.new_empty(len(once), len(weight))
+            for column, part in by_id.fields:
+                torch.mm(once[part], weight[:, column].t(), out=of_ids[part])
+            y += by_id.by_row(of_ids)
+        ctx.save_for_backward(own[:, : by_row.learned].contiguous(), once, weight)
         ctx.by = by_row, by_id
         return y
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        own, rows, weight = ctx.saved_tensors
+        own, once, weight = ctx.saved_tensors
         by_row, by_id = ctx.by
-        of_weight, of_rows = torch.empty_like(weight), torch.empty_like(rows)
-        made, start = by_row.between(gradient), 0
-        for column in by_row.columns:
-            into = of_weight[:, column]
-            into.copy_(made[:, start : start + into.shape[1]])
-            start += into.shape[1]
-        if by_id.bags is not None:
-            once = by_id.bags.by_id(gradient)
-            for column, part in zip(by_id.columns, by_id.parts, strict=True):
-                torch.mm(once[part], weight[:, column], out=of_rows[part])
-                of_weight[:, column] = (rows[part].t() @ once[part]).t()
-        of_learned, _, _, of_bias, _, _ = ctx.needs_input_grad
+        of_weight, of_once = torch.empty_like(weight), torch.empty_like(once)
+        by_row.put(by_row.between(gradient), of_weight)
+        if by_id is not None:
+            of_ids = by_id.by_id(gradient)
+            for column, part in by_id.fields:
+                torch.mm(of_ids[part], weight[:, column], out=of_once[part])
+                of_weight[:, column] = (once[part].t() @ of_ids[part]).t()
+        of_learned, *_, of_bias = ctx.needs_input_grad
         return (
             product(gradient, own.t()) if of_learned else None,
-            of_rows,
+            of_once,
+            None,
+            None,
             of_weight,
             gradient.sum(dim=0) if of_bias else None,
-            None,
-            None,
         )
+
+
+def _parts_of(runs: Sequence[slice]) -> tuple[slice, ...]:
+    """Where runs are once they stand one below the other."""
+    ends = accumulate((run.stop - run.start for run in runs), initial=0)
+    return tuple(slice(start, end) for start, end in pairwise(ends))
 
 
 def _merged(slices: Sequence[slice]) -> tuple[slice, ...]:

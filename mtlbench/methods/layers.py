@@ -8,7 +8,7 @@ from torch.nn.functional import batch_norm, linear
 
 from mtlbench.methods.base import NetworkConfig
 from mtlbench.methods.joined import Joined
-from mtlbench.methods.products import Affine, chosen
+from mtlbench.methods.products import affine, chosen
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,
@@ -74,8 +74,7 @@ class Linear(nn.Linear):
             return x.times(self.weight, self.bias)
         if not large:
             return linear(x, self.weight, self.bias)
-        product: Tensor = Affine.apply(x, self.weight, self.bias)  # type: ignore[no-untyped-call]
-        return product
+        return affine(x, self.weight, self.bias)
 
 
 class Output(Linear):

@@ -24,7 +24,7 @@ def chosen(x: Tensor, weight: Tensor) -> bool:
 
 
 def here(x: Tensor) -> bool:
-    """Whether it is a CPU, and nobody else decides how things are multiplied: vmap, the compiler, autocast."""
+    """Whether that is a CPU, and nobody else decides how it multiplies: vmap, the compiler, autocast."""
     return (
         ONEDNN
         and x.device.type == "cpu"
@@ -35,9 +35,13 @@ def here(x: Tensor) -> bool:
     )
 
 
-class Affine(torch.autograd.Function):
+def affine(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """x W^T + b of (row, in) and (out, in)."""
+    made: Tensor = _Affine.apply(x, weight, bias)  # type: ignore[no-untyped-call]
+    return made
 
+
+class _Affine(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         ctx.save_for_backward(x, weight)

@@ -1,6 +1,8 @@
 """A first layer that multiplies a field once an id gives what one gives that multiplies every row."""
 
+from collections.abc import Callable
 from itertools import chain
+from typing import Any
 
 import pytest
 import torch
@@ -8,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import embedding, linear
 from torch.testing import assert_close
 
-from mtlbench.methods import products
+from mtlbench.methods import joined, products
 from mtlbench.methods.joined import Distinct, Joined, join
 from mtlbench.methods.layers import Linear
 
@@ -87,7 +89,7 @@ def test_several_layers_and_others_of_one_input_add_their_gradients() -> None:
 
     def result(x: Tensor) -> Tensor:
         assert type(x * 2) is Tensor
-        experts = layers[0](x).sum() + (layers[1](x) ** 2).sum()
+        experts: Tensor = layers[0](x).sum() + (layers[1](x) ** 2).sum()
         return experts + (x.softmax(dim=-1) ** 2).sum()
 
     leaves = [batch.rows, batch.pooled, *chain(*(one.parameters() for one in layers))]
@@ -97,14 +99,20 @@ def test_several_layers_and_others_of_one_input_add_their_gradients() -> None:
 
 def test_a_field_of_few_ids_is_multiplied_once_an_id(monkeypatch: pytest.MonkeyPatch) -> None:
     """By what the products are told to multiply: of 40 rows, and of 4 and 6 ids."""
-    seen = []
+    seen: list[tuple[int, ...]] = []
     product, mm = products.product, torch.mm
+
+    def noted(made: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        def multiply(x: Tensor, *rest: Any, **out: Any) -> Tensor:
+            seen.append(tuple(x.shape))
+            return made(x, *rest, **out)
+
+        return multiply
+
     batch = Batch((FEW, MANY, FEW + 2))
     x = batch.joined()
-    monkeypatch.setattr(
-        "mtlbench.methods.joined.product", lambda x, *rest: seen.append(x.shape) or product(x, *rest)
-    )
-    monkeypatch.setattr(torch, "mm", lambda a, b, **out: seen.append(a.shape) or mm(a, b, **out))
+    monkeypatch.setattr(joined, "product", noted(product))
+    monkeypatch.setattr(torch, "mm", noted(mm))
     layer(batch.width)(x)
     assert seen == [(BATCH, 2 * DIM + NUMBERS), (FEW, DIM), (FEW + 2, DIM)]
 

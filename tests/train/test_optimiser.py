@@ -12,6 +12,7 @@ from mtlbench.balancing.equal import Equal
 from mtlbench.config import TrainingSettings
 from mtlbench.load import Prepared
 from mtlbench.methods import joined, products
+from mtlbench.methods.joined import Distinct
 from mtlbench.methods.soft_sharing import SoftSharing
 from mtlbench.train import optimiser
 from mtlbench.train.loop import train
@@ -43,7 +44,7 @@ def test_a_stack_stepped_by_rows_learns_what_one_stepped_whole_learns(
     toy: Prepared, monkeypatch: pytest.MonkeyPatch, weight_decay: float
 ) -> None:
     """Several tables, replicas that leave, batches that miss rows for some steps."""
-    how = {"epochs": 12, "batch_rows": 4, "learning_rate": 0.01, "weight_decay": weight_decay}
+    how: dict[str, Any] = {"epochs": 12, "batch_rows": 4, "learning_rate": 0.01, "weight_decay": weight_decay}
     whole = trained(toy, **how)
     monkeypatch.setattr(optimiser, "SMALL", 0)
     by_rows = trained(toy, **how)
@@ -62,17 +63,24 @@ def test_a_model_alone_that_multiplies_ids_once_learns_what_one_learns_that_mult
     toy: Prepared, monkeypatch: pytest.MonkeyPatch, weight_decay: float
 ) -> None:
     """Soft sharing: a table a task, and a penalty that reads embeddings beside the networks."""
-    how = {"epochs": 4, "batch_rows": 32, "learning_rate": 0.01, "weight_decay": weight_decay}
+    how: dict[str, Any] = {"epochs": 4, "batch_rows": 32, "learning_rate": 0.01, "weight_decay": weight_decay}
     (by_row,) = trained(toy, (0,), **how)
     monkeypatch.setattr(optimiser, "SMALL", 0)
     monkeypatch.setattr(products, "WORTH", 0)
     monkeypatch.setattr(joined, "FEW", 10.0)
     monkeypatch.setattr(joined, "PAYS", -100)
     once: list[bool] = []
-    few = joined._few
-    monkeypatch.setattr(joined, "_few", lambda *of: once.append(of[0] is not None) or few(*of))
+    few = joined.few
+
+    def noted(distinct: Distinct) -> dict[int, slice]:
+        runs = few(distinct)
+        once.append(len(runs) == 2)  # user and item
+        return runs
+
+    monkeypatch.setattr(joined, "few", noted)
     (by_id,) = trained(toy, (0,), **how)
-    assert sum(once) >= 10, "hardly a step, or none, multiplied once an id"
+    assert len(once) >= 10
+    assert all(once)
     assert by_row.deployable is not None
     assert by_id.deployable is not None
     assert by_row.deployable.step == by_id.deployable.step
