@@ -21,12 +21,13 @@ CHUNK = 1 << 20
 BLOCK = 512
 """Bytes of a tar header; any packing is told by as many."""
 GZIP, ZIP = b"\x1f\x8b", b"PK\x03\x04"
+ZSTD, ZLIB = b"\x28\xb5\x2f\xfd", (b"x\x01", b"x\x5e", b"x\x9c", b"x\xda")
 UNREAD = {
     b"7z\xbc\xaf": "7z",
     b"Rar!": "rar",
     b"BZh": "bzip2",
     b"\xfd7zXZ": "xz",
-    b"\x28\xb5\x2f\xfd": "zstd",
+    ZSTD: "zstd",
 }
 SUFFIXES = (".tar.gz", ".tgz", ".tar", ".gz", ".zip")
 MOST_MEMBERS = 10_000
@@ -88,6 +89,21 @@ def members(path: Path, packed: IO[bytes], command: str) -> Iterator[Member] | N
         return _safe(_of_zip(packed))
     packed.seek(0)  # is_zipfile has moved it
     return None
+
+
+def check_text(path: Path, command: str) -> None:
+    """Refuse a text file that begins as something packed does: Polars would unpack it, or fail to.
+
+    Raises:
+        DataError: it does.
+    """
+    with path.open("rb") as stream:
+        head = stream.read(len(ZSTD))
+    if head.startswith((GZIP, ZSTD, *ZLIB)):
+        raise DataError(
+            f"{path.name} begins as a packed file does ({head.hex(' ')}), where lines of text are wanted. "
+            f"It is damaged, or packed twice. Get the file again, then: {command}"
+        )
 
 
 def is_page(head: bytes) -> bool:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import polars as pl
 
+from mtlbench.data.archive import check_text
 from mtlbench.errors import DataError
 
 MOST_MALFORMED = 0.001
@@ -84,8 +85,9 @@ def read_lines(
             written; it keeps every row and their order.
 
     Raises:
-        DataError: a column is missing, no row, or more than 0.1 % of the rows are malformed.
+        DataError: it is packed, a column is missing, no row, or more than 0.1 % of the rows are malformed.
     """
+    check_text(path, command)
     found = list(names) if names is not None else header(path, separator)
     missing = [name for name in columns if found.count(name) != 1]
     if missing:

@@ -107,6 +107,12 @@ def test_no_header_or_no_row_is_an_error(tmp_path: Path, text: str) -> None:
         read(tmp_path, text)
 
 
+@pytest.mark.parametrize("head", [b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"x\x9c"], ids=["gzip", "zstd", "zlib"])
+def test_what_begins_as_a_packed_file_is_an_error(tmp_path: Path, head: bytes) -> None:
+    with pytest.raises(DataError, match="begins as a packed file does"):
+        read(tmp_path, head + f"{HEAD}\n7,a,1\n".encode())
+
+
 def test_columns_are_found_by_name_through_byte_order_mark_quotes_and_windows_line_ends(
     tmp_path: Path,
 ) -> None:

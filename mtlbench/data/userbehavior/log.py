@@ -17,6 +17,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from mtlbench.data.archive import check_text
 from mtlbench.data.recipe import Reporting
 from mtlbench.data.userbehavior.days import NO_CATEGORY, Days
 from mtlbench.data.userbehavior.keys import Codes, Key, check_size
@@ -108,8 +109,9 @@ def read_log(csv: Path, window: Window, work: Path, says: Reporting) -> Log:
     """Clean a log in UserBehavior's format, leaving its events in the folder `work`.
 
     Raises:
-        DataError: empty, more than 0.1 % malformed, or nothing inside the window.
+        DataError: packed, empty, more than 0.1 % malformed, or nothing inside the window.
     """
+    check_text(csv, says.command)
     _check_space(csv, work, says)
     says.progress("read", 0, 0)
     days = Days.of(parse(csv, window), window, work)

@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from mtlbench.data.userbehavior import raw
@@ -23,7 +23,7 @@ DAMAGE = st.lists(
         st.one_of(
             st.binary(max_size=6),
             st.sampled_from(
-                [b"\n", b"\r\n", b'"', b",", b"\x00", b"\xff\xfe", b"\xef\xbb\xbf", b"pv", b"-1"]
+                [b"\n", b"\r\n", b'"', b",", b"\x00", b"\xff\xfe", b"\xef\xbb\xbf", b"pv", b"-1", b"\x1f\x8b"]
             ),
         ),
     ),
@@ -33,6 +33,8 @@ DAMAGE = st.lists(
 
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(damage=DAMAGE)
+@example(damage=[(0, 0, b"\x1f\x8b")])  # as gzip begins
+@example(damage=[(0, 0, b"x\x9c")])  # as zlib does
 def test_damage_loses_no_line_in_silence(
     monkeypatch: pytest.MonkeyPatch, damage: list[tuple[int, int, bytes]]
 ) -> None:
