@@ -11,7 +11,7 @@ from mtlbench.balancing.base import NoOptions
 from mtlbench.balancing.equal import Equal
 from mtlbench.config import TrainingSettings
 from mtlbench.load import Prepared
-from mtlbench.methods import joined, products
+from mtlbench.methods import joined
 from mtlbench.methods.joined import Distinct
 from mtlbench.methods.soft_sharing import SoftSharing
 from mtlbench.train import optimiser
@@ -21,6 +21,7 @@ from mtlbench.train.optimiser import StackedAdam
 from mtlbench.train.stack import TABLES, Blueprint, Stack
 from mtlbench.train.trained import Trained
 from tests.train.doubled import double
+from tests.train.once import once_an_id
 
 __all__ = ["double"]
 CPU = torch.device("cpu")
@@ -65,10 +66,7 @@ def test_a_model_alone_that_multiplies_ids_once_learns_what_one_learns_that_mult
     """Soft sharing: a table a task, and a penalty that reads embeddings beside the networks."""
     how: dict[str, Any] = {"epochs": 4, "batch_rows": 32, "learning_rate": 0.01, "weight_decay": weight_decay}
     (by_row,) = trained(toy, (0,), **how)
-    monkeypatch.setattr(optimiser, "SMALL", 0)
-    monkeypatch.setattr(products, "WORTH", 0)
-    monkeypatch.setattr(joined, "FEW", 10.0)
-    monkeypatch.setattr(joined, "PAYS", -100)
+    once_an_id(monkeypatch)
     once: list[bool] = []
     few = joined.few
 

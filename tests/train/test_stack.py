@@ -17,6 +17,7 @@ from mtlbench.train.stack import TABLES, Blueprint, Replica, Stack
 from mtlbench.train.trained import Trained
 from tests.methods.toys import NETWORKS
 from tests.train.doubled import double
+from tests.train.once import once_an_id
 
 __all__ = ["double"]
 CPU = torch.device("cpu")
@@ -54,9 +55,17 @@ def test_options_of_all_methods_stack(toy: Prepared, options: dict[str, Any]) ->
 
 
 @pytest.mark.usefixtures("double")
+@pytest.mark.parametrize("once", [False, True])
 @pytest.mark.parametrize("method", [name for name, cls in NETWORKS.items() if not cls.per_task])
-def test_replica_in_a_stack_equals_the_same_seed_alone(toy: Prepared, method: str) -> None:
-    """With dropout on: masks, order, weights and stopping of a seed do not depend on its neighbours."""
+def test_replica_in_a_stack_equals_the_same_seed_alone(
+    toy: Prepared, monkeypatch: pytest.MonkeyPatch, method: str, once: bool
+) -> None:
+    """With dropout on: masks, order, weights and stopping of a seed do not depend on its neighbours.
+
+    Alone, a first layer may multiply once an id, however small it is.
+    """
+    if once:
+        once_an_id(monkeypatch)
     plan = blueprint(toy, method, dropout=0.3)
     seeds = [plan.replicas(seed)[0] for seed in (3, 0, 7)]
     together = trained(plan, seeds, toy)
