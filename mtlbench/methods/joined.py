@@ -57,24 +57,34 @@ def join(
     if not here(x) or not (x.requires_grad or distinct):
         return x
     joined = x.as_subclass(Joined)
-    joined.made_of = fields, others, numeric, distinct
+    joined.made_of, joined.made = (fields, others, numeric, distinct), x._version
     return joined
 
 
 class Joined(Tensor):
     """All side by side, which also knows how it was joined; what is computed from it is a plain tensor.
 
+    A product with it is one with what it is made of: the gradient goes there, and not through the whole. Who
+    wants that of the whole computes with a `clone()`.
+
     Attributes:
         made_of: the arguments of `join`.
+        made: its version then; another one if it was written to.
     """
 
     __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]  # as nn.Parameter
     made_of: tuple[Tensor, Sequence[Tensor], Tensor, Distinct | None]
+    made: int
 
     def times(self, weight: Tensor, bias: Tensor | None) -> Tensor:
         """x W^T + b, of W (out, width)."""
         made: Tensor = _Affine.apply(*self._parts, weight, bias)  # type: ignore[no-untyped-call]
         return made
+
+    @property
+    def sound(self) -> bool:
+        """Whether it is still what it was made of, and nobody waits for its gradient."""
+        return self._version == self.made and not self._backward_hooks and not self.retains_grad
 
     @property
     def taken_apart(self) -> bool:

@@ -70,7 +70,7 @@ class Linear(nn.Linear):
     def forward(self, x: Tensor) -> Tensor:
         """Map (..., in) to (..., out)."""
         large = chosen(x, self.weight)
-        if isinstance(x, Joined) and (large or x.taken_apart):
+        if isinstance(x, Joined) and x.sound and (large or x.taken_apart):
             return x.times(self.weight, self.bias)
         if not large:
             return linear(x, self.weight, self.bias)

@@ -26,11 +26,11 @@ def chosen(x: Tensor, weight: Tensor) -> bool:
 def here(x: Tensor) -> bool:
     """Whether that is a CPU, and nobody else decides how it multiplies: vmap, the compiler, autocast."""
     return (
-        ONEDNN
+        not torch.compiler.is_compiling()  # first: it follows none of the rest
+        and ONEDNN
         and x.device.type == "cpu"
         and x.dtype in (torch.float32, torch.float64)
         and not torch._C._are_functorch_transforms_active()
-        and not torch.compiler.is_compiling()
         and not torch.is_autocast_enabled("cpu")
     )
 

@@ -117,6 +117,26 @@ def test_a_field_of_few_ids_is_multiplied_once_an_id(monkeypatch: pytest.MonkeyP
     assert seen == [(BATCH, 2 * DIM + NUMBERS), (FEW, DIM), (FEW + 2, DIM)]
 
 
+def test_one_that_was_written_to_is_multiplied_as_it_is_now() -> None:
+    batch = Batch((FEW, MANY))
+    x, first = batch.joined(), layer(batch.width)
+    first(x)
+    x *= 2
+    assert_close(first(x), linear(2 * batch.plain(), first.weight, first.bias))
+
+
+def test_who_waits_for_its_gradient_gets_it() -> None:
+    batch = Batch((FEW, MANY))
+    first, seen = layer(batch.width), list[Tensor]()
+    hooked, kept = batch.joined(), batch.joined()
+    hooked.register_hook(seen.append)  # type: ignore[no-untyped-call]
+    kept.retain_grad()
+    for x in (hooked, kept):
+        torch.autograd.backward(first(x), batch.up)
+    assert_close(seen[0], batch.up @ first.weight)
+    assert_close(kept.grad, batch.up @ first.weight)
+
+
 def test_without_a_gradient_or_under_vmap_it_is_a_plain_tensor() -> None:
     batch = Batch((FEW, MANY))
     with torch.no_grad():
