@@ -22,9 +22,9 @@ from mtlbench.load import Prepared
 from mtlbench.methods import METHODS
 from mtlbench.registry import lookup
 from mtlbench.runner import execute, pick_device
+from tests.cli.test_cli import QUICK
 from tests.conftest import Command
 from tests.methods.toys import build, toy_inputs
-from tests.test_cli import QUICK
 
 EXAMPLE = Path(__file__).parent.parent / "docs" / "examples" / "my_method.py"
 HEAD = "from mtlbench.methods.hard_sharing import HardSharing\n"

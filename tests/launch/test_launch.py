@@ -2,7 +2,7 @@
 
 import pytest
 
-from mtlbench.cli import Launcher
+from mtlbench.cli.options import Launcher
 from mtlbench.launch import LAUNCHERS
 from tests.conftest import Command
 

@@ -30,9 +30,9 @@ from mtlbench.load import Prepared
 from mtlbench.results import Scores
 from mtlbench.runner import Outcome, finished
 from mtlbench.train import snapshot
+from tests.cli.test_cli import QUICK
 from tests.conftest import Command, write_prepared
 from tests.launch.test_local import CPU, jobs_of
-from tests.test_cli import QUICK
 from tests.test_plugins import example, registries, specs
 
 __all__ = ["example", "registries"]  # fixtures

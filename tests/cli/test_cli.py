@@ -42,7 +42,7 @@ def test_every_command_has_help(mtlbench: Command, command: str) -> None:
 def test_these_are_all_commands_and_the_readme_names_them() -> None:
     names = {c.name or getattr(c.callback, "__name__", "") for c in app.registered_commands}
     assert names == set(COMMANDS)
-    readme = (Path(__file__).parent.parent / "README.md").read_text()
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
     assert all(f"mtlbench {name}" in readme for name in names)
 
 

@@ -1,0 +1,137 @@
+"""What several commands take, and how they print a document."""
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from contextvars import ContextVar
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, TextIO
+
+import typer
+
+from mtlbench.errors import UsageError
+
+
+class Device(StrEnum):
+    """Where to train."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
+class Precision(StrEnum):
+    """In what matrices are multiplied."""
+
+    FP32 = "fp32"
+    TF32 = "tf32"
+    BF16 = "bf16"
+
+
+class Launcher(StrEnum):
+    """What brings runs to where they are trained: the names in mtlbench.launch."""
+
+    LOCAL = "local"
+    RAY = "ray"
+
+
+_DOCUMENT: ContextVar[TextIO] = ContextVar("where the document of --json goes")
+
+
+def _keep_for_document(context: typer.Context, wanted: bool) -> bool:
+    if wanted:
+        _DOCUMENT.set(sys.stdout)
+        context.with_resource(redirect_stdout(sys.stderr))
+    return wanted
+
+
+def _use_plugins(files: list[Path] | None) -> list[Path]:
+    if files or os.environ.get("MTLBENCH_PLUGINS"):
+        from mtlbench.plugins import use
+
+        use(files or [])
+    return files or []
+
+
+def flags(plugins: list[Path] | None = None, **values: str | None) -> list[str]:
+    """What was given, as a command that is suggested has to give it again."""
+    given = [text for flag, value in values.items() if value for text in (f"--{flag}", value)]
+    return [*given, *(text for file in plugins or () for text in ("--plugin", str(file)))]
+
+
+def complete_dataset(incomplete: str) -> list[str]:
+    """Names of datasets that begin so."""
+    from mtlbench.data import DATASETS
+
+    return [name for name in DATASETS if name.startswith(incomplete)]
+
+
+def complete_method(incomplete: str) -> list[str]:
+    """Names of methods that begin so."""
+    from mtlbench.methods import METHODS
+
+    return [name for name in METHODS if name.startswith(incomplete)]
+
+
+def complete_balancer(incomplete: str) -> list[str]:
+    """Names of balancers that begin so."""
+    from mtlbench.balancing import BALANCERS
+
+    return [name for name in BALANCERS if name.startswith(incomplete)]
+
+
+def assignments(given: list[str] | None) -> dict[str, str]:
+    """KEY=VALUE options as a dict."""
+    pairs = {}
+    for text in given or []:
+        key, equals, value = text.partition("=")
+        if not equals or not key.strip():
+            raise UsageError(f"--set {text}: write it as KEY=VALUE.")
+        pairs[key.strip()] = value.strip()
+    return pairs
+
+
+def print_json(document: Any) -> None:
+    """The document of --json, which alone goes to stdout."""
+    typer.echo(json.dumps(document, indent=1, allow_nan=False), file=_DOCUMENT.get())
+
+
+def page(document: dict[str, Any], markdown: Callable[[dict[str, Any]], str], as_json: bool) -> None:
+    """A document as JSON, or as the page that was written of it."""
+    if as_json:
+        print_json(document)
+    else:
+        typer.echo(markdown(document), nl=False)
+
+
+Baseline = Annotated[
+    str | None,
+    typer.Option(
+        help="The method that gains are measured against.  [default: the file's, else single-task]",
+        autocompletion=complete_method,
+    ),
+]
+Plugins = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--plugin",
+        metavar="FILE",
+        help="A Python file with methods or balancers of your own; repeatable.",
+        callback=_use_plugins,
+        dir_okay=False,
+    ),
+]
+"""Registered while the command line is parsed; commands keep them for those that they suggest."""
+Json = Annotated[
+    bool,
+    typer.Option(
+        "--json",
+        help="Print one JSON document and nothing else on stdout.",
+        callback=_keep_for_document,
+        is_eager=True,
+    ),
+]
+"""What else is printed, by a plugin say, goes to stderr."""
