@@ -137,8 +137,10 @@ class Stack:
         parameters, buffers = stack_module_state([_Objective(method) for method in methods])
         self.buffers = {n: b.detach().to(device) for n, b in buffers.items() if not n.endswith(".mask")}
         self.parameters = {n: p.detach().to(device).requires_grad_() for n, p in parameters.items()}
-        self.tables = self._draw_tables() if weights is None else torch.empty(0)
-        if weights is not None:
+        self.tables: Tensor
+        if weights is None:
+            self.tables = self._draw_tables()
+        else:
             self.load(weights)
         self._columns = torch.tensor([[r.tasks] for r in replicas], device=device)  # (replica, 1, task)
         self._learn = self._score = vmap(self._one)
