@@ -5,12 +5,7 @@ from typing import Annotated
 import typer
 
 from mtlbench.cli.app import bench
-from mtlbench.cli.options import (
-    Device,
-    Json,
-    complete_method,
-    page,
-)
+from mtlbench.cli.options import Device, Json, complete_method, page
 from mtlbench.errors import UsageError
 from mtlbench.home import Home
 
@@ -45,7 +40,7 @@ def bench_prepare(
             seed,
             Reporting("mtlbench bench prepare", render.say, progress),
         )
-    page(document, markdown, as_json)
+    page(document, as_json, markdown)
 
 
 @bench.command("balancers")
@@ -72,7 +67,7 @@ def bench_balancers(
     prepared = open_dataset(home, dataset or "", render.say)
     with render.stages() as progress:
         document = measure(home, prepared, method, where, rounds, progress)
-    page(document, markdown, as_json)
+    page(document, as_json, markdown)
 
 
 @bench.command("train")
@@ -102,7 +97,7 @@ def bench_train(
         document = measure(
             Home.find(), peers, only.split(",") if only else [], where, repeats, share, progress
         )
-    page(document, markdown, as_json)
+    page(document, as_json, markdown)
 
 
 @bench.command("cuda")
@@ -122,4 +117,4 @@ def bench_cuda(
     where = pick_device(device)
     with render.stages() as progress:
         document = measure(Home.find(), where, share, progress)
-    page(document, markdown, as_json)
+    page(document, as_json, markdown)

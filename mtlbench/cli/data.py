@@ -6,12 +6,7 @@ from typing import Annotated
 import typer
 
 from mtlbench.cli.app import app
-from mtlbench.cli.options import (
-    Json,
-    assignments,
-    complete_dataset,
-    print_json,
-)
+from mtlbench.cli.options import Json, answer, assignments, complete_dataset, print_json
 from mtlbench.errors import UsageError
 from mtlbench.home import Home
 
@@ -99,10 +94,7 @@ def prepare(
                 progress=progress,
             )
         )
-    if as_json:
-        print_json(summary(prepared))
-    else:
-        render.prepared(summary(prepared))
+    answer(summary(prepared), as_json, render.prepared)
 
 
 def _write_volume(events: int, seed: int, as_json: bool) -> None:

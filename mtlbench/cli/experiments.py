@@ -1,9 +1,8 @@
 """Training, and what comes of it: run, plan, compare, publish, and the protocol's own test."""
 
 import shlex
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -15,11 +14,11 @@ from mtlbench.cli.options import (
     Launcher,
     Plugins,
     Precision,
+    answer,
     assignments,
     complete_balancer,
     complete_method,
     flags,
-    print_json,
 )
 from mtlbench.errors import UsageError
 from mtlbench.home import Home
@@ -132,10 +131,7 @@ def run(
         say=render.say,
         bar=render.grid,
     )
-    if shard and not as_json:
-        render.shard(document)
-    else:
-        _show(document, as_json)
+    answer(document, as_json, render.shard if shard else render.verdicts)
     if any(one["status"] == "failed" for one in document["runs"]):
         raise typer.Exit(1)
 
@@ -173,10 +169,7 @@ def plan(
         say=render.say,
         bar=render.grid,
     )
-    if as_json:
-        print_json(document)
-    else:
-        render.plan(document)
+    answer(document, as_json, render.plan)
 
 
 @app.command()
@@ -228,7 +221,7 @@ def compare(
     written = flags(plugins, dataset=dataset, baseline=baseline)
     command = shlex.join(["mtlbench", "run", *([str(benchmark)] if benchmark else []), *written])
     document = compare_stored(Home.find(), chosen, dataset or "", render.say, family, by, command)
-    _show(document, as_json)
+    answer(document, as_json, render.verdicts)
 
 
 @app.command("validate-protocol")
@@ -269,10 +262,7 @@ def validate_protocol(
     except Stopped as stop:
         stop.afterwards = "Nothing was written; the same command starts anew (--only takes single checks)."
         raise
-    if as_json:
-        print_json(document)
-    else:
-        (render.rules if rules else render.findings)(document)
+    answer(document, as_json, render.rules if rules else render.findings)
     if not document.get("holds", True):
         raise typer.Exit(1)
 
@@ -296,15 +286,6 @@ def publish(
     command = shlex.join(["mtlbench", "run", str(benchmark), *written])
     folder = write(home, load_benchmark(benchmark), dataset or "", command, render.say, baseline or "")
     render.say(f"Wrote {home.relative(folder)}/README.md, comparisons.json and runs.json.")
-
-
-def _show(document: Mapping[str, Any], as_json: bool) -> None:
-    if as_json:
-        print_json(document)
-    else:
-        from mtlbench import render
-
-        render.verdicts(document)
 
 
 def _shard(given: str | None) -> tuple[int, int] | None:

@@ -10,6 +10,7 @@ from mtlbench.cli.app import app
 from mtlbench.cli.options import (
     Json,
     Plugins,
+    answer,
     complete_balancer,
     complete_dataset,
     complete_method,
@@ -108,10 +109,7 @@ def inspect(
     if svg is not None:
         write_text(svg, draw(document))
         render.say(f"Wrote {svg}")
-    if as_json:
-        print_json(document)
-    else:
-        render.inspection(document)
+    answer(document, as_json, render.inspection)
 
 
 @app.command()

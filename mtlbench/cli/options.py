@@ -99,12 +99,17 @@ def print_json(document: Any) -> None:
     typer.echo(json.dumps(document, indent=1, allow_nan=False), file=_DOCUMENT.get())
 
 
-def page(document: dict[str, Any], markdown: Callable[[dict[str, Any]], str], as_json: bool) -> None:
-    """A document as JSON, or as the page that was written of it."""
+def answer(document: Any, as_json: bool, say: Callable[[Any], object]) -> None:
+    """Print a document: as JSON, or as `say` says it."""
     if as_json:
         print_json(document)
     else:
-        typer.echo(markdown(document), nl=False)
+        say(document)
+
+
+def page(document: Any, as_json: bool, markdown: Callable[[Any], str]) -> None:
+    """Print a document: as JSON, or as the page that was written of it."""
+    answer(document, as_json, lambda written: typer.echo(markdown(written), nl=False))
 
 
 Baseline = Annotated[
