@@ -113,9 +113,9 @@ class Joined(Tensor):
 def few(distinct: Distinct) -> dict[int, slice]:
     """The fields that it pays to multiply once an id, and which of the distinct rows are their own."""
     batch, number = distinct.places.shape
-    if not number:
-        return {}
     most = batch * min(FEW, 1 - PAYS / distinct.rows.shape[1])
+    if not number or most <= 0:
+        return {}
     low, high = (ends.tolist() for ends in distinct.places.aminmax(dim=0))
     return {f: slice(low[f], high[f] + 1) for f in range(number) if high[f] - low[f] < most}
 
