@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 from torch.testing import assert_close
 
 from mtlbench.balancing.base import NoOptions
@@ -39,6 +40,15 @@ def trained(prepared: Prepared, seeds: Sequence[int] = SEEDS, **settings: Any) -
     return train(plan, balancer, TrainingSettings(**settings), replicas, prepared, CPU, lambda rows: None)
 
 
+def assert_learned_alike(a: Trained, b: Trained) -> Tensor:
+    """Weights to a hundredth of a learning rate, steps and rows exactly; returns how far tables are apart."""
+    assert a.deployable is not None
+    assert b.deployable is not None
+    assert (a.deployable.step, a.rows) == (b.deployable.step, b.rows)
+    assert_close(a.deployable.weights, b.deployable.weights, rtol=0, atol=1e-4)
+    return a.deployable.weights[TABLES] - b.deployable.weights[TABLES]
+
+
 @pytest.mark.usefixtures("double")
 @pytest.mark.parametrize("weight_decay", [0.0, 1e-3])
 def test_a_stack_stepped_by_rows_learns_what_one_stepped_whole_learns(
@@ -50,11 +60,7 @@ def test_a_stack_stepped_by_rows_learns_what_one_stepped_whole_learns(
     monkeypatch.setattr(optimiser, "SMALL", 0)
     by_rows = trained(toy, **how)
     for a, b in zip(whole, by_rows, strict=True):
-        assert a.deployable is not None
-        assert b.deployable is not None
-        assert (a.deployable.step, a.rows) == (b.deployable.step, b.rows)
-        assert_close(a.deployable.weights, b.deployable.weights, rtol=0, atol=1e-4)
-        moved = a.deployable.weights[TABLES] - b.deployable.weights[TABLES]
+        moved = assert_learned_alike(a, b)
         assert moved.any(), "the same to the last bit: nothing was stepped by rows"
 
 
@@ -79,10 +85,7 @@ def test_a_model_alone_that_multiplies_ids_once_learns_what_one_learns_that_mult
     (by_id,) = trained(toy, (0,), **how)
     assert len(once) >= 10
     assert all(once)
-    assert by_row.deployable is not None
-    assert by_id.deployable is not None
-    assert by_row.deployable.step == by_id.deployable.step
-    assert_close(by_row.deployable.weights, by_id.deployable.weights, rtol=0, atol=1e-4)
+    assert_learned_alike(by_row, by_id)
 
 
 @pytest.mark.parametrize("each", [True, False])
