@@ -120,6 +120,7 @@ def _steps(
         some(steps)
         seconds = (time.perf_counter() - began) / steps
         rate = _products(device, kind, seeds)
+    operations = 6 * multiplied(plan)  # a row, forward and twice backward
     return {
         "case": case.name,
         "seeds": seeds,
@@ -127,12 +128,7 @@ def _steps(
         "seconds_a_step": seconds,
         "rows_per_second": seeds * BATCH / seconds,  # summed over the seeds
         "products_per_second": rate,
-        "share_of_products": 6
-        * multiplied(plan)
-        * seeds
-        * BATCH
-        / seconds
-        / rate,  # forward, and twice backward
+        "share_of_products": operations * seeds * BATCH / seconds / rate,
     }
 
 
