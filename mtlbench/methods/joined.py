@@ -25,8 +25,8 @@ from mtlbench.methods.products import between, here, product
 
 FEW = 0.6
 """Distinct ids of a field, as a share of the batch's rows, up to which they are multiplied once an id."""
-PAYS = 10
-"""Width of an embedding from which on that can pay: below, to add costs more than to multiply."""
+PAYS = 16
+"""Width of an embedding above which that can pay: up to it, to add costs more than to multiply."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,11 @@ class Joined(Tensor):
             places, own = distinct.places, tuple(runs.values())
             fields, once = _Picked.apply(distinct.rows, places[:, left], own)  # type: ignore[no-untyped-call]
             by_id = _ById.of(places[:, list(runs)], own, tuple(columns[f] for f in runs))
-        learned = torch.cat([fields.flatten(start_dim=1), *others], dim=1)
+        learned = fields.flatten(start_dim=1)
+        if others:
+            learned = torch.cat([learned, *others], dim=1)
+        if by_id is None:  # nothing is left out
+            return learned, once, _ByRow(self.detach(), learned.shape[1], (slice(None),)), None
         beside = _merged([*(columns[f] for f in left), slice(number * dim, self.shape[1])])
         given = torch.cat([learned.detach(), numeric], dim=1)
         return learned, once, _ByRow(given, learned.shape[1], beside), by_id
@@ -159,6 +163,8 @@ class _ByRow:
 
     def of(self, weight: Tensor) -> Tensor:
         """What of W (out, width) it is multiplied with: (out, m)."""
+        if len(self.columns) == 1:
+            return weight[:, self.columns[0]].contiguous()
         return torch.cat([weight[:, column] for column in self.columns], dim=1)
 
     def put(self, own: Tensor, weight: Tensor) -> None:
@@ -241,14 +247,15 @@ class _Affine(torch.autograd.Function):
             for column, part in by_id.fields:
                 torch.mm(once[part], weight[:, column].t(), out=of_ids[part])
             y += by_id.by_row(of_ids)
-        ctx.save_for_backward(own[:, : by_row.learned].contiguous(), once, weight)
+        # What was given too, though it is at hand: autograd then sees whether it has been written to.
+        ctx.save_for_backward(by_row.given, own[:, : by_row.learned].contiguous(), once, weight)
         ctx.by = by_row, by_id
         return y
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        own, once, weight = ctx.saved_tensors
+        _, own, once, weight = ctx.saved_tensors
         by_row, by_id = ctx.by
         of_weight, of_once = torch.empty_like(weight), torch.empty_like(once)
         by_row.put(by_row.between(gradient), of_weight)

@@ -53,10 +53,10 @@ class StackedAdam:
             each: make a leaf of each embedding of the batch, even of those that are of the same row.
         """
         places = self.tables.pick(self.stack.places(ids))
-        values = self.tables.picked[0].detach()
-        if self.tables.whole or each:
+        values, held = self.tables.picked[0].detach(), self.tables.held
+        if held is None or each:
             return Embedded(tuple(e.requires_grad_() for e in gathered(values, places)), places)
-        return Embedded(gathered(values.requires_grad_(), places), places, values)
+        return Embedded(held.spread(values.requires_grad_()), places, values)
 
     def step(self, embedded: Embedded) -> None:
         """Step on the gradients that `backward` left on the parameters and on what was looked up."""

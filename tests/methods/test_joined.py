@@ -125,6 +125,16 @@ def test_one_that_was_written_to_is_multiplied_as_it_is_now() -> None:
     assert_close(first(x), linear(2 * batch.plain(), first.weight, first.bias))
 
 
+def test_written_to_after_it_was_multiplied_whole_its_gradient_is_refused() -> None:
+    """As autograd refuses that of any tensor."""
+    batch = Batch((MANY, MANY))
+    x, first = batch.joined(), layer(batch.width)
+    y = first(x)
+    x *= 2
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        torch.autograd.backward(y, batch.up)
+
+
 def test_who_waits_for_its_gradient_gets_it() -> None:
     batch = Batch((FEW, MANY))
     first, seen = layer(batch.width), list[Tensor]()
