@@ -88,7 +88,7 @@ def bench_train(
     """How fast training is beside other libraries, on the same rows; writes results/speed/train.*."""
     from mtlbench import render
     from mtlbench.bench.train.bench import bench_train as measure
-    from mtlbench.bench.train.bench import markdown
+    from mtlbench.bench.train.page import markdown
     from mtlbench.runner import pick_device
 
     peers = [] if against == "none" else against.split(",")

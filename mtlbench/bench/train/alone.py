@@ -13,15 +13,15 @@ from typing import Any
 
 import torch
 
-from mtlbench.bench.train.cases import CASES, TABLE, TABLE_SEEDS
+from mtlbench.bench.train.cases import CASES, IN_BF16, TABLE, TABLE_SEEDS, US
 from mtlbench.bench.train.log import NAME
 from mtlbench.home import Home
 from mtlbench.load import Prepared, open_prepared
 from mtlbench.metrics import auc
 
 SIDES = {
-    "mtlbench": "mtlbench.bench.train.ours:Ours",
-    "mtlbench, bf16": "mtlbench.bench.train.ours:OursInBf16",
+    US: "mtlbench.bench.train.ours:Ours",
+    IN_BF16: "mtlbench.bench.train.ours:OursInBf16",
     "torch-rechub": "mtlbench.bench.train.torch_rechub:TorchRechub",
     "deepctr-torch": "mtlbench.bench.train.deepctr_torch:DeepctrTorch",
 }

@@ -17,12 +17,12 @@ from typing import Any
 
 from mtlbench.bench.train import cases
 from mtlbench.bench.train.alone import SIDES
-from mtlbench.bench.train.cases import BATCH, CASES, TABLE, Case
-from mtlbench.bench.train.log import CATEGORICAL, IDS, NAME, NUMERIC, generate
+from mtlbench.bench.train.cases import BATCH, CASES, IN_BF16, TABLE, US, Case
+from mtlbench.bench.train.log import NAME, generate
+from mtlbench.bench.train.page import markdown
 from mtlbench.errors import MtlbenchError, UsageError, unknown
 from mtlbench.home import Home, write_json, write_text
 
-US, IN_BF16 = "mtlbench", "mtlbench, bf16"
 PEERS = tuple(side for side in SIDES if side not in (US, IN_BF16))
 MODULES = {"torch-rechub": "torch_rechub", "deepctr-torch": "deepctr_torch"}
 CLOCKS = ("train", "evaluation")
@@ -191,21 +191,24 @@ def multiplies_bf16(device: str) -> bool:
 
 
 def _products(device: str) -> float:
-    """Floating-point operations a second of a matrix product of the size that a layer has, one thread."""
+    """Floating-point operations a second of a matrix product of a layer's size, one thread, at its best.
+
+    A neighbour's turn on the machine would otherwise make a floor that nobody stands on.
+    """
     import torch
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     left, right = torch.randn(BATCH, 512, device=device), torch.randn(512, 512, device=device)
     times = []
-    for _ in range(21):
+    for _ in range(201):
         began = time.perf_counter()
         left @ right
         if device != "cpu":
             torch.cuda.synchronize()
         times.append(time.perf_counter() - began)
     torch.set_num_threads(threads)
-    return 2 * BATCH * 512 * 512 / median(times)
+    return 2 * BATCH * 512 * 512 / min(times)
 
 
 def _version(package: str) -> str:
@@ -234,74 +237,3 @@ def _command(peers: Sequence[str], names: Sequence[str], device: str, repeats: i
     parts += [f"--only {','.join(names)}"] if names else []
     parts += [f"--device {device}", f"--repeats {repeats}"] + ([f"--share {share:g}"] if share != 1 else [])
     return " ".join(parts)
-
-
-def markdown(document: Mapping[str, Any]) -> str:
-    """The figures as a page."""
-    versions = ", ".join(f"{name} {number}" for name, number in document["versions"].items())
-    products = document["products_per_second"]
-    lines = [
-        "# How fast training is",
-        "",
-        f"`{document['command']}`: one epoch on generated data ({CATEGORICAL} categorical fields with "
-        f"{IDS:,} ids, {NUMERIC} numeric; simulated), {BATCH} rows a step, Adam, batch normalisation, "
-        "validation scored once; everyone in a process of its own with one thread, through its own trainer "
-        f"and loader; medians of {document['repeats']} turns. Times are of the processor; a ratio is the "
-        "fastest peer's time over ours. *Products* is what the matrix products alone would take if each row "
-        f"were multiplied with every weight at the rate measured here ({products / 1e9:.0f} GFLOP/s, in "
-        "single precision), as a share of our time; ours multiplies fields with few ids once an id, so that "
-        "it may be over 100 %. bf16 is `--precision bf16`; peers have no such option.",
-        "",
-        f"Device: {document['device']}, load before {document['load']:.1f}; {versions}; commit "
-        f"{document['commit'] or 'unknown'}; {document['measured_at']}.",
-        "",
-        "| case, target (floor) | who | us a row | ratio | products | scoring, us a row | ratio | peak MB | "
-        "AUC click, conversion |",
-        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |",
-    ]
-    for case in document["cases"]:
-        if case["name"] != TABLE.name:
-            lines += _rows(case, products)
-    lines += [
-        "",
-        f"Scoring the test split is to be {cases.EVALUATION_TARGET:g}x as fast as the fastest peer.",
-    ]
-    for case in [case for case in document["cases"] if case["name"] == TABLE.name]:
-        taken = ", ".join(f"{who} {side['train']['seconds']:.0f} s" for who, side in case["sides"].items())
-        lines += [
-            "",
-            f"The whole table, {cases.TABLE_SEEDS} seeds, {case['rows']:,} rows, wall time with all cores "
-            f"from start to end: {taken}; ratio {_times(case['ratios'][US]['train'])} (target "
-            f"{case['target']:g}x). Ours has single-task, hard and soft sharing, MMoE and verdicts; a peer's "
-            "its shared bottom, MMoE, one model a task.",
-        ]
-    return "\n".join(lines) + "\n"
-
-
-def _rows(case: Said, products: float) -> list[str]:
-    """A line a side."""
-    lines = []
-    for i, (who, side) in enumerate(case["sides"].items()):
-        train = side["train"]["cpu_seconds"] / case["rows"]
-        scoring = side["evaluation"]["cpu_seconds"] / case["scored_rows"]
-        ratios = {what: _times(value) for what, value in case["ratios"].get(who, {}).items()}
-        floor = (
-            6 * side["multiplied"] / products / train if who == US else None
-        )  # forward, and twice backward
-        cells = [
-            f"{case['name']}, {case['target']:g}x ({case['floor']:g}x)" if i == 0 else "",
-            who,
-            f"{1e6 * train:.1f}",
-            ratios.get("train", ""),
-            "" if floor is None else f"{floor:.0%}",
-            f"{1e6 * scoring:.1f}",
-            ratios.get("evaluation", ""),
-            f"{side['peak_bytes'] / 1e6:,.0f}",
-            ", ".join(f"{value:.3f}" for value in side["auc"].values()),
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return lines
-
-
-def _times(ratio: float | None) -> str:
-    return "no peer" if ratio is None else f"{ratio:.2f}x"

@@ -30,6 +30,7 @@ class Case:
     floor: float | None
 
 
+US, IN_BF16 = "mtlbench", "mtlbench, bf16"
 BATCH = 2048
 LEARNING_RATE = 1e-3
 TASKS = ("click", "conversion")
