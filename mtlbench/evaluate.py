@@ -14,8 +14,9 @@ from mtlbench.load import Prepared
 from mtlbench.metrics import score_task
 from mtlbench.results import Scores
 from mtlbench.schema import Schema
+from mtlbench.train.blueprint import Blueprint
 from mtlbench.train.matrices import Matrices
-from mtlbench.train.stack import Blueprint, Stack
+from mtlbench.train.stack import Stack
 from mtlbench.train.trained import Trained
 
 

@@ -15,11 +15,11 @@ from mtlbench.evaluate import score_test
 from mtlbench.load import Prepared
 from mtlbench.methods.base import Method
 from mtlbench.registry import lookup
+from mtlbench.train.blueprint import TABLES, Blueprint, Replica
 from mtlbench.train.loop import train
 from mtlbench.train.precision import products
 from mtlbench.train.randomness import generator
 from mtlbench.train.snapshot import Snapshots
-from mtlbench.train.stack import TABLES, Blueprint, Replica
 from mtlbench.train.trained import Trained
 from mtlbench.work import Failure, Work
 

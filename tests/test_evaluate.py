@@ -11,9 +11,10 @@ from mtlbench.load import Prepared
 from mtlbench.methods.single_task import SingleTask
 from mtlbench.results import Scores
 from mtlbench.schema import Schema, Task
+from mtlbench.train.blueprint import Blueprint
 from mtlbench.train.loop import train
 from mtlbench.train.matrices import Matrices
-from mtlbench.train.stack import Blueprint, Stack
+from mtlbench.train.stack import Stack
 
 test_metrics.__test__ = False  # type: ignore[attr-defined]  # a function of the package, not a test
 CPU = torch.device("cpu")

@@ -27,10 +27,11 @@ from mtlbench.methods import METHODS
 from mtlbench.methods.base import Method
 from mtlbench.registry import lookup
 from mtlbench.runner import commit, device_name
+from mtlbench.train.blueprint import Blueprint
 from mtlbench.train.matrices import Batch, Matrices
 from mtlbench.train.optimiser import StackedAdam
 from mtlbench.train.randomness import generator
-from mtlbench.train.stack import Blueprint, Stack
+from mtlbench.train.stack import Stack
 from mtlbench.train.step import take_step
 
 PLAIN = "equal"

@@ -9,7 +9,7 @@ from mtlbench.home import Home
 from mtlbench.load import open_prepared, prepared_names
 from mtlbench.methods.base import InputSpec, Method
 from mtlbench.schema import Field, Schema, Task
-from mtlbench.train.stack import Blueprint
+from mtlbench.train.blueprint import Blueprint
 
 IDS = 10_000
 REFERENCE = Schema(

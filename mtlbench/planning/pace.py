@@ -18,8 +18,8 @@ from mtlbench.methods import METHODS
 from mtlbench.planning.pilot import trains
 from mtlbench.registry import lookup
 from mtlbench.results import Result
+from mtlbench.train.blueprint import Blueprint
 from mtlbench.train.loop import train
-from mtlbench.train.stack import Blueprint
 
 REPORTS = 4
 """How often the loop reports (every 20 steps) before it is stopped; the first is the warm-up."""

@@ -13,7 +13,7 @@ from mtlbench.methods import METHODS
 from mtlbench.methods.base import Method
 from mtlbench.registry import lookup
 from mtlbench.schema import Schema
-from mtlbench.train.stack import Blueprint
+from mtlbench.train.blueprint import Blueprint
 
 SEEDS = 5
 """Of the pilot."""

@@ -42,9 +42,10 @@ from torch.nn.functional import embedding
 from mtlbench.methods.base import Inputs, Method
 from mtlbench.methods.layers import ACTIVATIONS
 from mtlbench.train.backward import reach
+from mtlbench.train.blueprint import Replica
 from mtlbench.train.matrices import Batch, Matrices
 from mtlbench.train.randomness import generator
-from mtlbench.train.stack import Replica, Stack
+from mtlbench.train.stack import Stack
 
 T = TypeVar("T")
 PROBE_ROWS = 1536

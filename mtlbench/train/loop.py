@@ -25,12 +25,13 @@ from mtlbench.config import TrainingSettings
 from mtlbench.errors import UndefinedMetric
 from mtlbench.load import Prepared
 from mtlbench.schema import Task
+from mtlbench.train.blueprint import Blueprint, Replica, Weights
 from mtlbench.train.diagnostics import Probe
 from mtlbench.train.matrices import Gathered, Matrices
 from mtlbench.train.optimiser import StackedAdam
 from mtlbench.train.order import steps
 from mtlbench.train.snapshot import Snapshots, Training
-from mtlbench.train.stack import Blueprint, Replica, Stack, Weights
+from mtlbench.train.stack import Stack
 from mtlbench.train.step import Stepper
 from mtlbench.train.trained import Checkpoint, Trained
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from mtlbench.train.stack import Replica, Weights
+from mtlbench.train.blueprint import Replica, Weights
 
 
 @dataclass(frozen=True, slots=True)

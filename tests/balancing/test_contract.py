@@ -17,9 +17,9 @@ from mtlbench.grid import plan
 from mtlbench.load import Prepared
 from mtlbench.methods.hard_sharing import HardSharing
 from mtlbench.train.backward import backward
+from mtlbench.train.blueprint import Blueprint
 from mtlbench.train.loop import train
 from mtlbench.train.optimiser import StackedAdam
-from mtlbench.train.stack import Blueprint
 from tests.balancing.toys import LOADED, drawn_jacobian, drawn_losses, make, step
 
 STEPS = 4

@@ -13,9 +13,10 @@ from mtlbench.balancing.famo import FAMO, FAMOConfig
 from mtlbench.config import TrainingSettings
 from mtlbench.load import Prepared
 from mtlbench.methods.hard_sharing import HardSharing
+from mtlbench.train.blueprint import Blueprint
 from mtlbench.train.matrices import Batch, Matrices
 from mtlbench.train.optimiser import StackedAdam
-from mtlbench.train.stack import Blueprint, Stack
+from mtlbench.train.stack import Stack
 from mtlbench.train.step import take_step
 from tests.balancing.toys import drawn_losses, gradient, make
 

@@ -18,8 +18,8 @@ from mtlbench.load import Prepared, open_prepared
 from mtlbench.methods import METHODS
 from mtlbench.methods.base import Inputs, InputSpec, Method, NetworkConfig
 from mtlbench.schema import Task
+from mtlbench.train.blueprint import Blueprint
 from mtlbench.train.loop import train
-from mtlbench.train.stack import Blueprint
 from tests.methods.toys import NETWORKS, SPEC, TASKS, build, dropping, toy_inputs
 
 NAN = float("nan")

@@ -10,8 +10,8 @@ from mtlbench.config import TrainingSettings
 from mtlbench.load import Prepared
 from mtlbench.methods.hard_sharing import HardSharing
 from mtlbench.methods.layers import BatchNorm, Dropout, Linear
+from mtlbench.train.blueprint import Blueprint, Weights
 from mtlbench.train.loop import train
-from mtlbench.train.stack import Blueprint, Weights
 
 
 def test_dropout_scales_by_its_mask_in_training_alone() -> None:

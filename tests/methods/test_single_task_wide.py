@@ -13,7 +13,7 @@ from mtlbench.methods.base import InputSpec, Method, NetworkConfig
 from mtlbench.methods.single_task import SingleTask
 from mtlbench.methods.single_task_wide import SingleTaskWide, SingleTaskWideConfig
 from mtlbench.schema import Task
-from mtlbench.train.stack import Blueprint
+from mtlbench.train.blueprint import Blueprint
 from tests.methods.toys import SPEC, TASKS, build
 
 

@@ -14,9 +14,10 @@ from mtlbench.load import Prepared
 from mtlbench.methods.base import Method
 from mtlbench.methods.single_task import SingleTask
 from mtlbench.methods.soft_sharing import SoftSharing
+from mtlbench.train.blueprint import TABLES, Blueprint
 from mtlbench.train.loop import train
 from mtlbench.train.matrices import Matrices
-from mtlbench.train.stack import TABLES, Blueprint, Stack
+from mtlbench.train.stack import Stack
 from mtlbench.train.trained import Trained
 from tests.methods.toys import TASKS, build, toy_inputs
 

@@ -8,7 +8,7 @@ from torch.testing import assert_close
 
 from mtlbench.methods.embedding_sharing import EmbeddingSharing
 from mtlbench.methods.trace_norm import TraceNorm, TraceNormConfig, trace_norm
-from mtlbench.train.stack import Weights
+from mtlbench.train.blueprint import Weights
 from tests.methods.toys import TASKS, build, dropping, toy_inputs
 
 LAYERS = ("bottom.0.weight", "bottom.3.weight")

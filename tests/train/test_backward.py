@@ -23,8 +23,8 @@ from mtlbench.config import TrainingSettings
 from mtlbench.errors import UsageError
 from mtlbench.load import Prepared
 from mtlbench.train.backward import backward
+from mtlbench.train.blueprint import Blueprint, Weights
 from mtlbench.train.loop import train
-from mtlbench.train.stack import Blueprint, Weights
 from tests.balancing.gradients import MIXERS
 from tests.methods.toys import NETWORKS
 

@@ -15,10 +15,11 @@ from mtlbench.balancing.equal import Equal
 from mtlbench.config import TrainingSettings
 from mtlbench.load import Prepared
 from mtlbench.train import diagnostics, loop
+from mtlbench.train.blueprint import Blueprint, Replica
 from mtlbench.train.diagnostics import Probe, agreement, dead_units, gates, plain
 from mtlbench.train.loop import Schedule, train
 from mtlbench.train.matrices import Batch, Matrices
-from mtlbench.train.stack import Blueprint, Embedded, Replica, Stack
+from mtlbench.train.stack import Embedded, Stack
 from mtlbench.train.trained import Trained
 from tests.methods.toys import NETWORKS
 

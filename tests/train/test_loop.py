@@ -12,8 +12,8 @@ from mtlbench.balancing.equal import Equal
 from mtlbench.config import TrainingSettings
 from mtlbench.load import Prepared
 from mtlbench.methods.hard_sharing import HardSharing
+from mtlbench.train.blueprint import Blueprint
 from mtlbench.train.loop import Schedule, train
-from mtlbench.train.stack import Blueprint
 from mtlbench.train.trained import Trained
 
 CPU = torch.device("cpu")

@@ -18,9 +18,9 @@ from mtlbench.home import Home
 from mtlbench.load import Prepared, Split
 from mtlbench.methods.hard_sharing import HardSharing
 from mtlbench.train import matrices
+from mtlbench.train.blueprint import Blueprint
 from mtlbench.train.loop import train
 from mtlbench.train.matrices import Batch, Layout, Matrices, ahead
-from mtlbench.train.stack import Blueprint
 from mtlbench.train.trained import Trained
 
 CPU = torch.device("cpu")
@@ -155,7 +155,7 @@ from mtlbench.home import Home
 from mtlbench.load import Prepared, open_prepared
 from mtlbench.methods.hard_sharing import HardSharing
 from mtlbench.train.loop import train
-from mtlbench.train.stack import Blueprint
+from mtlbench.train.blueprint import Blueprint
 
 def learn(prepared: Prepared) -> None:
     plan = Blueprint.of(HardSharing, HardSharing.Config(network=(8,), tower=()), prepared)

@@ -16,10 +16,11 @@ from mtlbench.methods import joined
 from mtlbench.methods.joined import Distinct
 from mtlbench.methods.soft_sharing import SoftSharing
 from mtlbench.train import optimiser
+from mtlbench.train.blueprint import TABLES, Blueprint
 from mtlbench.train.loop import train
 from mtlbench.train.matrices import Matrices
 from mtlbench.train.optimiser import StackedAdam
-from mtlbench.train.stack import TABLES, Blueprint, Stack
+from mtlbench.train.stack import Stack
 from mtlbench.train.trained import Trained
 from tests.train.doubled import double
 from tests.train.once import once_an_id

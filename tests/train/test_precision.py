@@ -12,8 +12,8 @@ from mtlbench.config import Precision, TrainingSettings
 from mtlbench.errors import UsageError
 from mtlbench.load import Prepared
 from mtlbench.train import precision
+from mtlbench.train.blueprint import Blueprint
 from mtlbench.train.loop import train
-from mtlbench.train.stack import Blueprint
 from mtlbench.train.trained import Trained
 from tests.methods.toys import NETWORKS
 

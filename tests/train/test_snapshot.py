@@ -16,10 +16,10 @@ from mtlbench.methods.hard_sharing import HardSharing
 from mtlbench.methods.mmoe import MMoE
 from mtlbench.registry import lookup
 from mtlbench.train import optimiser, snapshot
+from mtlbench.train.blueprint import Blueprint
 from mtlbench.train.loop import train
 from mtlbench.train.randomness import generator
 from mtlbench.train.snapshot import Snapshots
-from mtlbench.train.stack import Blueprint
 from mtlbench.train.trained import Trained
 
 CPU = torch.device("cpu")

@@ -11,9 +11,10 @@ from mtlbench.balancing.base import NoOptions
 from mtlbench.balancing.equal import Equal
 from mtlbench.config import TrainingSettings
 from mtlbench.load import Prepared
+from mtlbench.train.blueprint import TABLES, Blueprint, Replica
 from mtlbench.train.loop import train
 from mtlbench.train.matrices import Matrices
-from mtlbench.train.stack import TABLES, Blueprint, Replica, Stack
+from mtlbench.train.stack import Stack
 from mtlbench.train.trained import Trained
 from tests.methods.toys import NETWORKS
 from tests.train.doubled import double

@@ -14,9 +14,10 @@ from mtlbench.config import TrainingSettings
 from mtlbench.load import Prepared
 from mtlbench.train import matrices
 from mtlbench.train import step as steps
+from mtlbench.train.blueprint import Blueprint
 from mtlbench.train.matrices import Matrices
 from mtlbench.train.optimiser import StackedAdam
-from mtlbench.train.stack import Blueprint, Stack
+from mtlbench.train.stack import Stack
 from mtlbench.train.step import WARM_UP, Run, Stepper, aside
 from tests.methods.toys import NETWORKS
 

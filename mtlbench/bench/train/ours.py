@@ -12,10 +12,11 @@ from mtlbench.config import Precision, TrainingSettings, fill
 from mtlbench.load import Prepared
 from mtlbench.methods import METHODS
 from mtlbench.registry import lookup
+from mtlbench.train.blueprint import Blueprint
 from mtlbench.train.loop import train
 from mtlbench.train.matrices import Matrices
 from mtlbench.train.memory import keep_freed_blocks
-from mtlbench.train.stack import Blueprint, Stack
+from mtlbench.train.stack import Stack
 
 
 def blueprint(case: Case, prepared: Prepared) -> Blueprint:
