@@ -107,10 +107,8 @@ class Joined(Tensor):
         learned = fields.flatten(start_dim=1)
         if others:
             learned = torch.cat([learned, *others], dim=1)
-        if by_id is None:  # nothing is left out
-            return learned, once, _ByRow(self.detach(), learned.shape[1], (slice(None),)), None
         beside = _merged([*(columns[f] for f in left), slice(number * dim, self.shape[1])])
-        given = torch.cat([learned.detach(), numeric], dim=1)
+        given = torch.cat([learned.detach(), numeric], dim=1) if runs else self.detach()
         return learned, once, _ByRow(given, learned.shape[1], beside), by_id
 
 
