@@ -1,6 +1,5 @@
 """Runs: which of them are done already, and the doing of one job."""
 
-import os
 import platform
 import shutil
 import subprocess
@@ -19,6 +18,7 @@ from safetensors.torch import save_file
 
 from mtlbench import __version__, networks
 from mtlbench.config import RunSpec
+from mtlbench.devices import device_name
 from mtlbench.errors import UsageError
 from mtlbench.evaluate import test_metrics
 from mtlbench.floors import work as floors
@@ -243,13 +243,6 @@ def _store(home: Home, prepared: Prepared, spec: RunSpec, work: Work, device: to
         write_json(folder / "result.json", data)
         seal(folder)
     return Result(target, data)
-
-
-def device_name(device: torch.device) -> str:
-    """What the numbers were computed on."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"cpu ({platform.machine()}, {os.cpu_count()} cores)"
 
 
 @cache

@@ -20,13 +20,14 @@ from mtlbench import __version__
 from mtlbench.balancing import BALANCERS
 from mtlbench.balancing.base import Balancer
 from mtlbench.config import TrainingSettings
+from mtlbench.devices import device_name
 from mtlbench.errors import UsageError
 from mtlbench.home import Home, write_json, write_text
 from mtlbench.load import Prepared
 from mtlbench.methods import METHODS
 from mtlbench.methods.base import Method
 from mtlbench.registry import lookup
-from mtlbench.runner import commit, device_name
+from mtlbench.runner import commit
 from mtlbench.train.blueprint import Blueprint
 from mtlbench.train.matrices import Batch, Matrices
 from mtlbench.train.optimiser import StackedAdam

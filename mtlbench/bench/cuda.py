@@ -22,10 +22,11 @@ from mtlbench.bench.train.cases import BATCH, CASES, TABLE, Case
 from mtlbench.bench.train.log import CATEGORICAL, IDS, NUMERIC, generate
 from mtlbench.bench.train.ours import blueprint, multiplied, settings
 from mtlbench.config import Precision
+from mtlbench.devices import device_name
 from mtlbench.errors import MtlbenchError
 from mtlbench.home import Home, write_json, write_text
 from mtlbench.load import Prepared
-from mtlbench.runner import commit, device_name
+from mtlbench.runner import commit
 from mtlbench.train.loop import train
 from mtlbench.train.matrices import Matrices
 from mtlbench.train.optimiser import StackedAdam

@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import embedding, embedding_bag
 
+from mtlbench.methods import products
 from mtlbench.methods.products import between, here, product
 
 FEW = 0.6
@@ -173,7 +174,7 @@ class _ByRow:
 
     def between(self, gradient: Tensor) -> Tensor:
         """gradient^T given, (out, m); oneDNN wants one of both laid out anew, ours serves all layers."""
-        if self.given.shape[1] >= 2 * gradient.shape[1]:
+        if not products.ONEDNN or self.given.shape[1] >= 2 * gradient.shape[1]:
             return between(gradient, self.given)
         return product(self._turned, gradient.t()).t()
 

@@ -1,6 +1,6 @@
 """Large products of matrices on a CPU, by what multiplies fastest there.
 
-That is oneDNN, as a rule: on a CPU that is no Intel, MKL, which torch takes, is up to a half slower.
+Torch takes MKL. On the processors of MKL's maker nothing is faster; elsewhere oneDNN is, by up to a half.
 """
 
 from typing import Any
@@ -10,9 +10,12 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import linear
 
-ONEDNN: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+from mtlbench.devices import processor
+
+ONEDNN: bool = torch.backends.mkldnn.is_available() and "Intel" not in processor()  # type: ignore[no-untyped-call]
+"""Whether to ask oneDNN; else torch."""
 WORTH = 2**23
-"""Multiplications from which on oneDNN's start of some 10 us is made good."""
+"""Multiplications from which on some 10 us of Python, and oneDNN's start, are made good."""
 VECTOR = 16
 """Single-precision numbers in a vector register."""
 
@@ -27,7 +30,6 @@ def here(x: Tensor) -> bool:
     """Whether that is a CPU, and nobody else decides how it multiplies: vmap, the compiler, autocast."""
     return (
         not torch.compiler.is_compiling()  # first: it follows none of the rest
-        and ONEDNN
         and x.device.type == "cpu"
         and x.dtype in (torch.float32, torch.float64)
         and not torch._C._are_functorch_transforms_active()
@@ -61,7 +63,7 @@ class _Affine(torch.autograd.Function):
 
 def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """x W^T + b; neither may be a part of another matrix's columns, which oneDNN crawls through."""
-    if x.dtype != torch.float32:  # oneDNN has no other
+    if not ONEDNN or x.dtype != torch.float32:  # oneDNN has no other
         return linear(x, weight, bias)
     made: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
     return made
@@ -70,7 +72,7 @@ def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 def between(gradient: Tensor, x: Tensor) -> Tensor:
     """gradient^T x, of (row, out) and (row, in), contiguous."""
     wide, whole_vectors = x.shape[1] >= 2 * gradient.shape[1], x.shape[1] % VECTOR == 0
-    if wide:  # to lay the thin one out anew is made good by oneDNN
+    if ONEDNN and wide:  # to lay the thin one out anew is made good by it
         return product(gradient.t().contiguous(), x.t())
     if whole_vectors or gradient.shape[1] % VECTOR:
         return gradient.t() @ x

@@ -154,7 +154,8 @@ def provenance(command: str, wall_seconds: float) -> dict[str, Any]:
     import scipy
     import torch
 
-    from mtlbench.runner import commit, device_name
+    from mtlbench.devices import device_name
+    from mtlbench.runner import commit
 
     return {
         "command": command,

@@ -35,7 +35,7 @@ from mtlbench.train.stack import Stack
 from mtlbench.train.step import Stepper
 from mtlbench.train.trained import Checkpoint, Trained
 
-REVISION = 5
+REVISION = 6
 """Raised in the commit that may change a number; part of a run's identity."""
 REPORT_STEPS = 20
 NONE = Snapshots(None)

@@ -21,6 +21,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from mtlbench.balancing.base import Balancer
+from mtlbench.devices import processor
 from mtlbench.home import atomic_folder, write_json
 from mtlbench.sealed import broken, seal
 from mtlbench.train.diagnostics import Probe
@@ -142,12 +143,9 @@ class Snapshots:
 
 def _machine(device: torch.device) -> list[str]:
     """On what the numbers depend beside the run."""
-    name = (
-        torch.cuda.get_device_name(device)
-        if device.type == "cuda"
-        else torch.backends.cpu.get_cpu_capability()
-    )
-    return [torch.__version__, device.type, name]
+    if device.type == "cuda":
+        return [torch.__version__, torch.cuda.get_device_name(device)]
+    return [torch.__version__, processor(), torch.backends.cpu.get_cpu_capability()]
 
 
 def _under(prefix: str, groups: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:

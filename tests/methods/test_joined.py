@@ -18,10 +18,11 @@ BATCH, DIM, NUMBERS = 40, 20, 3
 FEW, MANY = 4, 35
 
 
-@pytest.fixture(autouse=True)
-def _large(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every product is worth it."""
+@pytest.fixture(autouse=True, params=["oneDNN", "torch"])
+def _large(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every product is worth it, on a processor of either kind."""
     monkeypatch.setattr(products, "WORTH", 0)
+    monkeypatch.setattr(products, "ONEDNN", request.param == "oneDNN")
 
 
 class Batch:

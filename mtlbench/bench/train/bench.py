@@ -227,7 +227,7 @@ def _commit() -> str | None:
 def _device(device: str) -> str:
     import torch
 
-    from mtlbench.runner import device_name
+    from mtlbench.devices import device_name
 
     return device_name(torch.device(device))
 

@@ -1,0 +1,39 @@
+"""What computes has a name."""
+
+import os
+import platform
+from pathlib import Path
+
+import pytest
+import torch
+
+from mtlbench import devices
+
+
+@pytest.mark.parametrize(
+    ("told", "name"),
+    [
+        ("processor\t: 0\nmodel name\t: AMD EPYC: 64-Core\n\nmodel name\t: another\n", "AMD EPYC: 64-Core"),
+        ("processor\t: 0\nmodel name\t:\nFeatures\t: fp asimd\n", "of its kind"),
+        (None, "of its kind"),
+    ],
+)
+def test_a_processor_is_called_as_it_calls_itself_or_by_its_kind(
+    told: str | None, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Linux tells it for x86, for ARM, and where nobody tells."""
+
+    def read(_: Path, **how: str) -> str:
+        if told is None:
+            raise FileNotFoundError
+        return told
+
+    monkeypatch.setattr(Path, "read_text", read)
+    monkeypatch.setattr(platform, "processor", lambda: "")
+    monkeypatch.setattr(platform, "machine", lambda: "of its kind")
+    devices.processor.cache_clear()
+    try:
+        assert devices.processor() == name
+        assert devices.device_name(torch.device("cpu")) == f"cpu ({name}, {os.cpu_count()} cores)"
+    finally:
+        devices.processor.cache_clear()
