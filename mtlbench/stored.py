@@ -1,6 +1,6 @@
 """What `compare` says again from `results/` alone: no data, no training."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -51,16 +51,17 @@ def compare_stored(
     }:
         lookup(METHODS, family.baseline, "baseline")
     results = stored(home, where, say)
-    if benchmark is not None and benchmark.tasks:
-        results = [r for r in results if set(r.data["tasks"]) == set(benchmark.tasks)]
-        if not results:
-            raise DataError(f"No result with the tasks {', '.join(benchmark.tasks)}. Train first: {command}")
     if fingerprint:
         results = [r for r in results if r.data["fingerprint"] == fingerprint]
         if not results:
             raise DataError(
                 f"No result of the data with fingerprint {fingerprint[:8]}. Train first: {command}"
             )
+    if benchmark is not None:
+        tasks = benchmark.tasks or _usual_tasks(results)
+        results = [r for r in results if set(r.data["tasks"]) == set(tasks)]
+        if not results:
+            raise DataError(f"No result with the tasks {', '.join(tasks)}. Train first: {command}")
     newest = results[0]
     schema = Schema.from_json(newest.data["schema"])
     same = {
@@ -92,6 +93,17 @@ def compare_stored(
 
         written["strata"] = by_stratum(home, [o.result for o in outcomes if o.result], schema, family, by)
     return written
+
+
+def _usual_tasks(results: Sequence[Result]) -> tuple[str, ...]:
+    """What is learned where no tasks are named: all that are not optional, as far as the results tell.
+
+    Of the data that the first result is of. A run of some tasks alone is another run.
+    """
+    of = results[0].data["fingerprint"]
+    schemas = [Schema.from_json(r.data["schema"]) for r in results if r.data["fingerprint"] == of]
+    usual = max(schemas, key=lambda s: (not any(task.optional for task in s.tasks), len(s.tasks)))
+    return usual.task_names
 
 
 def _alike(results: Iterable[Result], newest: Result) -> list[Outcome]:

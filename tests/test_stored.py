@@ -3,15 +3,18 @@
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mtlbench.config import Family, RunSpec, TrainingSettings
 from mtlbench.home import Home
+from mtlbench.load import Prepared
 from mtlbench.sealed import seal
 from mtlbench.stored import compare_stored
 from tests.compare.stored import SCHEMA, save, scores
+from tests.conftest import Command
 
 SEEDS = range(3)
 NOW = {"method": 2, "balancer": 1, "loop": 4}
@@ -102,3 +105,18 @@ def test_results_of_one_version_are_all_compared_and_nothing_is_said(store: Stor
     used, said = store.compared()
     assert len(used) == 2 * len(SEEDS)
     assert not said
+
+
+def test_a_benchmark_of_all_tasks_is_not_answered_by_later_runs_of_some(
+    mtlbench: Command, toy: Prepared, tmp_path: Path
+) -> None:
+    file, asked = tmp_path / "floors.toml", ("--workers", "1", "--no-track")
+    runs = "".join(f'[[run]]\nmethod = "{method}"\n' for method in ("base-rate", "logistic"))
+    file.write_text(f'name = "floors"\ndataset = "toy"\nseeds = 2\n[family]\nbaseline = "base-rate"\n{runs}')
+    assert mtlbench("run", str(file), *asked).code == 0
+    some = ("--task", "click", "--task", "buy", "--baseline", "base-rate")
+    assert (
+        mtlbench("run", "--dataset", "toy", "--method", "logistic", "--seeds", "2", *some, *asked).code == 0
+    )
+    document = json.loads(mtlbench("compare", str(file), "--json").out)
+    assert {c["task"] for c in document["comparisons"]} == set(toy.schema.task_names)
