@@ -64,7 +64,7 @@ def explore(
             of_cells, contrasts.cells, contrasts.measure(arm, held.baselines), strict=True
         )
     ]
-    adjusted = _adjusted([measured for *_, measured in found])
+    adjusted = _adjusted([measured for *_, measured in found], schema.cluster)
     return {
         "by": by,
         "label": "EXPLORATORY",
@@ -77,13 +77,18 @@ def explore(
     }
 
 
-def _adjusted(cells: Sequence[Measured]) -> list[float]:
-    """Benjamini-Hochberg over all cells; NaN where there is no p-value, counted as p = 1.
+def _adjusted(cells: Sequence[Measured], cluster: str) -> list[float]:
+    """Benjamini-Hochberg over all cells; NaN, and counted as p = 1, where there can be no call.
 
-    The degrees of freedom are those of a family of as many: far out Satterthwaite's are too generous.
+    The p-value of a cell with too few users may be anything: ranked with the others, it would lower the bar
+    for them. The degrees of freedom are those of a family of as many, since far out Satterthwaite's are too
+    generous.
     """
+    level = RATE / max(len(cells), 1)
+    callable_ = [not (cell.reason or why_no_verdict(cell.estimate, cluster)) for cell in cells]
     estimates = [cell.estimate for cell in cells]
-    p = np.array([p_value(e, adjusted_df(e.df, e.seeds, len(cells))) for e in estimates])
+    p = np.array([p_value(e, adjusted_df(e.df, e.seeds, level)) for e in estimates])
+    p[~np.array(callable_, bool)] = math.nan
     adjusted = benjamini_hochberg(np.nan_to_num(p, nan=1.0).tolist())
     return np.where(np.isnan(p), math.nan, adjusted).tolist()  # type: ignore[no-any-return]
 
