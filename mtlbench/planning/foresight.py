@@ -41,7 +41,9 @@ class Foresight:
     def warn(self) -> None:
         """Say what can be said before the first run."""
         if self._members:
-            for line in too_few_seeds(len(self._benchmark.seed_numbers), self._members):
+            for line in too_few_seeds(
+                len(self._benchmark.seed_numbers), self._members, self._benchmark.family.alpha
+            ):
                 self._say(line)
         self.look({})
 

@@ -71,7 +71,7 @@ def plan_benchmark(
     workers = execution.workers or cores() if device.type == "cpu" else 1
     missing = [[spec for spec in arm if spec.hash not in outcomes] for arm in planned]
     extra = sorted(set(seeds) - set(benchmark.seed_numbers))
-    notes = too_few_seeds(len(benchmark.seed_numbers), size)
+    notes = too_few_seeds(len(benchmark.seed_numbers), size, benchmark.family.alpha)
     if extra:
         notes.append(f"The pilot's seeds {', '.join(map(str, extra))} are not the benchmark's.")
     return {

@@ -138,14 +138,16 @@ def _task_power(c: TaskComparison, schema: Schema, seeds: int, size: int) -> Tas
     if reason:
         return TaskPower(**about, delta=c.delta, forecast=None, reason=reason)
 
+    share = c.alpha / max(size, 1)
+
     def degrees(expected: Estimate) -> float:
-        return adjusted_df(expected.df, expected.seeds, size)
+        return adjusted_df(expected.df, expected.seeds, share)
 
     seen = forecast(
         estimate,
         seeds,
         c.delta,
-        c.alpha / max(size, 1),
+        share,
         degrees,
         least_seeds=MIN_SEEDS,
         least_clusters=MIN_CLUSTERS,

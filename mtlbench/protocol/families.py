@@ -79,7 +79,7 @@ def families_with_calls(task: FamilyTask) -> NDArray[np.int64]:
 
 def any_call(family: Sequence[Estimate]) -> bool:
     """Whether `judge` calls any member; by its parts, since it also searches for the seeds needed."""
-    p_values = [p_value(e, adjusted_df(e.df, e.seeds, len(family))) for e in family]
+    p_values = [p_value(e, adjusted_df(e.df, e.seeds, ALPHA / len(family))) for e in family]
     return bool(holm(p_values).min() <= ALPHA)
 
 

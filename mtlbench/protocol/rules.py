@@ -161,7 +161,7 @@ def intervals(tables: Array, rng: np.random.Generator) -> dict[str, tuple[Array,
         CROSSED: _percentiles(np.einsum("krs,ks->kr", resampled, seed_weights)),
         CAUTIOUS: _ends([interval(e, e.seeds - 1, ALPHA) for e in estimates]),
         SATTERTHWAITE: _ends([interval(e, e.df, ALPHA) for e in estimates]),
-        VERDICT: _ends([interval(e, adjusted_df(e.df, e.seeds, 1), ALPHA) for e in estimates]),
+        VERDICT: _ends([interval(e, adjusted_df(e.df, e.seeds, ALPHA), ALPHA) for e in estimates]),
     }
 
 

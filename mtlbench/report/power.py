@@ -4,15 +4,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mtlbench.report.words import many_clusters
-from mtlbench.statistics.verdict import FAR_TAIL_FAMILY, FAR_TAIL_SEEDS, MIN_SEEDS
+from mtlbench.statistics.verdict import FAR_TAIL_LEVEL, FAR_TAIL_SEEDS, MIN_SEEDS
 
 
-def too_few_seeds(seeds: int, members: int) -> list[str]:
-    """What so few seeds mean for a family of that size, whatever the data are."""
+def too_few_seeds(seeds: int, members: int, alpha: float = 0.05) -> list[str]:
+    """What so few seeds mean for a family of that size at that alpha, whatever the data are."""
     if seeds < MIN_SEEDS:
         few = f"{seeds} seed{'s' * (seeds != 1)}: no verdict will be given, that wants at least {MIN_SEEDS}."
         return [f"{few} Set seeds = {FAR_TAIL_SEEDS} in the benchmark file, or --seeds {FAR_TAIL_SEEDS}."]
-    if seeds < FAR_TAIL_SEEDS and 1 < members <= FAR_TAIL_FAMILY:
+    if seeds < FAR_TAIL_SEEDS and members > 1 and alpha / members >= FAR_TAIL_LEVEL:
         return [
             f"A family of {members} wants {FAR_TAIL_SEEDS} seeds: with {seeds} its tests have at most "
             f"{seeds - 1} degrees of freedom and miss smaller effects (--seeds {FAR_TAIL_SEEDS})."

@@ -8,8 +8,8 @@ C = s^2_res/(S U), the residual mean square on (S-1)(U-1) degrees of freedom,
     Var(m) = s_a^2/S + s_b^2/U + s_e^2/(S U),    E[A + B - C] = Var(m).
 
 Guards against: looking at one of the two noise sources. At a nominal 5 %, resampling users on one pair of
-models calls 6 to 39 % of differences that are not there, a paired t over seeds up to 44 % where methods
-differ from user to user, this test at most 5.8 % from five seeds on (see `mtlbench validate-protocol`).
+models calls 5 to 55 % of differences that are not there, a paired t over seeds up to 49 % where methods
+differ from user to user, this test at most 5.9 % from five seeds on (`mtlbench validate-protocol --rules`).
 
 Units: d, g and m are in the unit of the metric, A, B and C in its square.
 

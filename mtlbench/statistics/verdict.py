@@ -4,7 +4,7 @@ POSITIVE and NEGATIVE control the chance of any false call in the family (Holm).
 that holds of NO_VERDICT, NEGATIVE, POSITIVE, EQUIVALENT, INCONCLUSIVE; `equivalent` and `material` stand
 beside it, so that "negative, but negligible" can be told from "negative, and it matters".
 
-Guards against: a verdict from too little (with three seeds even this test calls 7.7 % at a nominal 5 %, and a
+Guards against: a verdict from too little (with three seeds even this test calls 7.1 % at a nominal 5 %, and a
 Wilcoxon test over five cannot call at all), a tail too generous for a family's level, a difference too small
 to matter sold as one that does, and silence where nothing could have been seen.
 """
@@ -25,10 +25,10 @@ INTERVAL_ALPHA = 0.05
 """The unadjusted interval is always the 95 % one, whatever alpha the verdicts use."""
 FAR_TAIL_SEEDS = 10
 """With fewer, Satterthwaite's t is too generous far out: 2.5 times nominal at .05/12 with 5 seeds."""
-FAR_TAIL_FAMILY = 20
-"""In larger families the Holm step looks too far out, however many seeds there are."""
+FAR_TAIL_LEVEL = 0.05 / 20
+"""Below it, as in a larger family at .05, the Holm step looks too far out however many seeds there are."""
 FAR_TAIL_SURE = 15
-"""From so many seeds on Satterthwaite's t needs no bound in families of at most `FAR_TAIL_FAMILY`."""
+"""From so many seeds on Satterthwaite's t needs no bound down to `FAR_TAIL_LEVEL`."""
 FAR_TAIL_SHARE = 1.5
 """Between the two, its degrees of freedom are bounded by so many times S - 1."""
 
@@ -101,7 +101,7 @@ def judge(
     members = max(members or 0, len(estimates))
     share = alpha / max(members, 1)
     reasons = reasons or [""] * len(estimates)
-    dfs = [adjusted_df(e.df, e.seeds, members) for e in estimates]
+    dfs = [adjusted_df(e.df, e.seeds, share) for e in estimates]
     adjusted = _holm_of_defined([p_value(e, df) for e, df in zip(estimates, dfs, strict=True)], members)
     equivalence = _holm_of_defined(
         [tost(e, df, delta) for e, df, delta in zip(estimates, dfs, deltas, strict=True)], members
@@ -113,7 +113,7 @@ def judge(
     ):
         low, high = interval(e, df, share)
         why = reason or why_no_verdict(e, cluster)
-        seeds, clusters = _needed(e, delta, share, members)
+        seeds, clusters = _needed(e, delta, share)
         judgements.append(
             Judgement(
                 verdict=_verdict(e.gain, p, outside, alpha) if not why else Verdict.NO_VERDICT,
@@ -135,20 +135,20 @@ def judge(
     return judgements
 
 
-def adjusted_df(df: float, seeds: int, members: int) -> float:
-    """Degrees of freedom for levels as small as alpha/M: Satterthwaite's where they are right so far out.
+def adjusted_df(df: float, seeds: int, level: float) -> float:
+    """Degrees of freedom for a level as small as alpha/M: Satterthwaite's where they are right so far out.
 
-    With fewer than 10 seeds, or more than 20 members, they are at most S - 1. With 10 to 14 seeds they are
-    at most 1.5 (S - 1), which departs from the protocol: unbounded, a family of 12 with 10 seeds has a false
-    call in 6.2 % of cases at the worst mixture of noise, a family of 20 in 6.9 %, where 6 % is allowed;
-    bounded, in 5.7 % and 5.9 % (a million families each).
+    With fewer than 10 seeds, or below .05/20, they are at most S - 1. With 10 to 14 seeds, below .05, they
+    are at most 1.5 (S - 1), which departs from the protocol: unbounded, a family of 12 at .05 with 10 seeds
+    has a false call in 6.2 % of cases at the worst mixture of noise, a family of 20 in 6.9 %, where 6 % is
+    allowed; bounded, in 5.7 % and 5.9 % (a million families each).
 
     The protocol has S - 1 itself in the first case. Where Satterthwaite's value is the smaller one it is
     kept, or an adjusted p-value could be below the unadjusted one.
     """
-    if seeds < FAR_TAIL_SEEDS or members > FAR_TAIL_FAMILY:
+    if seeds < FAR_TAIL_SEEDS or level < FAR_TAIL_LEVEL:
         return min(df, float(seeds - 1))
-    if seeds < FAR_TAIL_SURE and members > 1:
+    if seeds < FAR_TAIL_SURE and level < INTERVAL_ALPHA:
         return min(df, FAR_TAIL_SHARE * (seeds - 1))
     return df
 
@@ -201,7 +201,7 @@ def _holm_of_defined(p_values: Sequence[float], members: int) -> list[float]:
     return adjusted
 
 
-def _needed(estimate: Estimate, delta: float, share: float, members: int) -> tuple[int | None, int | None]:
+def _needed(estimate: Estimate, delta: float, share: float) -> tuple[int | None, int | None]:
     """Seeds, and clusters, needed to detect delta at two-sided `share`.
 
     Where delta could be seen already, those needed to detect the gain that was measured: it lies between 0
@@ -211,7 +211,7 @@ def _needed(estimate: Estimate, delta: float, share: float, members: int) -> tup
         return None, None
 
     def degrees(expected: Estimate) -> float:
-        return adjusted_df(expected.df, expected.seeds, members)
+        return adjusted_df(expected.df, expected.seeds, share)
 
     if minimum_detectable_effect(estimate.se, degrees(estimate), share) <= delta:
         delta = min(delta, abs(estimate.gain)) or delta

@@ -58,7 +58,7 @@ def test_what_is_read_is_the_test_to_come(tmp_path: Path) -> None:
     assert (power.seeds, power.members, power.alpha) == (20, 3, 0.1)
     assert seen.forecast is not None
     assert seen.forecast.estimate.se == pytest.approx(expected.se, rel=1e-9)
-    df = adjusted_df(expected.df, 20, 3)
+    df = adjusted_df(expected.df, 20, 0.1 / 3)
     assert seen.forecast.minimum_detectable_effect == pytest.approx(
         minimum_detectable_effect(expected.se, df, 0.1 / 3), rel=1e-9
     )

@@ -98,7 +98,7 @@ def test_uneven_settings_are_what_they_say() -> None:
 
 def test_families_pass_and_too_generous_a_tail_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(finding.holds for finding in families.a2(LAB))
-    monkeypatch.setattr(families, "adjusted_df", lambda df, seeds, members: df)
+    monkeypatch.setattr(families, "adjusted_df", lambda df, seeds, level: df)
     assert not any(finding.holds for finding in families.a2(LAB) if "family of 40, 5 seeds" in finding.what)
 
 

@@ -101,12 +101,21 @@ def test_the_holm_step_and_its_tails(size: int, seeds: int, most: float) -> None
 
 
 def test_adjusted_degrees_of_freedom_are_never_more_lenient() -> None:
-    assert adjusted_df(400.0, seeds=10, members=1) == 400.0
-    assert adjusted_df(400.0, seeds=10, members=2) == adjusted_df(400.0, seeds=10, members=20) == 13.5
-    assert adjusted_df(400.0, seeds=15, members=20) == 400.0
-    assert adjusted_df(400.0, seeds=9, members=1) == 8.0
-    assert adjusted_df(400.0, seeds=10, members=21) == 9.0
-    assert adjusted_df(3.5, seeds=5, members=4) == 3.5
+    assert adjusted_df(400.0, seeds=10, level=0.05 / 1) == 400.0
+    assert adjusted_df(400.0, seeds=10, level=0.05 / 2) == 13.5
+    assert adjusted_df(400.0, seeds=10, level=0.05 / 20) == 13.5
+    assert adjusted_df(400.0, seeds=15, level=0.05 / 20) == 400.0
+    assert adjusted_df(400.0, seeds=9, level=0.05 / 1) == 8.0
+    assert adjusted_df(400.0, seeds=10, level=0.05 / 21) == 9.0
+    assert adjusted_df(3.5, seeds=5, level=0.05 / 4) == 3.5
+
+
+def test_the_same_level_has_the_same_degrees_of_freedom_whatever_the_family() -> None:
+    """One comparison at .0025 looks as far out as one of twenty at .05."""
+    alone, of_many = judge(family(1, 1, 10), [0.5], alpha=0.0025), judge(family(1, 1, 10), [0.5], members=20)
+    assert alone[0].adjusted_df == of_many[0].adjusted_df
+    farther = judge(family(1, 1, 10), [0.5], alpha=0.001)
+    assert farther[0].adjusted_df == min(farther[0].df, 9.0)
 
 
 def test_the_interval_is_95_percent_whatever_alpha() -> None:
@@ -162,7 +171,7 @@ def test_members_that_are_not_here_count_in_the_family() -> None:
     alone, more = judge(here, [0.5] * 4), judge(here, [0.5] * 4, members=12)
     for a, b in zip(alone, more, strict=True):
         assert b.adjusted_p_value >= a.adjusted_p_value
-    assert more[0].adjusted_interval == interval(here[0], adjusted_df(here[0].df, 10, 12), 0.05 / 12)
+    assert more[0].adjusted_interval == interval(here[0], adjusted_df(here[0].df, 10, 0.05 / 12), 0.05 / 12)
 
 
 def test_an_empty_family_is_judged() -> None:
@@ -175,7 +184,7 @@ def family_error(replicates: int, size: int, seeds: int, s_a: float, clusters: i
     called = 0
     for _ in range(replicates):
         estimates = [two_way(table(rng, clusters, seeds, s_a, 1.0, 1.0)) for _ in range(size)]
-        called += holm([p_value(e, adjusted_df(e.df, seeds, size)) for e in estimates]).min() <= 0.05
+        called += holm([p_value(e, adjusted_df(e.df, seeds, 0.05 / size)) for e in estimates]).min() <= 0.05
     return float(called / replicates)
 
 
