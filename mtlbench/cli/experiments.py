@@ -46,7 +46,9 @@ def run(
     ] = None,
     seeds: Annotated[int | None, typer.Option(help="Seeds 0 to N-1.  [default: 5]", min=1)] = None,
     device: Annotated[Device, typer.Option(help="Where to train.")] = Device.AUTO,
-    epochs: Annotated[int | None, typer.Option(help="At most so many.  [default: 4]", min=1)] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="The most epochs; early stopping may end sooner.  [default: 4]", min=1)
+    ] = None,
     batch_rows: Annotated[int | None, typer.Option(help="Rows a step.  [default: 512]", min=1)] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Of Adam.  [default: 0.003]")] = None,
     precision: Annotated[
@@ -151,8 +153,8 @@ def plan(
 ) -> None:
     """Say what BENCHMARK can detect and how long it takes, before it is run.
 
-    Trains a pilot, five seeds of the two cheapest methods, which `run` will not do again. Only its variances
-    are used: its gains are neither shown nor kept in the plan.
+    Trains a pilot, five seeds of the baseline and of the cheapest other method, which `run` will not do
+    again. Only its variances are used: its gains are neither shown nor kept in the plan.
     """
     from mtlbench import render
     from mtlbench.config import Benchmark, fill, read_benchmark

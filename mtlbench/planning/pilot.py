@@ -1,6 +1,7 @@
 """Which runs of a benchmark are its pilot, and how large its family will be.
 
-The pilot is five seeds of the two cheapest methods: ordinary runs, so that `run` does not do them again.
+The pilot is five seeds of the baseline and of the cheapest method that is held against it: ordinary runs, so
+that `run` does not do them again.
 """
 
 from dataclasses import replace
@@ -20,11 +21,13 @@ SEEDS = 5
 
 
 def choose(benchmark: Benchmark, prepared: Prepared) -> list[list[RunSpec]]:
-    """Five seeds of each of the two cheapest methods; empty where two are not there to be trained.
+    """Five seeds of the baseline and of the cheapest other method; empty where there are not two to train.
 
-    Seeds are the benchmark's first five, or 0 to 4 where it has fewer. Cost is counted in dense weights, not
-    measured, so that every machine chooses the same. A method of exactly the size of the cheapest may be
-    that one in other words, as `disjoint` is `single-task`, and is taken only where there is no other.
+    The baseline, where it is a network of the benchmark, since every comparison to come is with it: two other
+    methods may differ by more noise or by less. Else the cheapest two. Seeds are the benchmark's first five,
+    or 0 to 4 where it has fewer. Cost is counted in dense weights, not measured, so that every machine
+    chooses the same. A method of exactly the size of the first may be that one in other words, as `disjoint`
+    is `single-task`, and is taken only where there is no other.
     """
     seeds = benchmark.seed_numbers[:SEEDS]
     seeds = seeds if len(seeds) == SEEDS else tuple(range(SEEDS))
@@ -36,9 +39,9 @@ def choose(benchmark: Benchmark, prepared: Prepared) -> list[list[RunSpec]]:
         if trains(specs[0]):
             arms.setdefault(specs[0].method, specs)
     sizes = {method: _size(specs[0], prepared) for method, specs in arms.items()}
-    by_size = sorted(arms, key=sizes.__getitem__)
-    others = [method for method in by_size[1:] if sizes[method] != sizes[by_size[0]]] or by_size[1:]
-    return [arms[by_size[0]], arms[others[0]]] if others else []
+    order = sorted(arms, key=lambda method: (method != benchmark.family.baseline, sizes[method]))
+    others = [method for method in order[1:] if sizes[method] != sizes[order[0]]] or order[1:]
+    return [arms[order[0]], arms[others[0]]] if others else []
 
 
 def trains(spec: RunSpec) -> bool:

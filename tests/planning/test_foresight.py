@@ -64,7 +64,9 @@ def test_what_is_to_be_trained_again_is_not_read_before(home: Home, toy: Prepare
     for spec in (spec for arm in choose(chosen, toy) for spec in arm):
         folder = home.runs("toy") / spec.hash
         folder.mkdir(parents=True)
-        write_json(folder / "result.json", {"format": FORMAT, "fingerprint": "f", "run": spec.to_json()})
+        write_json(
+            folder / "result.json", {"format": FORMAT, "fingerprint": toy.fingerprint, "run": spec.to_json()}
+        )
         (folder / "scores.npz").write_bytes(b"no scores")
         seal(folder)
     Foresight(home, chosen, toy, print, stored=False).warn()

@@ -3,9 +3,10 @@
 from dataclasses import replace
 from typing import Any
 
-from mtlbench.config import Benchmark, fill
-from mtlbench.grid import family_sizes, plan
+from mtlbench.config import Benchmark, RunSpec, fill
+from mtlbench.grid import family_sizes, plan, rival_tests
 from mtlbench.load import Prepared
+from mtlbench.planning import pilot
 from mtlbench.planning.pilot import choose, members
 
 
@@ -14,15 +15,28 @@ def benchmark(*methods: str, **values: Any) -> Benchmark:
     return fill(Benchmark, given, "test").with_baseline()
 
 
+def planned(chosen: Benchmark, prepared: Prepared) -> dict[str, list[RunSpec]]:
+    return {arm[0].method: arm for arm in plan(chosen, prepared.schema, prepared.fingerprint)}
+
+
 def pilot_methods(chosen: Benchmark, prepared: Prepared) -> list[str]:
     return [arm[0].method for arm in choose(chosen, prepared)]
 
 
-def test_the_pilot_is_the_first_five_seeds_of_the_two_smallest_methods(toy: Prepared) -> None:
-    chosen = benchmark("mmoe", "hard-sharing", "soft-sharing", seeds=(3, 1, 4, 15, 9, 2, 6))
+def test_the_pilot_is_the_first_five_seeds_of_the_baseline_and_the_smallest_other(toy: Prepared) -> None:
+    """Though it is none of the two smallest: whatever is to be seen is a difference from it."""
+    runs = [{"method": "mmoe", "method_options": {"num_experts": 2}}, {"method": "hard-sharing"}]
+    chosen = benchmark(run=runs, seeds=(3, 1, 4, 15, 9, 2, 6))
+    sizes = {method: pilot._size(arm[0], toy) for method, arm in planned(chosen, toy).items()}
+    assert sorted(sizes, key=sizes.__getitem__)[:2] == ["hard-sharing", "mmoe"]
     arms = choose(chosen, toy)
-    assert [arm[0].method for arm in arms] == ["hard-sharing", "single-task"]
+    assert [arm[0].method for arm in arms] == ["single-task", "hard-sharing"]
     assert [[spec.seed for spec in arm] for arm in arms] == [[3, 1, 4, 15, 9]] * 2
+
+
+def test_without_the_baseline_the_pilot_is_of_the_two_smallest(toy: Prepared) -> None:
+    chosen = benchmark("mmoe", "hard-sharing", "single-task", family={"baseline": "logistic"})
+    assert pilot_methods(chosen, toy) == ["hard-sharing", "single-task"]
 
 
 def test_with_fewer_seeds_the_pilot_has_0_to_4(toy: Prepared) -> None:
@@ -43,7 +57,7 @@ def test_a_twin_of_the_cheapest_is_passed_over(toy: Prepared) -> None:
 
 def test_one_method_with_two_balancers_is_one_method(toy: Prepared) -> None:
     runs = [{"method": "hard-sharing"}, {"method": "hard-sharing", "balancer": "static"}]
-    assert pilot_methods(benchmark(run=runs), toy) == ["hard-sharing", "single-task"]
+    assert pilot_methods(benchmark(run=runs), toy) == ["single-task", "hard-sharing"]
 
 
 def test_a_frontier_is_one_member_and_no_pilot(toy: Prepared) -> None:
@@ -77,6 +91,21 @@ def test_a_benchmark_declares_methods_and_controls(toy: Prepared) -> None:
     assert family_sizes(twice, toy.schema) == {"methods": 1}
     per_task = [{"method": "single-task", "balancer": "static-frontier"}, {"method": "mmoe"}]
     assert family_sizes(benchmark(run=per_task), toy.schema) == {"methods": tasks}  # there is no grid of it
+
+
+def test_a_benchmark_declares_who_is_held_against_its_frontier(toy: Prepared) -> None:
+    """Arms of the same network, whichever way its options are written."""
+    tasks = len(toy.schema.tasks)
+    runs = [
+        {"method": "hard-sharing", "balancer": "static-frontier"},
+        {"method": "hard-sharing", "method_options": {"tower": [16]}},
+        {"method": "hard-sharing", "balancer": "uncertainty"},
+        {"method": "hard-sharing", "method_options": {"dropout": 0.5}},
+        {"method": "mmoe"},
+    ]
+    assert rival_tests(benchmark(run=runs), toy.schema) == 2 * (tasks + 1)
+    assert rival_tests(benchmark(run=runs, family={"tasks": ["click"]}), toy.schema) == 2 * 2
+    assert rival_tests(benchmark(run=runs[1:]), toy.schema) == 0
 
 
 def test_nothing_is_chosen_where_nothing_can_be_compared(toy: Prepared) -> None:
