@@ -13,7 +13,15 @@ from mtlbench.compare import Comparison, compare
 from mtlbench.compare.measures import check_deltas, check_metric
 from mtlbench.config import Arm, Benchmark, Family, RunSpec, parse_value
 from mtlbench.errors import DataError, UsageError, unknown
-from mtlbench.grid import declared_families, family_sizes, plan, rows_to_train, shard_of, to_jobs
+from mtlbench.grid import (
+    declared_families,
+    family_sizes,
+    plan,
+    rival_tests,
+    rows_to_train,
+    shard_of,
+    to_jobs,
+)
 from mtlbench.home import Home
 from mtlbench.launch import LAUNCHERS
 from mtlbench.launch.base import Launcher
@@ -24,7 +32,7 @@ from mtlbench.rebuild import note_asked
 from mtlbench.registry import lookup, written_options
 from mtlbench.report import document, markdown, shard_document
 from mtlbench.results import Result, Say
-from mtlbench.runner import Outcome, finished, note_failure, set_aside
+from mtlbench.runner import Outcome, finished, forget_attempts, note_failure, set_aside
 from mtlbench.schema import Schema
 from mtlbench.train import precision
 
@@ -144,6 +152,7 @@ def reused(home: Home, dataset: str, planned: Sequence[Sequence[RunSpec]], say: 
     for spec in (spec for arm in planned for spec in arm):
         if (result := finished(home, dataset, spec)) is not None:
             outcomes[spec.hash] = Outcome(spec, "reused", result)
+            forget_attempts(home, dataset, spec)
         elif line := set_aside(home, dataset, spec):
             say(line)
     return outcomes
@@ -268,6 +277,7 @@ def compare_results(
         metric=family.metric,
         declared=declared.name if declared else "",
         members=family_sizes(declared, schema) if declared else None,
+        rivals=rival_tests(declared, schema) if declared else 0,
         families=declared_families(declared, schema) if declared else None,
     )
 

@@ -106,6 +106,19 @@ def family_sizes(benchmark: Benchmark, schema: Schema) -> dict[str, int]:
     return {family: len(arms) * tasks for family, arms in families(held).items()}
 
 
+def rival_tests(benchmark: Benchmark, schema: Schema) -> int:
+    """Tests against its frontiers that the benchmark declares, run or not: a rival's tasks and their mean."""
+    tasks = len(set(benchmark.family.tasks or schema.task_names))
+    others = [_resolve(arm, benchmark, schema, "", 0) for arm in benchmark.run if not is_grid(arm)]
+    rivals = 0
+    for written in filter(is_grid, benchmark.run):
+        (point, _), *_ = _points(written, benchmark, schema)
+        mine = _resolve(point, benchmark, schema, "", 0)
+        network = mine.method, mine.method_options
+        rivals += sum((other.method, other.method_options) == network for other in others)
+    return rivals * (tasks + 1)
+
+
 def declared_families(benchmark: Benchmark, schema: Schema) -> dict[str, str]:
     """Arm (`compare.arms.identity_key`) -> the family that the benchmark names for it."""
     named = {}

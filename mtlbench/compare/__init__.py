@@ -39,6 +39,7 @@ def compare(
     metric: str = "",
     declared: str = "",
     members: Mapping[str, int] | None = None,
+    rivals: int = 0,
     families: Mapping[str, str] | None = None,
 ) -> Comparison:
     """Compare every arm with the baseline on every task of the family.
@@ -60,6 +61,7 @@ def compare(
         members: family (`Sides.families`) -> the comparisons that were declared to be in it, as in
             `grid.family_sizes`. Those without a result count in its size, as p = 1: what has not finished
             must not make the verdicts on the rest bolder.
+        rivals: tests against the frontiers that were declared, as in `grid.rival_tests`; likewise.
         families: arm (`arms.identity_key`) -> the family that it is declared to be judged in.
 
     Returns:
@@ -102,7 +104,14 @@ def compare(
         comparisons=comparisons,
         summaries=tuple(_summary(arm, baseline_of(arm, found.baselines), comparisons) for arm in found.arms),
         frontiers=frontier_reports(
-            found.frontiers, found.everyone, found.baselines, schema, tasks, alpha=alpha, delta=delta
+            found.frontiers,
+            found.everyone,
+            found.baselines,
+            schema,
+            tasks,
+            alpha=alpha,
+            delta=delta,
+            declared=rivals,
         ),
     )
 

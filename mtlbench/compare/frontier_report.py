@@ -142,9 +142,13 @@ def frontier_reports(
     *,
     alpha: float,
     delta: Delta,
+    declared: int = 0,
 ) -> tuple[FrontierReport, ...]:
-    """Each frontier with the tests of its rivals among the arms, all of which are one family."""
-    tests = frontier_tests(frontiers, arms, schema, family_tasks, alpha=alpha, delta=delta)
+    """Each frontier with the tests of its rivals among the arms, all of which are one family.
+
+    `declared` is the size of that family as a file declares it; rivals without a result are members still.
+    """
+    tests = frontier_tests(frontiers, arms, schema, family_tasks, alpha=alpha, delta=delta, declared=declared)
     return tuple(
         FrontierReport(
             frontier=frontier,

@@ -80,10 +80,12 @@ def frontier_tests(
     *,
     alpha: float,
     delta: Delta,
+    declared: int = 0,
 ) -> list[FrontierTest]:
     """Every rival of every frontier, on each task of the family and on the mean of all tasks.
 
-    Tasks are tested by their primary metric, which the checkpoints were chosen by.
+    Tasks are tested by their primary metric, which the checkpoints were chosen by. All tests are one family,
+    of the size that was `declared` where some rivals have no result.
     """
     reader = _Reader(schema.tasks, schema.cluster)
     deltas = {task.name: smallest_effect(task, task.metric, delta) for task in schema.tasks}
@@ -97,12 +99,14 @@ def frontier_tests(
         for task, found in reader.measure(rival, frontier.chosen, family_tasks)
     ]
     smallest = [deltas[task.name] if task else of_mean for _, _, task, _, _ in members]
+    size = max(len(members), declared)
     judgements = judge(
         [estimate for *_, estimate, _ in members],
         smallest,
         alpha=alpha,
         reasons=[reason for *_, reason in members],
         cluster=schema.cluster,
+        members=size,
     )
     return [
         FrontierTest(
@@ -113,7 +117,7 @@ def frontier_tests(
             judgement=judgement,
             alpha=alpha,
             delta=effect,
-            family_size=len(members),
+            family_size=size,
         )
         for (frontier, rival, task, estimate, _), effect, judgement in zip(
             members, smallest, judgements, strict=True

@@ -139,6 +139,18 @@ def test_rivals_share_the_method_and_its_options(tmp_path: Path, baseline: list[
     assert {t["family_size"] for t in found.values()} == {4}
 
 
+def test_rivals_without_a_result_count_as_if_they_were_there_with_p_1(
+    tmp_path: Path, baseline: list[Result]
+) -> None:
+    """What has not finished must not make the tests of the others bolder."""
+    points = [*point(tmp_path, 0.2, 710.0), *point(tmp_path, 0.8, 700.0)]
+    results = [*baseline, *points, *arm(tmp_path, "hard-sharing", skill=(1.2, 1.1))]
+    alone, more = (held(compare(results, SCHEMA, rivals=rivals)) for rivals in (0, 30))
+    for key, test in more.items():
+        assert (alone[key]["family_size"], test["family_size"]) == (3, 30)
+        assert test["adjusted_p_value"] >= min(1, 9 * alone[key]["adjusted_p_value"])
+
+
 def test_a_balancer_helps_only_if_the_mean_beats_the_chosen_point(
     tmp_path: Path, baseline: list[Result]
 ) -> None:
