@@ -44,6 +44,7 @@ class Measured:
         seed_gains: the gain of each paired seed.
         best: the gain when each arm uses the checkpoint that is best for this task alone.
         pairing: how alike the two arms are.
+        unpaired: seeds that one of the two arms has and the other has not.
     """
 
     estimate: Estimate
@@ -53,6 +54,7 @@ class Measured:
     seed_gains: tuple[float, ...] = ()
     best: Estimate = NOTHING
     pairing: Pairing = Pairing()
+    unpaired: int = 0
 
 
 class Contrasts:
@@ -82,7 +84,8 @@ class Contrasts:
             if key not in self._kept:
                 self._kept[key] = self.influences(against.results[seed])
             pairs.append((self.influences(arm.results[seed]), self._kept[key]))
-        return [self._measured(i, pairs) for i in range(len(self.cells))]
+        unpaired = len(arm.results.keys() ^ against.results.keys())
+        return [replace(self._measured(i, pairs), unpaired=unpaired) for i in range(len(self.cells))]
 
     def influences(self, result: Result) -> Influenced:
         """Read a result's score file.

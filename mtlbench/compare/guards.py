@@ -24,6 +24,14 @@ def guards(measured: Measured, cluster: str) -> tuple[Guard, ...]:
     found, e = [], measured.estimate
     if e.seeds < MIN_SEEDS:
         found.append(Guard("few seeds", f"{e.seeds} paired, at least {MIN_SEEDS} are needed"))
+    if measured.unpaired:
+        found.append(
+            Guard(
+                "unpaired seeds",
+                f"{measured.unpaired} of {measured.unpaired + e.seeds} seeds have a run of one of the two "
+                "arms alone: if the other diverged, the gain is that of seeds that did not",
+            )
+        )
     if e.clusters < MIN_CLUSTERS:
         found.append(
             Guard("few clusters", f"{e.clusters} {cluster}s with a row, at least {MIN_CLUSTERS} are needed")

@@ -104,6 +104,7 @@ class TaskComparison:
             "interval_best": ends(self.interval_best),
             "peaks_apart": self.peaks_apart,
             "relative_improvement": self.relative_improvement,
+            "seed_gains": list(m.seed_gains),
             "share_of_seeds_gaining": self.share_of_seeds_gaining,
             "pairing": {"seeds": m.pairing.seeds, "clusters": m.pairing.clusters},
             "guards": [asdict(guard) for guard in self.guards],

@@ -13,6 +13,7 @@ def remarks(document: Mapping[str, Any]) -> list[str]:
         *_verdicts(document),
         *_peaks(document),
         *_networks(document),
+        *_unpaired(document),
         *_cut_short(document),
         *_warnings(document),
         *_strata(document),
@@ -38,7 +39,10 @@ def _verdicts(document: Mapping[str, Any]) -> list[str]:
     seeds = min((c["seeds"] for c in of_family(document, largest)), default=0)
     size = largest["size"]
     if 5 <= seeds < 10 and size > 1:
-        lines.append(f"{seeds} seeds are few for a family of {size}: --seeds 10 sees smaller effects.")
+        lines.append(
+            f"{seeds} seeds are few for a family of {size}: --seeds 10 sees smaller effects. To add seeds "
+            "because a verdict was INCONCLUSIVE is a second look at the data (docs/protocol.md, section 8)."
+        )
     reasons: dict[str, list[str]] = {}
     for c in document["comparisons"]:
         if "reason" in c:
@@ -63,6 +67,17 @@ def _networks(document: Mapping[str, Any]) -> list[str]:
     """Arms that are not their baseline's network: their gains are not those of sharing alone."""
     guards = (guard for c in document["comparisons"] for guard in c["guards"])
     return list(dict.fromkeys(f"{g['message']}." for g in guards if g["guard"] == "network"))
+
+
+def _unpaired(document: Mapping[str, Any]) -> list[str]:
+    """Arms of which not every seed counts: those that diverged would be missing from their gain."""
+    found = {
+        f"{c['arm']}: {guard['message']}."
+        for c in document["comparisons"]
+        for guard in c["guards"]
+        if guard["guard"] == "unpaired seeds"
+    }
+    return sorted(found)
 
 
 def _cut_short(document: Mapping[str, Any]) -> list[str]:

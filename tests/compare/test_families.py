@@ -108,7 +108,10 @@ def test_what_could_be_seen_and_the_wanted_seeds_are_of_the_methods(tmp_path: Pa
     beside = document([*single, *mine, *arm(tmp_path, "logistic", seeds=3, skill={"view": 0.1})])
     (seen,) = (line for line in legend(alone) if line.startswith("Smallest gain"))
     assert seen in legend(beside)
-    few = "6 seeds are few for a family of 3: --seeds 10 sees smaller effects."
+    few = (
+        "6 seeds are few for a family of 3: --seeds 10 sees smaller effects. To add seeds because a verdict "
+        "was INCONCLUSIVE is a second look at the data (docs/protocol.md, section 8)."
+    )
     assert few in remarks(alone)
     assert few in remarks(beside)
 

@@ -10,6 +10,7 @@ from mtlbench.compare import compare
 from mtlbench.compare.measures import check_metric
 from mtlbench.errors import UsageError
 from mtlbench.metrics import log_loss
+from mtlbench.report import remarks
 from mtlbench.results import Result, Scores
 from mtlbench.schema import Task
 from tests.compare.stored import SCHEMA, arm, by_task, save, scores
@@ -138,6 +139,17 @@ def test_the_correlation_over_seeds_is_that_of_the_metrics(tmp_path: Path, basel
     values = [[r.data["metrics"]["test"]["view"]["auc"] for r in results] for results in (mine, baseline)]
     found = by_task(compare([*baseline, *mine], SCHEMA))["view"]["pairing"]["seeds"]
     assert found == pytest.approx(np.corrcoef(values[0], values[1])[0, 1])
+
+
+def test_seeds_of_one_arm_alone_are_told(tmp_path: Path) -> None:
+    """Such as those that diverged: the gain is of the others, and nobody should have to find that out."""
+    results = [*arm(tmp_path, "single-task", seeds=10), *arm(tmp_path, "mmoe", seeds=6)]
+    compared = compare(results, SCHEMA)
+    for c in by_task(compared).values():
+        (guard,) = (g["message"] for g in c["guards"] if g["guard"] == "unpaired seeds")
+        assert guard.startswith("4 of 10 seeds have a run of one of the two arms alone")
+    written = {"runs": [], "simulated": False, **compared.to_json()}
+    assert sum("mmoe: 4 of 10 seeds" in line for line in remarks(written)) == 1
 
 
 def test_guards_are_written_down(tmp_path: Path) -> None:
