@@ -43,7 +43,7 @@ check: setup  ## Lint, formatting and types, all quiet
 	@$(BIN)/ruff format --quiet --check .
 	@$(BIN)/mypy --no-error-summary
 
-docs: setup  ## Write docs/methods and docs/balancers anew from the code
+docs: setup  ## Write docs/methods, docs/balancers and docs/files.md anew from the code
 	$(BIN)/python -m mtlbench.catalogue.pages
 
 # On a GPU machine that cannot install, the Python at hand will do: it needs torch, pydantic and typer, no Polars.

@@ -26,15 +26,20 @@ BASELINE = "single-task"
 class TrainingSettings:
     """How every model of a benchmark is trained.
 
+    More on two of them: `train/precision.py`, `train/order.py`.
+
     Attributes:
-        epochs: at most this many passes over train.
-        batch_rows: rows a step.
-        learning_rate: of Adam.
-        weight_decay: L2, added to the gradient.
-        evaluations_per_epoch: how often validation is scored.
-        patience: evaluations without a better one before a model stops.
-        precision: of matrix products, see `train/precision.py`.
-        shuffle_rows: about so many rows are shuffled together, see `train/order.py`; 0 means all of train.
+        epochs: the most passes over the train split; early stopping may end training before.
+        batch_rows: rows per step, the size of a mini-batch.
+        learning_rate: of the Adam optimiser.
+        weight_decay: strength of the L2 penalty, whose gradient is added to that of the loss (Adam, not
+            AdamW); of the embeddings only those in the batch are decayed.
+        evaluations_per_epoch: how many times per epoch the validation split is scored.
+        patience: early stopping: a model stops after so many evaluations in a row without improvement on
+            the validation split.
+        precision: of matrix products: single (fp32), TensorFloat-32 (tf32, CUDA only) or bfloat16 (bf16).
+        shuffle_rows: about how many rows are shuffled together, for data larger than memory; 0 means all of
+            train.
     """
 
     epochs: int = 4
@@ -62,8 +67,14 @@ class TrainingSettings:
 class Arm:
     """One row of the comparison: a method with a balancer, over all seeds.
 
-    `family` is the family of comparisons that it is judged in; one that is not named is that of methods, or
-    of controls.
+    Attributes:
+        method: the name of the architecture or floor; `mtlbench list methods` has them.
+        balancer: the name of the way in which task losses or gradients are weighed; `mtlbench list balancers`
+            has them.
+        family: the family of comparisons, a name of your own, in which the arm is judged; arms that name none
+            are one family, baselines and floors among them another.
+        method_options: the method's options; those left out have their defaults.
+        balancer_options: the balancer's options; those left out have their defaults.
     """
 
     method: str
@@ -78,11 +89,14 @@ class Family:
     """What the verdicts are about, declared before anything is run.
 
     Attributes:
-        tasks: those that are compared; none named means all.
-        baseline: the method that every gain is measured against; not a member of the family.
-        alpha: chance of any false POSITIVE or NEGATIVE in the whole family.
-        delta: smallest effect of interest, one number or one a task; else that of the metric.
-        metric: what is compared, on the tasks that have it; else each task's primary metric.
+        tasks: the tasks that are compared; by default all that the models learn.
+        baseline: the method that every gain is measured against, itself no member of the family; it is
+            added where no arm has it.
+        alpha: the family-wise error rate: the chance of any false POSITIVE or NEGATIVE in a family.
+        delta: the smallest gain that matters, one number or one per task; by default that of the metric
+            (0.001 for AUC and GAUC, 0.005 for R2, a relative 0.002 for log loss).
+        metric: what is compared, on the tasks that have it: auc, gauc, log_loss or r2; by default AUC for
+            binary tasks and R2 for regressions.
     """
 
     tasks: tuple[str, ...] = ()
@@ -102,9 +116,18 @@ class Family:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Benchmark:
-    """A set of runs: arms times seeds on one dataset. The same words as in its TOML file.
+    """A set of runs: arms times seeds on one dataset.
 
-    `tasks` are what the models learn; none named means all but those that the dataset calls optional.
+    Its words are those of the TOML file; docs/files.md is made of these docstrings.
+
+    Attributes:
+        run: the arms, one table each; at least one.
+        name: under which results are tracked and published; by default the file's name without `.toml`.
+        dataset: the name of a prepared dataset; by default the one that was prepared last.
+        tasks: the tasks that the models learn; by default all but those that the dataset calls optional.
+        seeds: the training seeds of every arm: a number N for 0 to N-1, or a list of different ones.
+        training: how every model is trained.
+        family: what the verdicts are about.
     """
 
     run: tuple[Arm, ...]

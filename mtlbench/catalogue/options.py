@@ -3,7 +3,7 @@
 import re
 import typing
 from collections.abc import Mapping
-from dataclasses import MISSING, Field, fields
+from dataclasses import MISSING, Field, fields, is_dataclass
 from inspect import cleandoc
 from types import NoneType, UnionType
 from typing import Any
@@ -28,18 +28,21 @@ def _attributes(docstring: str) -> dict[str, str]:
 
 
 def _type(annotation: Any) -> str:
-    """A type as people write it in TOML."""
+    """A type as people write it in TOML; where they may write more than the type says, it is annotated so."""
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is typing.Annotated:
-        return _type(arguments[0])
+        return next((said for said in arguments[1:] if isinstance(said, str)), _type(arguments[0]))
     if origin is typing.Literal:
         return " | ".join(map(str, arguments))
     if origin in (typing.Union, UnionType):
         return " | ".join(map(_type, arguments))
     if origin is tuple:
         return f"list of {_type(arguments[0])}"
-    if origin is Mapping:
-        return f"table of {_type(arguments[1])}"
+    if origin in (Mapping, dict):
+        inner = _type(arguments[1])
+        return "table" if inner in ("table", "Any") else f"table of {inner}"
+    if is_dataclass(annotation):
+        return "table"
     return "none" if annotation is NoneType else str(getattr(annotation, "__name__", annotation))
 
 

@@ -1,4 +1,4 @@
-"""The pages of methods and balancers in docs/, written from the code: python -m mtlbench.catalogue.pages.
+"""The pages in docs/ that are written from the code: python -m mtlbench.catalogue.pages.
 
 Never edited by hand; a test says when they want to be written anew (`make docs`).
 """
@@ -15,6 +15,7 @@ from mtlbench.balancing.base import MixOptions
 from mtlbench.catalogue import showing
 from mtlbench.catalogue.docstring import as_written
 from mtlbench.catalogue.families import BALANCER_FAMILIES, METHOD_FAMILIES, START, Family
+from mtlbench.catalogue.files import FILES, UserFile, tables
 from mtlbench.catalogue.options import options
 from mtlbench.catalogue.sizes import REFERENCE_WORDS, reference_size
 from mtlbench.floors.base import FloorConfig
@@ -27,7 +28,7 @@ GENERATED = "<!-- Written from the code by `make docs`; do not edit. -->"
 
 
 def pages() -> dict[str, str]:
-    """Path below docs/ -> Markdown, for every family and an index of methods and of balancers."""
+    """Path below docs/ -> Markdown: families, an index of methods and of balancers, the files of users."""
     return {
         **_of("methods", METHODS, METHOD_FAMILIES, showing.method),
         **_of("balancers", BALANCERS, BALANCER_FAMILIES, showing.balancer),
@@ -44,11 +45,17 @@ def pages() -> dict[str, str]:
         ),
         "balancers/README.md": _page(
             "# Balancers",
-            "Any method goes with any balancer: `mtlbench run --method mmoe --balancer NAME`. A step costs "
-            "so many backward passes, for K tasks; those that mix gradients solve a small problem too.",
+            "Any method goes with any balancer: `mtlbench run --method mmoe --balancer NAME`. The tables "
+            "say how many backward passes a step takes for K tasks; those that mix gradients solve a small problem too.",
             *_contents(BALANCERS, BALANCER_FAMILIES),
             "## Options that all have that mix gradients",
             _option_table(options(MixOptions)),
+        ),
+        "files.md": _page(
+            "# The files that you write",
+            "Both are TOML, and a key that is not in these tables is an error. What is not required may be "
+            "left out; where no default is shown, the meaning says what holds then.",
+            *map(_file, FILES),
         ),
     }
 
@@ -111,6 +118,22 @@ def _section(found: Mapping[str, Any], entry: Entry) -> str:
     )
 
 
+def _file(file: UserFile) -> str:
+    """An example, then every key, table by table."""
+    parts = [f"## {file.title}", f"```toml\n{file.example}```", file.about]
+    for table in tables(file.filled):
+        parts += [f"### `{table.head}`" if table.head else "", _prose(table.about)]
+        parts.append(_table(("key", "default", "type", "meaning"), list(map(_key, table.keys))))
+    return _joined(*parts)
+
+
+def _key(o: Mapping[str, Any]) -> tuple[str, str, str, str]:
+    """A key's row. A default that is empty or a table is left to the meaning, and TOML has no none."""
+    shown = isinstance(o["default"], int | float | str) and o["default"] != ""
+    default = "required" if o["required"] else f"`{json.dumps(o['default'])}`" if shown else ""
+    return f"`{o['name']}`", default, o["type"].removesuffix(" | none"), _prose(o["about"])
+
+
 def _paragraph(text: str, head: str = "") -> str:
     """Prose as it is, equations and lists in a block that keeps their lines."""
     if not text or not as_written(text):
@@ -146,7 +169,7 @@ def _joined(*paragraphs: str) -> str:
 
 
 def main() -> None:
-    """Write docs/methods/ and docs/balancers/ anew, in the checkout."""
+    """Write docs/methods/, docs/balancers/ and docs/files.md anew, in the checkout."""
     docs = Path(__file__).parents[2] / "docs"
     made = pages()
     for old in (*docs.glob("methods/*.md"), *docs.glob("balancers/*.md")):

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field as Setting
 
@@ -54,4 +54,20 @@ def test_a_table_is_called_a_table() -> None:
     class Weights:
         weights: Mapping[str, float] = field(default_factory=dict)
 
+    @dataclass(frozen=True)
+    class Nested:
+        arms: tuple[Base, ...]
+        base: Base
+        columns: dict[str, Annotated[Base, Setting()]]
+        anything: Mapping[str, Any]
+
     assert options(Weights) == [{"name": "weights", "type": "table of float", "default": {}, "about": ""}]
+    assert [o["type"] for o in options(Nested)] == ["list of table", "table", "table", "table"]
+
+
+def test_what_may_be_written_is_told_from_what_it_becomes() -> None:
+    @dataclass(frozen=True)
+    class Files:
+        files: Annotated[tuple[str, ...], Setting(min_length=1), "str | list of str"] = ()
+
+    assert options(Files)[0]["type"] == "str | list of str"

@@ -40,15 +40,17 @@ _STRICT = ConfigDict(extra="forbid")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnField:
-    """An input column.
+    """An input column: `NAME = { kind = "..." }`, or `NAME = "..."` where there is only a kind to give.
 
     Attributes:
         kind: categorical (ids, as numbers or texts), numeric, or sequence (a list of past ids, the most
             recent last; in a CSV a text with blanks, commas, semicolons or bars between them).
-        vocabulary: fields of one vocabulary share embeddings; by default each has its own.
-        length: most ids of a sequence that count.
-        log: take log(1 + x) of a numeric field, which must not be negative.
-        of: what it describes (user, item, ...).
+        vocabulary: of ids: fields that name the same vocabulary share embeddings; by default each field has
+            its own, of its own name.
+        length: how many ids of a sequence are kept at most, the most recent ones; 1 to 1000.
+        log: whether to take log(1 + x) of a numeric field, which must not be negative.
+        of: what the field describes, such as user or item: some methods and `compare --by cold-start` tell
+            users and items by it.
     """
 
     __pydantic_config__ = _STRICT
@@ -61,13 +63,14 @@ class OwnField:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnTask:
-    """A column to predict.
+    """A column to predict: `NAME = { label = "..." }`, or `NAME = {}` where there is nothing to add.
 
     Attributes:
-        label: the column; by default that of the task's name.
+        label: the column with the label; by default the one that is called like the task.
         kind: binary (0 and 1, or false and true) or regression (a number).
-        where: another column; the task is defined where that one is 1 or true.
-        at_least: a binary task from a number: 1 where it is that much or more.
+        where: another column of 0 and 1; the task is defined only on rows where that one is 1, and no other
+            row counts in its loss and metrics (methods for funnels need a task that is defined on all rows).
+        at_least: a threshold that makes a binary task of a number: 1 where the label is this or more, else 0.
     """
 
     __pydantic_config__ = _STRICT
@@ -94,23 +97,30 @@ Patterns = Annotated[tuple[str, ...], BeforeValidator(_listed)]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnCard:
-    """What a card says; see the module's docstring.
+    """What a card says of a table, one row of which is an exposure: something shown to somebody.
 
     Attributes:
-        name: of the dataset; by default that of the card's file.
-        files: patterns, relative to the card; by split where the table is split already.
-        cluster: the column that says whose rows belong together.
-        time: numbers or dates; validation and test are the last tenths of the rows.
-        split: a column that holds train, validation or test.
-        fields, tasks: the columns.
-        least_rows: an id with fewer train rows has no embedding of its own.
-        explained: field (or pattern) -> why it may say so much about a task on its own.
-        error_above: AUC of a field alone, of 0.5 to 1, that stops it even if explained.
+        name: of the dataset; by default the card's file name without `.toml`.
+        files: the CSV, Parquet or NDJSON files, relative to the card: a path that may have `*` in it, a list
+            of these, or, for data that is split already, `{ train = "...", test = "..." }`, with `validation`
+            if there is one.
+        cluster: the column that says whose rows belong together, most often the user's id; intervals are
+            over clusters, since rows of one cluster are not independent.
+        time: a column of numbers or ISO dates by which rows are split: the first 80 % are train, the next
+            10 % validation, the last 10 % test.
+        split: a column that holds train, validation or test for each row; without it, `time` and files by
+            split, whole clusters go to a split by a hash, 80/10/10.
+        fields: the input columns, one key per column.
+        tasks: what to predict, one key per task.
+        least_rows: ids with fewer train rows have no embedding of their own, but share the one for rare ids.
+        explained: why a field is no leak though it predicts a task on its own with an AUC above 0.80, one key
+            per field, which may have `*` in it; unexplained, it stops the preparation.
+        error_above: the AUC of a field on its own that stops the preparation even if explained; 0.5 to 1.
     """
 
     __pydantic_config__ = _STRICT
     name: str = ""
-    files: Annotated[dict[str, Patterns], BeforeValidator(_files)]
+    files: Annotated[dict[str, Patterns], BeforeValidator(_files), "str | list of str | table"]
     cluster: str
     time: str = ""
     split: str = ""
