@@ -24,6 +24,7 @@ weight. Where gradients cancel there is no bargain: weights would be infinite, a
 `update_every` above 1 saves little here, and weighs batches by another batch's gradients.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -67,6 +68,15 @@ class NashMTL(GramBalancer):
             column = torch.tensor(due, device=losses.device)[:, None]
             weights.copy_(torch.where(column, bargain(gram).to(losses), weights))
         return weights.clone()
+
+    def state(self) -> dict[str, Tensor]:
+        """The step too, or one that goes on would bargain at others: a number of the host, not remembered."""
+        return {**super().state(), "step": torch.tensor(self._step)}
+
+    def restore(self, state: Mapping[str, Tensor], device: torch.device) -> None:
+        """As in `Balancer`."""
+        super().restore(state, device)
+        self._step = int(state.get("step", 0))  # of an older version there is none
 
 
 def bargain(gram: Tensor) -> Tensor:

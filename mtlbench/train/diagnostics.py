@@ -1,10 +1,6 @@
-"""What goes on inside a network while it learns: gates, dead units, how the tasks' gradients agree.
+"""What a look inside a network finds: gates, dead units, how the tasks' gradients agree.
 
-Looked at a bounded number of times a run, on train rows drawn anew for each look and the same for all methods
-of a seed, in scoring mode, by a copy of the method that borrows a replica's weights. Nothing here can reach
-what is trained: no gradient or buffer of the stack is written, no generator but its own is drawn from.
-
-    probe       how many rows these are, and of each task how many have a label and how many are positive
+    probe       how many rows it was at, and of each task how many have a label and how many are positive
 
     gates       of what `Method.gate_shares` says: mean entropy over log(experts that the task can see), mean
                 share of each, and between tasks 1 - Jensen-Shannon divergence (base 2), averaged over rows
@@ -16,227 +12,18 @@ what is trained: no gradient or buffer of the stack is written, no generator but
                 "Efficiently Identifying Task Groupings for Multi-Task Learning", NeurIPS 2021.
                 https://arxiv.org/abs/2109.04617
 
-Here an embedding's gradient is that of its row of the table, however many rows of the probe hold the id.
-
-The gradient of a rare task is that of its few positives, so that gradients and affinity are estimates, which
-only their mean over looks makes good. They take as many rows as bring `EXPECTED` positives of every task for
-which `MOST_ROWS` can, and the rows of all looks of the run; where these are more than a look's share of the
-run, only one look in several is at gradients too, the first among them. A task with fewer than `FEWEST`
-positives or negatives among the rows has neither cosine nor affinity.
+Numbers are as JSON has them: plain, rounded, None if undefined.
 """
 
 import math
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cached_property, partial
+from collections.abc import Mapping, Sequence
 from itertools import combinations
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.func import functional_call
-from torch.nn.functional import embedding
+from torch import Tensor
 
-from mtlbench.methods.base import Inputs, Method
-from mtlbench.methods.layers import ACTIVATIONS
-from mtlbench.train.backward import reach
-from mtlbench.train.blueprint import Replica
-from mtlbench.train.matrices import Batch, Matrices
-from mtlbench.train.randomness import generator
-from mtlbench.train.stack import Stack
-
-T = TypeVar("T")
-PROBE_ROWS = 1536
-"""At least so many a look, on the average over a run; of large data the share below."""
-SHARE = 1 / 200
-MOST_ROWS = 8192
-EXPECTED = 32
-FEWEST = 20
 DIGITS = 6
-
-
-class _Lent(nn.Module):
-    """Asks a method anything, with the weights that `functional_call` lends it."""
-
-    def __init__(self, method: Method) -> None:
-        super().__init__()
-        self.method = method
-
-    def forward(self, ask: Callable[[Method], T]) -> T:
-        """The answer."""
-        return ask(self.method)
-
-
-@dataclass(frozen=True, slots=True)
-class _Drawn:
-    """Rows that a seed is looked at with: the distinct ids among them, and where each stands."""
-
-    number: int
-    batch: Batch
-    ids: tuple[Tensor, Tensor]
-
-
-class Probe:
-    """Looks at the replicas of a stack, one at a time.
-
-    Attributes:
-        looks: how many there will be of each at the most.
-        looked: how often at each of them so far.
-    """
-
-    def __init__(self, stack: Stack, data: Matrices, rate: float, looks: int) -> None:
-        self.stack, self.data, self.rate, self.looks = stack, data, rate, looks
-        self._lent = _Lent(stack.blueprint.build(stack.replicas[0])).to(stack.device).eval()
-        self._units = _Units(self._lent.method)
-        self.looked: Counter[Replica] = Counter()
-        self._drawn: dict[int, _Drawn] = {}  # seed -> what its last look was at
-
-    def look(self, position: int) -> dict[str, Any]:
-        """All there is to say of the replica at that place in the stack: plain, rounded, None if undefined.
-
-        Matrices have tasks in the order of the replica. A section that does not apply is absent.
-        """
-        stack, replica = self.stack, self.stack.replicas[position]
-        names = [stack.blueprint.schema.tasks[k].name for k in replica.tasks]
-        number = self.looked[replica]
-        self.looked[replica] += 1
-        between = len(names) > 1 and self._between(number)
-        drawn = self._draw(replica.seed, number)
-        batch, (ids, where) = drawn.batch, drawn.ids
-        labels = batch.labels[:, list(replica.tasks)]
-        weights = {n: p[position].detach().requires_grad_() for n, p in stack.parameters.items()}
-        buffers = {n: b[position].clone() for n, b in stack.buffers.items()}
-        rows = [table[ids].requires_grad_() for table in stack.tables[position]]
-
-        def ask(question: Callable[[Method, Inputs], T], leaves: Sequence[Tensor]) -> T:
-            lent = dict(zip(weights, leaves, strict=False))
-            embedded = tuple(embedding(where, table) for table in leaves[len(weights) :])
-            inputs = stack.inputs(embedded, batch.sequence_mask, batch.numeric)
-            answer: T = functional_call(
-                self._lent, {**lent, **buffers}, (lambda method: question(method, inputs),)
-            )
-            return answer
-
-        def losses_of(method: Method, inputs: Inputs) -> list[Tensor]:
-            # Apart: once stacked, the graph of one would reach what is another task's. In double: a step
-            # changes them by millionths.
-            outputs = {task: output.double() for task, output in method(inputs).items()}
-            losses = method.losses(outputs, labels.double())
-            return [losses[task] for task in method.tasks]
-
-        leaves = [*weights.values(), *rows]
-        with self._units.watched() as alive:
-            losses = ask(losses_of, leaves)
-        binary = [stack.blueprint.schema.tasks[k].kind == "binary" for k in replica.tasks]
-        found: dict[str, Any] = {"probe": told(names, binary, labels)}
-        if alive:
-            found["dead_units"] = dead_units(alive)
-        with torch.no_grad():
-            shares = ask(lambda method, inputs: method.gate_shares(inputs), leaves)
-            matrices = ask(lambda method, _: method.task_matrices(), leaves)
-        if shares:
-            called = dict(zip(self._lent.method.tasks, names, strict=True))
-            found["gates"] = gates({called[task]: share for task, share in shares.items()})
-        if matrices:
-            found["task_matrices"] = {name: plain(matrix) for name, matrix in matrices.items()}
-        if between:
-            few = fewest(binary, labels) < FEWEST
-            again = partial(ask, losses_of)
-            found |= self._between_tasks(names, few, losses, leaves, len(weights), again)
-        return found
-
-    @cached_property
-    def _rows(self) -> tuple[int, int]:
-        """How many rows a look takes, and one at gradients."""
-        rows, tasks = len(self.data), self.stack.replicas[0].tasks
-        usual = min(rows, max(PROBE_ROWS, min(MOST_ROWS, int(SHARE * rows))))
-        if len(tasks) == 1:
-            return usual, usual
-        binary = [self.stack.blueprint.schema.tasks[k].kind == "binary" for k in tasks]
-        found = fewest(binary, self.data.labels[:, list(tasks)]).tolist()
-        wanted = [min(rows, math.ceil(EXPECTED * rows / number)) for number in found if number]
-        most = min(MOST_ROWS, usual * self.looks)
-        return usual, max([usual, *(number for number in wanted if number <= most)])
-
-    def _between(self, number: int) -> bool:
-        """Whether that look is one at gradients."""
-        usual, many = self._rows
-        return number % math.ceil(many / usual) == 0
-
-    def _draw(self, seed: int, number: int) -> _Drawn:
-        """The rows of that look."""
-        if seed not in self._drawn or self._drawn[seed].number != number:
-            rows = self._rows[self._between(number)]
-            order = torch.randperm(len(self.data), generator=generator(seed, "probe", number))
-            batch = self.data.batch(order[:rows].to(self.stack.device))
-            self._drawn[seed] = _Drawn(number, batch, torch.unique(batch.ids, return_inverse=True))
-        return self._drawn[seed]
-
-    def _between_tasks(
-        self,
-        names: Sequence[str],
-        few: Tensor,
-        losses: Sequence[Tensor],
-        leaves: Sequence[Tensor],
-        dense: int,
-        again: Callable[[Sequence[Tensor]], list[Tensor]],
-    ) -> dict[str, Any]:
-        """Gradients and affinity on what is shared; nothing where nothing is."""
-        of_task, shared = reach(losses, leaves)
-        if not shared:
-            return {}
-        parts = {"dense": [i for i in shared if i < dense], "embedded": [i for i in shared if i >= dense]}
-        gradients = {
-            name: agreement(names, torch.cat([_as_rows(of_task, leaves, i) for i in part], dim=1), few)
-            for name, part in parts.items()
-            if part
-        }
-        after = []
-        with torch.no_grad():
-            for gradient in of_task:
-                ahead = list(leaves)
-                for i in shared:
-                    step = gradient[i]
-                    if step is not None:
-                        ahead[i] = leaves[i] - self.rate * step
-                after.append(torch.stack(again(ahead)))
-            affinity = 1 - torch.stack(after) / torch.stack(list(losses))  # (stepping task, task looked at)
-        return {"gradients": gradients, "affinity": plain(_without(affinity, few))}
-
-
-def _as_rows(of_task: Sequence[Sequence[Tensor | None]], leaves: Sequence[Tensor], i: int) -> Tensor:
-    """The tasks' gradients on one leaf as rows, (task, number)."""
-    rows = [torch.zeros_like(leaves[i]) if row is None else row for row in (g[i] for g in of_task)]
-    return torch.stack(rows).flatten(start_dim=1)
-
-
-class _Units:
-    """Watches which outputs of a method's hidden layers are ever other than 0."""
-
-    def __init__(self, method: Method) -> None:
-        self._alive: dict[str, Tensor] | None = None
-        for name, layer in method.named_modules():
-            if type(layer) in ACTIVATIONS.values():
-                layer.register_forward_hook(self._note(name))
-
-    @contextmanager
-    def watched(self) -> Iterator[dict[str, Tensor]]:
-        """Layer -> (unit,) whether it was alive on any row, of all calls within the block."""
-        self._alive = {}
-        try:
-            yield self._alive
-        finally:
-            self._alive = None
-
-    def _note(self, name: str) -> Callable[[nn.Module, Any, Tensor], None]:
-        def note(_layer: nn.Module, _inputs: Any, output: Tensor) -> None:
-            if self._alive is not None:
-                alive = (output.detach() != 0).flatten(end_dim=-2).any(dim=0)
-                self._alive[name] = alive | self._alive.get(name, alive)
-
-        return note
 
 
 def dead_units(alive: Mapping[str, Tensor]) -> dict[str, Any]:
@@ -296,7 +83,7 @@ def fewest(binary: Sequence[bool], labels: Tensor) -> Tensor:
     return torch.where(two, torch.minimum(positives, known - positives), known)
 
 
-def _without(values: Tensor, few: Tensor) -> Tensor:
+def without(values: Tensor, few: Tensor) -> Tensor:
     """A matrix between tasks, NaN where either has too few labels."""
     return values.masked_fill(few | few.unsqueeze(1), torch.nan)
 
@@ -310,7 +97,7 @@ def agreement(names: Sequence[str], gradients: Tensor, few: Tensor | None = None
     unit = gradients / norms.unsqueeze(1)
     cosines = (unit @ unit.T).clamp(-1, 1)
     if few is not None:
-        cosines = _without(cosines, few)
+        cosines = without(cosines, few)
     pairs = [float(cosines[i, j]) for i, j in combinations(range(len(names)), 2)]
     known = [cosine for cosine in pairs if math.isfinite(cosine)]
     return {

@@ -26,10 +26,10 @@ from mtlbench.errors import UndefinedMetric
 from mtlbench.load import Prepared
 from mtlbench.schema import Task
 from mtlbench.train.blueprint import Blueprint, Replica, Weights
-from mtlbench.train.diagnostics import Probe
 from mtlbench.train.matrices import Gathered, Matrices
 from mtlbench.train.optimiser import StackedAdam
 from mtlbench.train.order import steps
+from mtlbench.train.probe import Probe
 from mtlbench.train.snapshot import Snapshots, Training
 from mtlbench.train.stack import Stack
 from mtlbench.train.step import Stepper
@@ -101,7 +101,7 @@ def train(
     probe = Probe(stack, data, settings.learning_rate, len(schedule.looks))
     take = Stepper(stack, balancer, optimiser, data, schedule.total)
     outcomes = [Trained(replica) for replica in replicas]
-    training = Training(stack, optimiser, balancer, probe, outcomes, settings.patience)
+    training = Training(stack, optimiser, balancer, outcomes, settings.patience)
     begun = snapshots.resume(training)
     going = training.going  # those still in the stack, in its order
 
@@ -138,6 +138,7 @@ def train(
         seconds = (time.perf_counter() - clock) / len(stack.replicas)
         clock = time.perf_counter()
         kept = []
+        number = sum(look < step for look in schedule.looks)
         for i, outcome in enumerate(going):
             if not outcome.settled(None, settings.patience):
                 outcome.rows, outcome.seconds = step * schedule.batch, outcome.seconds + seconds
@@ -147,7 +148,7 @@ def train(
                 outcome.history[-1]["task_weights"] = _by_task(stack, outcome, task_weights[i])
                 if step in schedule.looks:
                     began = time.perf_counter()
-                    outcome.history[-1]["diagnostics"] = probe.look(i)
+                    outcome.history[-1]["diagnostics"] = probe.look(i, number)
                     clock += time.perf_counter() - began  # the tool's cost, not the method's
             if outcome.failure is None and not outcome.all_settled(settings.patience):
                 kept.append(i)

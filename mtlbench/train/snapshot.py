@@ -9,7 +9,6 @@ import json
 import os
 import shutil
 import time
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +23,6 @@ from mtlbench.balancing.base import Balancer
 from mtlbench.devices import processor
 from mtlbench.home import atomic_folder, write_json
 from mtlbench.sealed import broken, seal
-from mtlbench.train.diagnostics import Probe
 from mtlbench.train.optimiser import StackedAdam
 from mtlbench.train.stack import Stack
 from mtlbench.train.trained import Trained
@@ -47,7 +45,6 @@ class Training:
     stack: Stack
     optimiser: StackedAdam
     balancer: Balancer
-    probe: Probe
     outcomes: list[Trained]
     patience: int
 
@@ -83,12 +80,10 @@ class Training:
         self.stack.load([_below(tensors, f"weights/{i}") for i in range(len(kept))])
         self.optimiser.restore(_below(tensors, "state/adam"))
         self.balancer.restore(_below(tensors, "state/balancer"), self.stack.device)
-        self.probe.looked = Counter({self.outcomes[i].replica: plain["looked"][i] for i in kept})
 
     def plain(self) -> dict[str, Any]:
         """All else, as JSON has it."""
-        looked = [self.probe.looked[outcome.replica] for outcome in self.outcomes]
-        return {"outcomes": [outcome.plain() for outcome in self.outcomes], "looked": looked}
+        return {"outcomes": [outcome.plain() for outcome in self.outcomes]}
 
 
 class Snapshots:

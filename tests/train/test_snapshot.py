@@ -48,15 +48,15 @@ def run(
     method: Any = HardSharing,
     options: dict[str, Any] | None = None,
     balancer: str = "equal",
+    told: dict[str, Any] | None = None,
     seeds: tuple[int, ...] = (0, 1),
     progress: Callable[[int], None] = lambda rows: None,
     **settings: Any,
 ) -> list[Trained]:
     plan = Blueprint.of(method, method.Config(**{**SMALL, **(options or {})}), toy)
     kind: type[Balancer] = lookup(BALANCERS, balancer, "balancer").load()
-    balance = kind(
-        toy.schema.task_names, [kind.Config()] * len(seeds), [generator(s, "balancer") for s in seeds]
-    )
+    draws = [generator(seed, "balancer") for seed in seeds]
+    balance = kind(toy.schema.task_names, [kind.Config(**(told or {}))] * len(seeds), draws)
     return train(
         plan,
         balance,
@@ -98,13 +98,18 @@ def interrupted(toy: Prepared, folder: Path, *after: int, **how: Any) -> list[Tr
     return run(toy, folder, **how)
 
 
-@pytest.mark.parametrize("balancer", BALANCERS)
-def test_every_balancer_goes_on_where_it_was(toy: Prepared, folder: Path, balancer: str) -> None:
-    """Its memory, and where its generator stood, are a part of the snapshot."""
-    assert_same(
-        run(toy, None, balancer=balancer, patience=99),
-        interrupted(toy, folder, 2, balancer=balancer, patience=99),
-    )
+@pytest.mark.parametrize(
+    ("balancer", "told"), [*((name, {}) for name in BALANCERS), ("nash-mtl", {"update_every": 3})]
+)
+def test_every_balancer_goes_on_where_it_was(
+    toy: Prepared, folder: Path, balancer: str, told: dict[str, Any]
+) -> None:
+    """Its memory, and where its generator stood, are a part of the snapshot.
+
+    That is of the step 4, which is no multiple of 3: what is done at every third step goes on in step.
+    """
+    how: dict[str, Any] = {"balancer": balancer, "told": told, "patience": 99}
+    assert_same(run(toy, None, **how), interrupted(toy, folder, 1, **how))
 
 
 @pytest.mark.parametrize("after", [(1,), (2, 1), (3, 1, 1), (5,)])
