@@ -92,7 +92,7 @@ def atomic_folder(target: Path) -> Iterator[Path]:
         scratch.chmod(0o755)
         for file in scratch.rglob("*"):
             if file.is_file():
-                with file.open("rb") as stream:
+                with file.open("r+b") as stream:  # Windows syncs no file that is open for reading alone
                     os.fsync(stream.fileno())
         if target.exists():
             old = Path(tempfile.mkdtemp(prefix=f".{target.name}-old-", dir=target.parent))
@@ -133,13 +133,13 @@ def _make(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def alone_in(folder: Path) -> Iterator[None]:
+def alone_in(folder: Path, *, wait: bool = False) -> Iterator[None]:
     """Hold a folder, made where it is missing, against other processes; however this one ends, it lets go.
 
     On a file that is open for writing, since a network file system tells others of no other lock.
 
     Raises:
-        BlockingIOError: another process holds it.
+        BlockingIOError: another process holds it, and one does not `wait` until it lets go.
     """
     if sys.platform == "win32":  # it has no such lock
         folder.mkdir(parents=True, exist_ok=True)
@@ -153,7 +153,7 @@ def alone_in(folder: Path) -> Iterator[None]:
             _make(folder)
             handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
             try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
                 if os.path.samestat(os.fstat(handle), path.stat()):
                     break
             except BaseException:

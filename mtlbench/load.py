@@ -106,7 +106,8 @@ class Prepared:
         The label matrix has the columns of the chosen tasks.
 
         Raises:
-            DataError: a matrix is missing or has another number of rows than the manifest says.
+            DataError: a matrix is missing or has another number of rows than the manifest says; or another
+                preparation has taken the place of this one.
         """
         counts = self.manifest["splits"][split]
         rows, groups = counts["rows"], counts["groups"]
@@ -114,7 +115,10 @@ class Prepared:
         whole, chosen = self._whole.task_names, self.schema.task_names
         if self.schema.grouped:
             lengths[GROUP] = rows
-        matrices = {name: self._matrix(split, name, length) for name, length in lengths.items()}
+        try:
+            matrices = {name: self._matrix(split, name, length) for name, length in lengths.items()}
+        finally:  # before any complaint of a file; what is mapped by now stays what it was
+            _refuse_another(self.path, _manifest(self.path), self.fingerprint)
         if chosen != whole:
             matrices["labels"] = matrices["labels"][:, [whole.index(name) for name in chosen]]
         return Split(**matrices)
@@ -149,34 +153,59 @@ def open_matrix(file: Path) -> NDArray[Any]:
     return matrix
 
 
-def open_prepared(home: Home, dataset: str, tasks: tuple[str, ...] = ()) -> Prepared:
-    """Open the prepared dataset of that name, to work with these tasks (none named: all not optional).
+def open_prepared(
+    home: Home, dataset: str, tasks: tuple[str, ...] = (), fingerprint: str | None = None
+) -> Prepared:
+    """Open the prepared dataset of that name.
+
+    Args:
+        home: where it lies.
+        dataset: its name.
+        tasks: those to work with; none named means all that are not optional.
+        fingerprint: of the data that runs were planned for; None takes what is there.
 
     Raises:
         UsageError: it has no such task.
-        DataError: it is not prepared, or its manifest cannot be read.
+        DataError: it is not prepared, its manifest cannot be read, or it was prepared anew since.
     """
     path = home.prepared(dataset)
-    try:
-        manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not (path / "manifest.json").exists():
         ready = ", ".join(prepared_names(home)) or "none"
         raise DataError(
             f"Dataset {dataset!r} is not prepared in {home.root} (prepared: {ready}). "
             f"Prepare it: mtlbench prepare {dataset}"
-        ) from None
-    except (OSError, ValueError) as error:
-        raise DataError(
-            f"{path / 'manifest.json'} cannot be read ({error}). "
-            f"Prepare it again: mtlbench prepare {dataset} --force"
-        ) from error
+        )
+    manifest = _manifest(path)
     if manifest.get("format") != FORMAT:
         raise DataError(
             f"Prepared dataset {dataset!r} has format {manifest.get('format')}, this version reads {FORMAT}. "
             f"Prepare it again: mtlbench prepare {dataset} --force"
         )
+    if fingerprint is not None:
+        _refuse_another(path, manifest, fingerprint)
     Schema.from_json(manifest["schema"]).only(tasks)  # refuses tasks that are not there
     return Prepared(path, manifest, tasks)
+
+
+def _manifest(path: Path) -> dict[str, Any]:
+    file = path / "manifest.json"
+    try:
+        manifest: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"{file} cannot be read ({error}). Prepare it again: mtlbench prepare {path.parent.name} --force"
+        ) from error
+    return manifest
+
+
+def _refuse_another(path: Path, manifest: dict[str, Any], wanted: str) -> None:
+    """`prepare --force` may change the data under a grid: what it trains then would be stored as the old."""
+    if manifest["fingerprint"] != wanted:
+        raise DataError(
+            f"{path.relative_to(path.parents[2]).as_posix()} was prepared anew while this ran: its "
+            f"fingerprint is {manifest['fingerprint'][:12]}, and was {wanted[:12]} when this began. Run "
+            "again, or prepare it as it was."
+        )
 
 
 def prepared_names(home: Home) -> list[str]:

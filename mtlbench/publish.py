@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from mtlbench.config import Benchmark
-from mtlbench.errors import DataError
+from mtlbench.errors import DataError, MtlbenchError
 from mtlbench.home import Home, atomic_folder, write_text
+from mtlbench.load import open_prepared
 from mtlbench.report import markdown
 from mtlbench.results import Say
 from mtlbench.stored import compare_stored
@@ -57,7 +58,8 @@ def publish(
     name = f"{document['dataset']}-against-{baseline}" if baseline else str(document["dataset"])
     target = home.results / benchmark.name / name
     with atomic_folder(target) as folder:
-        write_text(folder / "README.md", f"{_origin(document, runs, command)}\n{markdown(document)}")
+        origin = _origin(document, runs, command, _data(home, document))
+        write_text(folder / "README.md", f"{origin}\n{markdown(document)}")
         kept = {key: document[key] for key in OF_ALL}
         write_text(folder / "comparisons.json", json.dumps(kept, allow_nan=False) + "\n")
         lines = ",\n".join(json.dumps(_of_run(run), allow_nan=False) for run in runs)
@@ -70,7 +72,22 @@ def _of_run(run: Mapping[str, Any]) -> dict[str, Any]:
     return {"run": run["run"], **{key: run[key] for key in OF_A_RUN}}
 
 
-def _origin(document: Mapping[str, Any], runs: Iterable[Mapping[str, Any]], command: str) -> str:
+def _data(home: Home, document: Mapping[str, Any]) -> str:
+    """How the data were prepared, where they are still there; else their name alone."""
+    name, seen = str(document["dataset"]), f"fingerprint `{document['fingerprint'][:12]}`"
+    try:
+        manifest = open_prepared(home, name).manifest
+    except MtlbenchError:
+        return f"{name}, {seen}"
+    if manifest["fingerprint"] != document["fingerprint"]:
+        return f"{name}, {seen}"
+    settings = ", ".join(f"{key} = {json.dumps(value)}" for key, value in manifest["settings"].items())
+    files = _each(source["name"] for source in manifest["sources"])
+    made = f"`{manifest['command']}`" + (f" from {files}" if files else "")
+    return f"{name}, {seen}, by {made}" + (f", with {settings}" if settings else "")
+
+
+def _origin(document: Mapping[str, Any], runs: Iterable[Mapping[str, Any]], command: str, data: str) -> str:
     """Where the numbers come from, for a reader who wants to make them again."""
     held = list(runs)
     seconds_taken = sum(run["costs"].get("wall_seconds") or 0 for run in held)
@@ -82,8 +99,10 @@ def _origin(document: Mapping[str, Any], runs: Iterable[Mapping[str, Any]], comm
             f"{seconds_taken / 3600:.1f} hours of one process, with the settings of the benchmark file, else "
             f"the default ones. {_tuned(document)} Nothing was selected on test.",
             "",
+            f"- data: {data}",
             f"- device: {_each(run['device'] for run in held)}",
-            f"- commit: {_each(str(run['commit']) for run in held)}",
+            f"- commit: {_each(str(run['commit']) for run in held)}; revision of the training loop: "
+            f"{_each(str(run['run']['revision']['loop']) for run in held)}",
             f"- versions: {versions}",
             "",
         ]

@@ -126,7 +126,7 @@ def read_result(folder: Path) -> Result | None:
     if broken(folder, unread=(WEIGHTS,)):
         return None
     data = _read(folder)
-    return Result(folder, data) if data.get("format") == FORMAT else None
+    return Result(folder, data) if data.get("format") == FORMAT and not _of_other_data(data) else None
 
 
 def damage(folder: Path, run: Mapping[str, Any] | None = None) -> str | None:
@@ -146,7 +146,14 @@ def damage(folder: Path, run: Mapping[str, Any] | None = None) -> str | None:
         return f"it is damaged: {why}"
     if run is not None and data.get("run") != run:
         return "it is the result of another run"
-    return None
+    return _of_other_data(data) or None
+
+
+def _of_other_data(data: Mapping[str, Any]) -> str:
+    """What to say of a result whose data were prepared anew while it trained: that was not always refused."""
+    found = data.get("fingerprint")
+    planned = data.get("run", {}).get("fingerprint", found)
+    return "" if found == planned else f"its run was planned for data {planned}, and it is of {found}"
 
 
 def _read(folder: Path) -> dict[str, Any]:

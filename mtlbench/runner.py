@@ -3,7 +3,6 @@
 import platform
 import shutil
 import subprocess
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -19,7 +18,7 @@ from safetensors.torch import save_file
 from mtlbench import __version__, networks
 from mtlbench.config import RunSpec
 from mtlbench.devices import device_name
-from mtlbench.errors import UsageError
+from mtlbench.errors import DataError, UsageError
 from mtlbench.evaluate import test_metrics
 from mtlbench.floors import work as floors
 from mtlbench.floors.base import Floor
@@ -33,8 +32,6 @@ from mtlbench.results import FORMAT, WEIGHTS, Result, damage, read_result
 from mtlbench.sealed import seal
 from mtlbench.train.memory import keep_freed_blocks
 from mtlbench.work import Failure, Work
-
-POLL_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +63,14 @@ def set_aside(home: Home, dataset: str, spec: RunSpec) -> str:
     except FileNotFoundError:  # another process was faster
         return ""
     return f"{home.relative(folder)} is no result: {why}. It lies in {home.relative(target)} now."
+
+
+def forget_attempts(home: Home, dataset: str, spec: RunSpec) -> None:
+    """Remove what a killed attempt has left of a run that is done, such as the checkpoints of its stack."""
+    folder = home.training(dataset) / spec.hash
+    if folder.exists():
+        with suppress(OSError), _claim(folder):  # held, where another process trains it again
+            pass
 
 
 def note_failure(home: Home, dataset: str, outcome: Outcome) -> None:
@@ -111,6 +116,7 @@ def execute(
     """Train, evaluate and store runs that differ in seed and in the balancer's options alone.
 
     A run that another process has finished meanwhile is not trained, nor is one that another process trains.
+    One whose data are missing, damaged or by now others than it was planned for fails, and stores nothing.
 
     Args:
         home: where data and results lie.
@@ -138,28 +144,28 @@ def execute(
         for left_over in (path for spec in mine for path in home.runs(dataset).glob(f".{spec.hash}-*")):
             shutil.rmtree(left_over, ignore_errors=True)  # of a process that was killed while it wrote
         if mine:
-            trained = _train(home, dataset, mine, device, progress, stacked=stacked, again=again)
-            outcomes |= {outcome.spec.hash: outcome for outcome in trained}
+            try:
+                for outcome in _train(home, dataset, mine, device, progress, stacked=stacked, again=again):
+                    outcomes[outcome.spec.hash] = outcome
+            except DataError as error:  # what has been stored, or is another's, has not failed
+                lost = [spec for spec in mine if spec.hash not in outcomes]
+                outcomes |= {spec.hash: Outcome(spec, "failed", reason=str(error)) for spec in lost}
     return [outcomes[spec.hash] for spec in specs]
 
 
 def _hold(held: ExitStack, folder: Path, *, wait: bool) -> bool:
     """Hold the folder of a run that is to be trained, unless another process does."""
-    while True:
-        try:
-            held.enter_context(_claim(folder))
-        except BlockingIOError:
-            if not wait:
-                return False
-            time.sleep(POLL_SECONDS)
-        else:
-            return True
+    try:
+        held.enter_context(_claim(folder, wait=wait))
+    except BlockingIOError:
+        return False
+    return True
 
 
 @contextmanager
-def _claim(folder: Path) -> Iterator[None]:
+def _claim(folder: Path, *, wait: bool = False) -> Iterator[None]:
     """Alone in the folder; what ends well leaves no folder, what does not leaves its checkpoints there."""
-    with alone_in(folder):
+    with alone_in(folder, wait=wait):
         yield
         for left in folder.iterdir():
             if left.name != LOCK:
@@ -179,7 +185,7 @@ def _train(
     again: bool,
 ) -> Iterator[Outcome]:
     """Train runs that this process holds."""
-    prepared = open_prepared(home, dataset, specs[0].tasks)
+    prepared = open_prepared(home, dataset, specs[0].tasks, specs[0].fingerprint)
     kind = lookup(METHODS, specs[0].method, "method").load()
     if device.type == "cpu":
         torch.set_num_threads(1)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from mtlbench.cli import main
-from mtlbench.home import Home, write_json
+from mtlbench.home import Home, free_name, write_json
 from mtlbench.load import FORMAT, Prepared, open_prepared
 from mtlbench.schema import Field, Schema, Task
 
@@ -68,10 +68,17 @@ def write_prepared(home: Home, name: str = "toy", rows: int = 600, seed: int = 0
         "splits": splits,
         "quirks": {},
         "guards": {"above": []},
-        "settings": {},
+        "settings": {"rows": rows},
+        "sources": [{"name": "toy.csv"}],
     }
     write_json(home.prepared(name) / "manifest.json", manifest)
     return open_prepared(home, name)
+
+
+def prepare_anew(home: Home, name: str = "toy", **settings: int) -> Prepared:
+    """As `prepare --force` does it: another folder takes the place of the old one."""
+    home.prepared(name).rename(free_name(home.prepared(name).with_name("old")))
+    return write_prepared(home, name, **settings)
 
 
 @pytest.fixture

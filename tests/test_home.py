@@ -1,6 +1,8 @@
 """Files and folders are whole or not there."""
 
 import json
+import os
+import stat
 import subprocess
 import sys
 import threading
@@ -47,6 +49,22 @@ def test_a_broken_block_leaves_what_was_there(tmp_path: Path, error: type[BaseEx
     assert [entry.name for entry in tmp_path.iterdir()] == ["set"]
 
 
+def test_files_are_synced_by_a_handle_that_may_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows refuses any other."""
+    fcntl, sync, synced = pytest.importorskip("fcntl"), os.fsync, []
+
+    def strict(handle: int) -> None:
+        if not stat.S_ISDIR(os.fstat(handle).st_mode):
+            synced.append(fcntl.fcntl(handle, fcntl.F_GETFL) & os.O_ACCMODE)
+        sync(handle)
+
+    monkeypatch.setattr(os, "fsync", strict)
+    with atomic_folder(tmp_path / "set") as folder:
+        (folder / "a").write_text("1")
+    assert (tmp_path / "set" / "a").read_text() == "1"
+    assert synced == [os.O_RDWR]
+
+
 def test_json_is_replaced_whole_and_holds_no_nan(tmp_path: Path) -> None:
     file = tmp_path / "x.json"
     write_json(file, {"a": 1})
@@ -81,7 +99,8 @@ def test_a_folder_is_held_by_one_process(tmp_path: Path) -> None:
     assert list(folder.iterdir()) == []
 
 
-def test_many_that_hold_remove_and_make_a_folder_are_never_two_at_a_time(tmp_path: Path) -> None:
+@pytest.mark.parametrize("wait", [False, True])
+def test_many_that_hold_remove_and_make_a_folder_are_never_two_at_a_time(tmp_path: Path, wait: bool) -> None:
     """Between a look and the removal of what was looked at lies the race of every lock file."""
     folder, inside, seen = tmp_path / "a", 0, []
 
@@ -90,7 +109,7 @@ def test_many_that_hold_remove_and_make_a_folder_are_never_two_at_a_time(tmp_pat
         done = 0
         while done < 100:
             try:
-                with alone_in(folder):
+                with alone_in(folder, wait=wait):
                     inside += 1
                     seen.append(inside)
                     inside -= 1
@@ -98,6 +117,7 @@ def test_many_that_hold_remove_and_make_a_folder_are_never_two_at_a_time(tmp_pat
                 with suppress(OSError):
                     folder.rmdir()
             except BlockingIOError:
+                assert not wait
                 time.sleep(0)
 
     threads = [threading.Thread(target=work) for _ in range(4)]

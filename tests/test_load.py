@@ -12,7 +12,7 @@ from mtlbench.errors import DataError, UsageError
 from mtlbench.home import Home, write_json
 from mtlbench.load import MATRICES, SPLITS, Prepared, Split, open_matrix, open_prepared, prepared_names
 from mtlbench.train.matrices import Layout, Matrices
-from tests.conftest import write_prepared
+from tests.conftest import prepare_anew, write_prepared
 
 
 def test_splits_open_memory_mapped_with_their_types(toy: Prepared) -> None:
@@ -109,6 +109,25 @@ def test_a_damaged_matrix_is_named(toy: Prepared) -> None:
     file.unlink()
     with pytest.raises(DataError, match="cannot be read"):
         toy.open_split("train")
+
+
+def test_what_was_prepared_anew_meanwhile_is_refused_before_its_files_are_complained_of(
+    home: Home, toy: Prepared
+) -> None:
+    """What is open by then stays what it was."""
+    split = toy.open_split("test")
+    labels = np.array(split.labels)
+    for rows, seed in ((600, 1), (300, 0)):
+        prepare_anew(home, rows=rows, seed=seed)
+        for name in SPLITS:
+            with pytest.raises(DataError, match="datasets/toy/prepared was prepared anew while this ran"):
+                toy.open_split(name)
+        with pytest.raises(DataError, match=rf"is toy-{rows}-{seed}, and was toy-600-0 .* Run again"):
+            open_prepared(home, "toy", ("no such task",), toy.fingerprint)
+    assert np.array_equal(split.labels, labels, equal_nan=True)
+    prepare_anew(home)
+    assert np.array_equal(toy.open_split("test").labels, labels, equal_nan=True)
+    assert open_prepared(home, "toy", fingerprint=toy.fingerprint).manifest == toy.manifest
 
 
 def test_a_damaged_or_foreign_manifest_is_named(home: Home, toy: Prepared) -> None:

@@ -9,9 +9,10 @@ import pytest
 from mtlbench.config import Benchmark, fill
 from mtlbench.errors import DataError
 from mtlbench.experiment import Execution, run
-from mtlbench.home import Home
+from mtlbench.home import Home, write_json
 from mtlbench.load import Prepared
 from mtlbench.publish import publish
+from mtlbench.train.loop import REVISION
 
 
 class Bar:
@@ -43,8 +44,11 @@ def test_a_finished_benchmark_is_published_and_an_unfinished_one_is_not(home: Ho
     page = (folder / "README.md").read_text("utf-8")
     assert f"Made by `{command}`, 10 runs with seeds 0, 1, 2, 3, 4" in page
     assert f"Fingerprint `{toy.fingerprint}`" in page
+    data = f"- data: toy, fingerprint `{toy.fingerprint[:12]}`"
+    assert f"{data}, by `mtlbench prepare toy` from toy.csv, with rows = 600\n" in page
+    assert f"; revision of the training loop: {REVISION}\n" in page
     assert "SIMULATED" in page
-    assert "## Cost a seed" in page
+    assert "## Cost per seed" in page
     runs = json.loads((folder / "runs.json").read_text("utf-8"))
     assert len(runs) == len({one["hash"] for one in runs}) == 10
     assert "history" not in runs[0]
@@ -52,9 +56,12 @@ def test_a_finished_benchmark_is_published_and_an_unfinished_one_is_not(home: Ho
     assert compared["family"]["name"] == "architectures"
     assert all(c["variance"] for c in compared["comparisons"] if c["gain"] is not None)
 
+    write_json(toy.path / "manifest.json", {**toy.manifest, "fingerprint": "of other data"})
     again = publish(home, benchmark(5), "", command, print, baseline="hard-sharing")
     assert again == folder.parent / "toy-against-hard-sharing"
-    assert "Gain over hard-sharing" in (again / "README.md").read_text("utf-8")
+    page = (again / "README.md").read_text("utf-8")
+    assert f"{data}\n" in page, "how other data were prepared says nothing of these"
+    assert "Gain over hard-sharing" in page
 
     with pytest.raises(DataError, match=r"2 runs of small have no result yet.*mtlbench run small.toml"):
         publish(home, benchmark(6), "", command, print)

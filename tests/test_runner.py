@@ -20,13 +20,16 @@ from safetensors import safe_open
 from mtlbench import networks, runner
 from mtlbench.config import Benchmark, RunSpec, fill
 from mtlbench.errors import UsageError
+from mtlbench.experiment import reused
 from mtlbench.grid import plan, rows_to_train
 from mtlbench.home import Home, alone_in, write_json, write_text
 from mtlbench.load import Prepared
 from mtlbench.metrics import score_task
-from mtlbench.results import read_result
+from mtlbench.results import Result, each_result, read_result
 from mtlbench.runner import Outcome, execute, finished, note_failure, pick_device, set_aside
 from mtlbench.sealed import seal
+from mtlbench.train import snapshot
+from tests.conftest import prepare_anew
 
 CPU = torch.device("cpu")
 
@@ -242,6 +245,93 @@ def test_the_result_of_another_run_or_version_is_not_believed_either(home: Home,
     seal(folder)
     assert finished(home, "toy", one) is None
     assert "another version" in set_aside(home, "toy", one)
+
+
+def test_the_result_of_other_data_than_it_was_planned_for_is_set_aside(home: Home, toy: Prepared) -> None:
+    """As was stored where data were prepared anew during a run, before that was refused."""
+    ((spec,),) = planned(toy, {"method": "base-rate"})
+    execute(home, "toy", [spec], CPU, lambda rows: None)
+    folder = home.runs("toy") / spec.hash
+    data = json.loads((folder / "result.json").read_text())
+    write_json(folder / "result.json", {**data, "fingerprint": "toy-600-1"})
+    seal(folder)
+    assert finished(home, "toy", spec) is None
+    assert read_result(folder) is None
+    said: list[str] = []
+    assert list(each_result(home.results, "toy", said.append)) == []
+    assert "planned for data toy-600-0, and it is of toy-600-1" in said[0]
+    assert "planned for data toy-600-0" in set_aside(home, "toy", spec)
+    (outcome,) = execute(home, "toy", [spec], CPU, lambda rows: None)
+    assert outcome.status == "done"
+
+
+@pytest.mark.parametrize("method", ["base-rate", "single-task", "mmoe"])
+def test_data_prepared_anew_during_a_run_fail_it_and_leave_nothing(
+    home: Home, toy: Prepared, method: str
+) -> None:
+    """Its train split is of the one preparation, its test split would be of the other."""
+    ((spec,),) = planned(toy, {"method": method})
+
+    def swap(rows: int) -> None:
+        if rows and not home.prepared("toy").with_name("old").exists():
+            prepare_anew(home, seed=1)
+
+    (outcome,) = execute(home, "toy", [spec], CPU, swap)
+    assert outcome.status == "failed"
+    assert outcome.reason.startswith("datasets/toy/prepared was prepared anew while this ran")
+    assert not home.runs("toy").exists()
+    assert list(home.training("toy").iterdir()) == []
+
+
+def test_data_prepared_anew_fail_the_runs_that_are_not_stored_yet_and_those_alone(
+    home: Home, toy: Prepared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (specs,) = planned(toy, {"method": "mmoe"}, seeds=3)
+    taken, first, second = specs
+    stored = runner._store
+
+    def swap(*given: Any) -> Result:
+        result = stored(*given)
+        prepare_anew(home, seed=1)
+        return result
+
+    monkeypatch.setattr(runner, "_store", swap)
+    with alone_in(home.training("toy") / taken.hash):
+        outcomes = execute(home, "toy", specs, CPU, lambda rows: None, stacked=True)
+    assert [outcome.status for outcome in outcomes] == ["taken", "done", "failed"]
+    assert "prepared anew" in outcomes[2].reason
+    assert finished(home, "toy", first) is not None
+    assert [folder.name for folder in home.runs("toy").iterdir()] == [first.hash]
+    outcomes = execute(home, "toy", [first, second], CPU, lambda rows: None)  # planned before, begun after
+    assert [outcome.status for outcome in outcomes] == ["reused", "failed"]
+    assert "prepared anew" in outcomes[1].reason
+    assert [folder.name for folder in home.training("toy").iterdir()] == [taken.hash]
+
+
+def test_what_a_stack_that_was_killed_has_left_goes_once_its_runs_are_done(
+    home: Home, toy: Prepared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its checkpoints lie with its first run, which nobody trains again."""
+    monkeypatch.setenv(snapshot.EVERY, "0")
+    (specs,) = planned(toy, {"method": "mmoe"}, seeds=3)
+    stored = runner._store
+
+    def killed(home: Home, prepared: Prepared, spec: RunSpec, *rest: Any) -> Result:
+        if spec == specs[1]:
+            raise KeyboardInterrupt
+        return stored(home, prepared, spec, *rest)
+
+    monkeypatch.setattr(runner, "_store", killed)
+    with pytest.raises(KeyboardInterrupt):
+        execute(home, "toy", specs, CPU, lambda rows: None, stacked=True)
+    monkeypatch.setattr(runner, "_store", stored)
+    assert list(home.training("toy").glob("*/*/*")), "it has left nothing: the test shows nothing"
+    with alone_in(home.training("toy") / specs[0].hash):
+        assert list(reused(home, "toy", [specs], print)) == [specs[0].hash]
+        assert list(home.training("toy").glob("*/*/*")), "another process was about to go on from it"
+    assert list(reused(home, "toy", [specs], print)) == [specs[0].hash]
+    execute(home, "toy", specs[1:], CPU, lambda rows: None, stacked=True)
+    assert list(home.training("toy").iterdir()) == []
 
 
 def test_a_second_folder_that_is_set_aside_does_not_replace_the_first(home: Home, toy: Prepared) -> None:

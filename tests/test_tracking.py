@@ -5,13 +5,17 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mtlbench.home import Home
+from mtlbench import tracking
+from mtlbench.home import LOCK, Home
 from mtlbench.results import Result
 from mtlbench.tracking import artifact_folder, experiment_id, store_file, store_uri, sweep, track
 from mtlbench.tracking.records import COST
@@ -353,6 +357,26 @@ def test_a_run_that_was_cut_short_is_completed(shared: Home, dead_pid: int) -> N
     assert client(shared).get_run(run_id).info.status == "FINISHED"
     curve = client(shared).get_metric_history(run_id, "validation/click/auc")
     assert [point.step for point in curve] == [10, 20, 30]
+
+
+def test_two_that_write_the_same_at_once_give_each_run_once(
+    shared: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each has a client of its own, as two processes have; the first waits for the other to have searched."""
+    both, searched = threading.Barrier(2), tracking._Ledger.__init__
+
+    def search(*given: Any) -> None:
+        searched(*given)
+        with suppress(threading.BrokenBarrierError):
+            both.wait(timeout=0.5)
+
+    monkeypatch.setattr(tracking._Ledger, "__init__", search)
+    results = grid("at once", seeds=1)
+    with ThreadPoolExecutor(2) as threads:
+        first, second = threads.map(lambda _: write(shared, results), range(2))
+    assert first == second
+    assert len(read(shared, first)) == 5
+    assert not (shared.results / LOCK).exists()
 
 
 def test_an_experiment_that_was_deleted_comes_back(shared: Home) -> None:

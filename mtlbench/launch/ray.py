@@ -22,11 +22,11 @@ from uuid import uuid4
 import numpy as np
 import torch
 
-from mtlbench.errors import UsageError
+from mtlbench.errors import MtlbenchError, UsageError
 from mtlbench.home import Home, atomic_folder
 from mtlbench.launch.base import Job, failed
 from mtlbench.launch.ray_node import Answer, Files, Order, Rows, work
-from mtlbench.load import SPLITS
+from mtlbench.load import SPLITS, open_prepared
 from mtlbench.plugins import VARIABLE
 from mtlbench.runner import Outcome, finished, set_aside
 from mtlbench.train.snapshot import EVERY
@@ -157,8 +157,10 @@ class _Head:
             reason = f"its worker or node died {TRIES} times; last: {type(error).__name__}: {error}"
             return [Outcome(spec, "failed", reason=reason.splitlines()[0]) for spec in job]
         if answer is None:
-            if self._data is None:
-                self._data = _send(self._order.home.prepared(self._order.dataset))
+            try:
+                self._data = self._data or _send(self._order)
+            except (MtlbenchError, OSError) as error:
+                return failed(job, error)
             return None
         return [self._stored(outcome, files) for outcome, files in answer]
 
@@ -181,15 +183,20 @@ class _Head:
         return Outcome(spec, outcome.status, result)
 
 
-def _send(prepared: Path) -> dict[str, Any]:
-    """Put what training and evaluation read into the object store; name -> reference."""
+def _send(order: Order) -> dict[str, Any]:
+    """Put what training and evaluation read into the object store; name -> reference.
+
+    Raises:
+        DataError: by now other data are prepared.
+    """
     import ray
 
+    prepared = order.home.prepared(order.dataset)
     files = [prepared / "manifest.json", *(f for split in SPLITS for f in (prepared / split).glob("*.npy"))]
-    return {
-        file.relative_to(prepared).as_posix(): ray.put(np.asarray(np.memmap(file, np.uint8, "r")))
-        for file in files
-    }
+    mapped = {file.relative_to(prepared).as_posix(): np.memmap(file, np.uint8, "r") for file in files}
+    # After they are mapped: they stay what they are, whatever is prepared from here on.
+    open_prepared(order.home, order.dataset, fingerprint=order.fingerprint)
+    return {name: ray.put(np.asarray(content)) for name, content in mapped.items()}
 
 
 def _need(device: torch.device) -> None:

@@ -7,8 +7,7 @@ workers, into `$TMPDIR/mtlbench-UID/`, where the next grid on that data finds th
 import os
 import socket
 import tempfile
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -22,8 +21,6 @@ from mtlbench.home import Home, alone_in, atomic_folder
 from mtlbench.launch.base import REPORT_ROWS, Job, attempt, failed
 from mtlbench.load import open_prepared
 from mtlbench.runner import Outcome
-
-POLL_SECONDS = 0.5
 
 Files = Mapping[str, bytes]
 """Name -> content, of the folder of a result."""
@@ -106,9 +103,18 @@ def _shares(order: Order) -> bool:
     """Whether this node works on the head's own files: a copy at the same path is not enough."""
     try:
         here = order.token.is_file() and os.access(order.token.parent, os.W_OK)
-        return here and open_prepared(order.home, order.dataset).fingerprint == order.fingerprint
+    except OSError:
+        return False
+    return here and _has_data(order.home, order)
+
+
+def _has_data(home: Home, order: Order) -> bool:
+    """Whether what is prepared in that home is what the jobs were planned for."""
+    try:
+        open_prepared(home, order.dataset, fingerprint=order.fingerprint)
     except (MtlbenchError, OSError):
         return False
+    return True
 
 
 def _need_plugins(files: Sequence[str]) -> None:
@@ -132,27 +138,13 @@ def _own_home(order: Order, data: Mapping[str, Any]) -> Home:
         )
     home = Home(mine / sha256(order.fingerprint.encode()).hexdigest()[:20])
     target = home.prepared(order.dataset)
-    _when_alone(
-        target.parent,
-        lambda: None if target.exists() else _write(target, lambda name: ray.get(data[name]), data),
-    )
+    with alone_in(target.parent, wait=True):
+        if not _has_data(home, order):
+            with atomic_folder(target) as folder:
+                for name, reference in data.items():
+                    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                    ray.get(reference).tofile(folder / name)
     return home
-
-
-def _when_alone(folder: Path, act: Callable[[], None]) -> None:
-    while True:
-        try:
-            with alone_in(folder):
-                return act()
-        except BlockingIOError:
-            time.sleep(POLL_SECONDS)
-
-
-def _write(target: Path, fetch: Callable[[str], Any], names: Mapping[str, Any]) -> None:
-    with atomic_folder(target) as folder:
-        for name in names:
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            fetch(name).tofile(folder / name)
 
 
 def _packed(outcome: Outcome) -> tuple[Outcome, Files]:

@@ -15,12 +15,12 @@ import sqlite3
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from mtlbench.home import Home
+from mtlbench.home import Home, alone_in
 from mtlbench.results import Result
 from mtlbench.tracking.records import (
     NOTE,
@@ -96,20 +96,21 @@ def track(
     files = artifacts or {}
     try:
         client = _client(home)
-        _sweep(client)
-        experiment = _experiment(client, home, dataset, document)
-        ledger = _Ledger(client, experiment, benchmark or AD_HOC, document)
-        arms = arms_of(results, document)
-        top = ledger.write(benchmark_record(benchmark or AD_HOC, arms, document, files))
-        for arm in arms:
-            above = ledger.write(arm_record(arm, document), top)
-            for result in arm.results:
-                ledger.write(seed_record(arm, result), above)
-        _attach(client, home, top, files, warn)
-        client.set_experiment_tag(
-            experiment, f"mlflow.sharedViewState.{VIEW}", _view(ledger.group, columns(arms))
-        )
-        client.set_experiment_tag(experiment, USED, str(time.time_ns()))
+        with _alone_at(home):
+            _sweep(client)
+            experiment = _experiment(client, home, dataset, document)
+            ledger = _Ledger(client, experiment, benchmark or AD_HOC, document)
+            arms = arms_of(results, document)
+            top = ledger.write(benchmark_record(benchmark or AD_HOC, arms, document, files))
+            for arm in arms:
+                above = ledger.write(arm_record(arm, document), top)
+                for result in arm.results:
+                    ledger.write(seed_record(arm, result), above)
+            _attach(client, home, top, files, warn)
+            client.set_experiment_tag(
+                experiment, f"mlflow.sharedViewState.{VIEW}", _view(ledger.group, columns(arms))
+            )
+            client.set_experiment_tag(experiment, USED, str(time.time_ns()))
     except ImportError as error:
         warn(f"MLflow is off: {error}. Mend it with pip install mlflow, or say --no-track.")
         return None
@@ -168,6 +169,11 @@ def _client(home: Home) -> Any:
     if own_store():
         home.results.mkdir(parents=True, exist_ok=True)
     return MlflowClient(tracking_uri=store_uri(home))
+
+
+def _alone_at(home: Home) -> AbstractContextManager[None]:
+    """Between the search for a run and its making nobody else may make it; a server has no such lock."""
+    return alone_in(home.results, wait=True) if own_store() else nullcontext()
 
 
 def _experiment(client: Any, home: Home, dataset: str, document: Mapping[str, Any]) -> str:

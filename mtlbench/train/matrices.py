@@ -5,6 +5,7 @@ host, in another thread, while the step before is computed.
 """
 
 import os
+import sys
 import warnings
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -145,6 +146,8 @@ def _memory(device: torch.device) -> int:
     """Bytes that are free on a GPU, or that the machine has to keep files in."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
+    if not hasattr(os, "sysconf"):  # Windows does not say; on a CPU what is resident is no copy
+        return sys.maxsize
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 

@@ -25,13 +25,13 @@ from mtlbench.errors import UsageError
 from mtlbench.home import Home
 from mtlbench.launch.local import Local
 from mtlbench.launch.ray import Ray
-from mtlbench.launch.ray_node import Order, _packed
-from mtlbench.load import Prepared
+from mtlbench.launch.ray_node import Order, _own_home, _packed
+from mtlbench.load import Prepared, open_prepared
 from mtlbench.results import Scores
 from mtlbench.runner import Outcome, finished
 from mtlbench.train import snapshot
 from tests.cli.test_cli import QUICK
-from tests.conftest import Command, write_prepared
+from tests.conftest import Command, prepare_anew, write_prepared
 from tests.launch.test_local import CPU, jobs_of
 from tests.test_plugins import example, registries, specs
 
@@ -79,7 +79,7 @@ def head(home: Home, jobs: list[list[RunSpec]]) -> Any:
     """The side of the head, without a cluster."""
     made = ray_launcher._Head.__new__(ray_launcher._Head)
     order = Order(home, "toy", jobs[0][0].fingerprint, home.root, CPU, (), again=False, wait=False)
-    made._order, made._jobs, made._deaths = order, jobs, Counter()
+    made._order, made._jobs, made._deaths, made._data = order, jobs, Counter(), None
     return made
 
 
@@ -115,6 +115,35 @@ def test_what_a_node_sends_back_is_stored_whole_or_fails(home: Home, toy: Prepar
     assert stored.result == finished(home, "toy", jobs[0][0])
     (aside,) = home.set_aside("toy").iterdir()
     assert aside.name == jobs[0][0].hash
+
+
+def test_data_prepared_anew_are_sent_to_no_node(
+    home: Home, toy: Prepared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or it would keep them as those that the runs were planned for."""
+    ray = pytest.importorskip("ray")
+    monkeypatch.setattr(ray, "get", lambda ref: None)  # the answer of a node that has no data yet
+    tried = head(home, jobs_of(toy, 1))
+    prepare_anew(home, seed=1)
+    (outcome,) = tried._outcomes(0, "a reference")
+    assert outcome.status == "failed"
+    assert "prepared anew while this ran" in outcome.reason
+
+
+def test_a_node_that_holds_other_data_under_that_name_takes_what_it_is_sent(
+    home: Home, toy: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ray = pytest.importorskip("ray")
+    monkeypatch.setattr(ray, "get", lambda ref: ref)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    order = Order(home, "toy", toy.fingerprint, home.root, CPU, (), again=False, wait=False)
+    files = [file for file in toy.path.rglob("*") if file.is_file()]
+    sent = {file.relative_to(toy.path).as_posix(): np.fromfile(file, np.uint8) for file in files}
+    node = _own_home(order, sent)
+    assert open_prepared(node, "toy").manifest == toy.manifest
+    assert _own_home(order, {}) == node, "it holds them already"
+    prepare_anew(node, seed=1)
+    assert open_prepared(_own_home(order, sent), "toy").manifest == toy.manifest
 
 
 @pytest.fixture(scope="module")

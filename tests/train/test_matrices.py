@@ -1,5 +1,6 @@
 """Batches: the same whether the columns are on the device or stay in files that memory does not hold."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -78,6 +79,13 @@ def test_what_is_as_large_as_the_budget_is_resident() -> None:
     size = 4 * (50 * (2 + 3 + 2) + 10 * (1 + 2 + 4) + 50)
     assert opened(CPU, grouped=True, budget=size).resident
     assert not opened(CPU, grouped=True, budget=size - 1).resident
+
+
+def test_a_system_that_does_not_say_its_memory_keeps_all_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows."""
+    monkeypatch.delattr(os, "sysconf")
+    layout = Layout(torch.arange(7) * 9, 63)
+    assert Matrices.of(split(grouped=False), layout, CPU).resident
 
 
 def learned(toy: Prepared) -> list[Trained]:
