@@ -61,21 +61,24 @@ class StackedAdam:
     def step(self, embedded: Embedded) -> None:
         """Step on the gradients that `backward` left on the parameters and on what was looked up."""
         parameters, decay = self.stack.parameters.values(), self.settings.weight_decay
-        values, *moments = self.tables.picked
-        gradient = self._gradient(embedded, values)
-        moved = [i for i, parameter in enumerate(parameters) if parameter.grad is not None]
-        learned = [p.detach() for p in parameters if p.grad is not None]
-        gradients = [p.grad for p in parameters if p.grad is not None]
-        if decay and gradients:
-            torch._foreach_add_(gradients, learned, alpha=decay)
+        values, first, second = self.tables.picked
+        learned = [
+            (parameter.detach(), parameter.grad, *of_it, step)
+            for parameter, of_it, step in zip(parameters, self.moments[:-1], self._steps[:-1], strict=True)
+            if parameter.grad is not None
+        ]
+        if decay and learned:
+            torch._foreach_add_([row[1] for row in learned], [row[0] for row in learned], alpha=decay)
+        learned.append((values, self._gradient(embedded, values), first, second, self._steps[-1]))
+        weights, gradients, firsts, seconds, steps = (list(column) for column in zip(*learned, strict=True))
         # As a function: to make an object of it loads the compiler, which takes a second.
         adam(
-            [*learned, values],
-            [*gradients, gradient],
-            [*(self.moments[i][0] for i in moved), moments[0]],
-            [*(self.moments[i][1] for i in moved), moments[1]],
+            weights,
+            gradients,
+            firsts,
+            seconds,
             [],
-            [*(self._steps[i] for i in moved), self._steps[-1]],
+            steps,
             fused=True,
             amsgrad=False,
             lr=self.settings.learning_rate,

@@ -8,13 +8,14 @@ import polars as pl
 import pytest
 from numpy.typing import NDArray
 
-from mtlbench.compare import compare, exploratory
+from mtlbench.compare import compare
 from mtlbench.config import Family
 from mtlbench.errors import DataError
 from mtlbench.home import Home
 from mtlbench.report import markdown, remarks
 from mtlbench.results import Result, Scores
 from mtlbench.statistics.multiplicity import benjamini_hochberg
+from mtlbench.statistics.variance import p_value
 from mtlbench.strata import by_stratum
 from tests.compare.stored import SCHEMA, arm, by_task, save, scores
 from tests.strata.data import IDS, rows
@@ -108,8 +109,9 @@ def test_cells_without_a_call_do_not_lower_the_bar_for_the_others(
 ) -> None:
     """Five users agree by chance on anything: such a p-value may be 0."""
     before = by_stratum(prepared, results, SCHEMA, Family(), "group")["cells"]
-    real = exploratory.p_value
-    monkeypatch.setattr(exploratory, "p_value", lambda e, df: 1e-12 if e.clusters == 5 else real(e, df))
+    monkeypatch.setattr(
+        "mtlbench.compare.exploratory.p_value", lambda e, df: 1e-12 if e.clusters == 5 else p_value(e, df)
+    )
     after = by_stratum(prepared, results, SCHEMA, Family(), "group")["cells"]
     adjusted = [[c["adjusted_p_value"] for c in cells if not c["reason"]] for cells in (before, after)]
     assert adjusted[0] == adjusted[1]
