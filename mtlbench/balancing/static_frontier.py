@@ -42,7 +42,7 @@ class FrontierGrid:
         alphas: of two tasks, the share of the first one's weight, each strictly between 0 and 1.
         points: of three tasks and more, how many sets of weights are drawn.
         seed: of these draws.
-        tuning_seeds: with so many seeds more each point is trained, by which validation chooses among them.
+        tuning_seeds: how many further seeds each point is trained with, only to choose among the points.
     """
 
     alphas: tuple[float, ...] = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.95, 0.98)

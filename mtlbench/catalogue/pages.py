@@ -45,8 +45,9 @@ def pages() -> dict[str, str]:
         ),
         "balancers/README.md": _page(
             "# Balancers",
-            "Any method goes with any balancer: `mtlbench run --method mmoe --balancer NAME`. The tables "
-            "say how many backward passes a step takes for K tasks; those that mix gradients solve a small problem too.",
+            "Any method goes with any balancer: `mtlbench run --method mmoe --balancer NAME`. Balancers "
+            "that see losses take one backward pass per step; those that see gradients take one per task, "
+            "and some solve a small problem on the host.",
             *_contents(BALANCERS, BALANCER_FAMILIES),
             "## Options that all have that mix gradients",
             _option_table(options(MixOptions)),

@@ -86,7 +86,7 @@ def cost(document: Mapping[str, Any]) -> str:
     parts = [f"{costs['parameters']:,.0f} parameters"] if costs["parameters"] else []
     if costs["train_rows"]:
         parts.append(f"{costs['train_rows']:,.0f} rows in {costs['train_seconds']:,.1f} s")
-    return f"Cost a seed: {', '.join(parts)}." if parts else ""
+    return f"Cost per seed: {', '.join(parts)}." if parts else ""
 
 
 def runs(document: Mapping[str, Any]) -> str:

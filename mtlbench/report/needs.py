@@ -12,9 +12,9 @@ def needs(comparison: Mapping[str, Any], clusters: str) -> list[str]:
     if more_seeds and more_clusters:
         return [f"{_about(more_seeds)} seeds", f"or {_about(more_clusters)} {clusters}"]
     if more_seeds:
-        return [f"{_about(more_seeds)} seeds", f"({clusters}: none do)"]
+        return [f"{_about(more_seeds)} seeds", f"({clusters} alone: none)"]
     if more_clusters:
-        return [f"{_about(more_clusters)} {clusters}", "(seeds: none do)"]
+        return [f"{_about(more_clusters)} {clusters}", "(seeds alone: none)"]
     return ["more seeds", f"and more {clusters}"]
 
 

@@ -109,7 +109,7 @@ def costs(document: Mapping[str, Any]) -> Grid:
         cells = (f"{_number(c['method'], form)} ({_number(c['ratio'], '.2f')}x)" for c, form in mine)
         rows.append([summary["arm"], *cells])
     return Grid(
-        f"Cost a seed (ratio to the sum of the {baseline} models)",
+        f"Cost per seed (ratio to the sum of the {baseline} models)",
         ["method", "parameters", "rows/s", "wall seconds"],
         rows,
     )

@@ -36,4 +36,4 @@ def test_the_page_of_many_arms_has_their_costs_and_what_the_undecided_want(tmp_p
     assert "## Gain over single-task: methods" in page
     assert "## Gain over single-task: others" in page
     assert "INCONCLUSIVE (wants " in page
-    assert "## Cost a seed" in page
+    assert "## Cost per seed" in page

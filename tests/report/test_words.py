@@ -45,8 +45,13 @@ def document(*comparisons: dict[str, Any], **changes: Any) -> dict[str, Any]:
             ["30 seeds", "or 41,000 users"],
             "with 800 users, about 30 seeds; or with 5 seeds, about 41,000",
         ),
-        (None, 40_103, ["41,000 users", "(seeds: none do)"], "41,000 users; no number of seeds alone would"),
-        (112, None, ["120 seeds", "(users: none do)"], "about 120 seeds; no number of users alone would"),
+        (
+            None,
+            40_103,
+            ["41,000 users", "(seeds alone: none)"],
+            "41,000 users; no number of seeds alone would",
+        ),
+        (112, None, ["120 seeds", "(users alone: none)"], "about 120 seeds; no number of users alone would"),
         (None, None, ["more seeds", "and more users"], "it takes more of both"),
     ],
 )
