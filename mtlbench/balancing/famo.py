@@ -16,10 +16,10 @@ logarithm, as in the authors' code. A task without a row in the batch is left ou
 it was. The defaults are the paper's; of the authors' code methods/weight_methods.py has gamma = 1e-5 and
 famo.py, FAMO alone, .01.
 
-Pitfalls: the second forward pass costs about a third of a step more, on the same rows with the same dropout
-masks: gains must be held against that. Losses must be above 0. It weighs by 1 / L_k as GLS does, so a rare
-event is weighed up from the first step on, when xi is still 0. A loss that falls within one step on one batch
-says as much of the batch as of the task: with small batches xi follows noise.
+Pitfalls: the second forward pass, on the same rows with the same dropout masks, makes a step of hard sharing
+one and a half times as long: gains must be held against that. Losses must be above 0. It weighs by 1 / L_k as
+GLS does, so a rare event is weighed up from the first step on, when xi is still 0. A loss that falls within
+one step on one batch says as much of the batch as of the task: with small batches xi follows noise.
 """
 
 import math

@@ -178,7 +178,7 @@ def markdown(document: dict[str, Any]) -> str:
         f"{machine['cores']} cores, {machine['memory_bytes'] / 2**30:.0f} GB, {machine['system']}; mtlbench "
         f"{versions['mtlbench']} at {document['commit'] or 'no commit'}, Python {versions['python']}, Polars "
         f"{versions['polars']}, NumPy {versions['numpy']}; {document['measured_at']}. A load above 0 before "
-        "a measurement is what else ran on the machine, and what is left of the floor's own.",
+        "a measurement is of other programs, or still of the measurement before.",
     ]
     return "\n".join(lines) + "\n"
 
@@ -194,7 +194,7 @@ def _growth(logs: Sequence[dict[str, Any]]) -> list[str]:
         for what, key in (("time", "seconds"), ("CPU time", "cpu_seconds"), ("peak memory", "peak_bytes"))
     }
     said = ", ".join(
-        f"{what} {ratio:.1f} times (events to the {math.log(ratio) / math.log(times):.2f})"
+        f"{what} {ratio:.1f} times as much (it grows as events^{math.log(ratio) / math.log(times):.2f})"
         for what, ratio in grown.items()
     )
     return [f"From {first['events']:,} to {last['events']:,} events, {times:g} times as many: {said}."]

@@ -20,11 +20,11 @@ level:
     y_k = t^k( M([z_g, z_s]; T_k, [T_k, T_g, T_s]) ),    T_k and T_g read [z_g, z_s], T_s z_s   task level
 
 Departs from the paper, of which we had the abstract and others' readings: how the levels read each other is
-our reading. One feature gate of one rank an expert. Norm and activation are the tool's, `layer` and `relu`,
-as those of the models it is compared with, so that a gain is not that of an activation; the paper's, against
-experts whose units are nearly all 0, are `norm = batch` and Swish, `activation = silu`. Gates are linear.
-`groups` is one group of all tasks where none are given: the paper groups by what its tasks are (watching,
-interacting), which nobody has done for ours.
+our reading. One feature gate of one rank per expert. Norm and activation are the tool's, `layer` and `relu`,
+as those of the models it is compared with, so that a gain is not that of an activation. The paper takes batch
+normalisation and Swish, so that not nearly all units of an expert are 0: `norm = batch`, `activation = silu`.
+Gates are linear. `groups` is one group of all tasks where none are given: the paper groups by what its tasks
+are (watching, interacting), which nobody has done for ours.
 
 Pitfalls: the groups are a researcher's degree of freedom: who tries several has tuned the method and must
 say how many. The largest of the expert methods, two levels times tasks times experts: hold it against
