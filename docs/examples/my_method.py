@@ -1,8 +1,8 @@
 """A worked example: a method, FiLM, and a balancer, each with an option.
 
 Run it by `mtlbench run --plugin docs/examples/my_method.py --method film --balancer inverse-loss`. In a file
-that defines one method alone, what the class below says of itself may stand here instead; `mtlbench show film`
-prints it.
+that defines one method alone, what the class below says of itself may stand here instead; `mtlbench show
+film` prints it.
 """
 
 from collections.abc import Sequence
