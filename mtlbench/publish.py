@@ -76,10 +76,8 @@ def _data(home: Home, document: Mapping[str, Any]) -> str:
     """How the data were prepared, where they are still there; else their name alone."""
     name, seen = str(document["dataset"]), f"fingerprint `{document['fingerprint'][:12]}`"
     try:
-        manifest = open_prepared(home, name).manifest
-    except MtlbenchError:
-        return f"{name}, {seen}"
-    if manifest["fingerprint"] != document["fingerprint"]:
+        manifest = open_prepared(home, name, fingerprint=document["fingerprint"]).manifest
+    except MtlbenchError:  # gone, or others by now
         return f"{name}, {seen}"
     settings = ", ".join(f"{key} = {json.dumps(value)}" for key, value in manifest["settings"].items())
     files = _each(source["name"] for source in manifest["sources"])

@@ -85,19 +85,22 @@ def _adjusted(cells: Sequence[Measured], cluster: str) -> list[float]:
     generous.
     """
     level = RATE / max(len(cells), 1)
-    callable_ = [not (cell.reason or why_no_verdict(cell.estimate, cluster)) for cell in cells]
-    estimates = [cell.estimate for cell in cells]
-    p = np.array([p_value(e, adjusted_df(e.df, e.seeds, level)) for e in estimates])
-    p[~np.array(callable_, bool)] = math.nan
+    estimates = [None if _no_call(cell, cluster) else cell.estimate for cell in cells]
+    p = np.array([p_value(e, adjusted_df(e.df, e.seeds, level)) if e else math.nan for e in estimates])
     adjusted = benjamini_hochberg(np.nan_to_num(p, nan=1.0).tolist())
     return np.where(np.isnan(p), math.nan, adjusted).tolist()  # type: ignore[no-any-return]
+
+
+def _no_call(cell: Measured, cluster: str) -> str:
+    """Why there can be no call; empty where there can."""
+    return cell.reason or why_no_verdict(cell.estimate, cluster)
 
 
 def _cell(
     arm: Arm, stratum: Stratum, cell: Cell, measured: Measured, adjusted: float, cluster: str
 ) -> dict[str, Any]:
     e = measured.estimate
-    reason = measured.reason or why_no_verdict(e, cluster)
+    reason = _no_call(measured, cluster)
     call = f"EXPLORATORY {'POSITIVE' if e.gain > 0 else 'NEGATIVE'}"
     values: dict[str, Any] = plain(
         {
@@ -118,7 +121,7 @@ def _cell(
             "interval": ends(interval(e, e.df, INTERVAL_ALPHA)),
             "p_value": p_value(e, e.df),
             "adjusted_p_value": adjusted,
-            "call": call if adjusted <= RATE and not reason else None,
+            "call": call if adjusted <= RATE else None,
             "reason": reason or None,
         }
     )
