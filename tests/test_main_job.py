@@ -31,7 +31,7 @@ def test_planted_truths_are_decided_correctly(home: Home) -> None:
     """In at least 8 of 10 simulated shops hard sharing is called as planted: helped, and harmed.
 
     Hard sharing shares everything, so that the truth of sharing is its truth; the other methods may escape
-    the harm, and results/shop/ has what became of them.
+    the harm, and results/zoo/shop has what became of them.
     """
     right: Counter[str] = Counter()
     expected = {"helps": "POSITIVE", "harms": "NEGATIVE"}
