@@ -31,7 +31,8 @@ from mtlbench.data.scaling import scale_all, with_units
 from mtlbench.data.source import describe, given_files, same
 from mtlbench.data.volume import PREFIX
 from mtlbench.errors import DataError, UsageError, unknown
-from mtlbench.home import Home, alone_in, atomic_folder, write_json
+from mtlbench.files import alone_in, atomic_folder, write_json
+from mtlbench.home import Home
 from mtlbench.load import FORMAT, GROUP, MATRICES, SPLITS, Prepared, open_matrix, open_prepared
 from mtlbench.registry import lookup
 

@@ -13,7 +13,8 @@ from typing import Any
 
 from mtlbench.config import Benchmark
 from mtlbench.errors import DataError, MtlbenchError
-from mtlbench.home import Home, atomic_folder, write_text
+from mtlbench.files import atomic_folder, write_text
+from mtlbench.home import Home
 from mtlbench.load import open_prepared
 from mtlbench.report import markdown
 from mtlbench.results import Say

@@ -13,7 +13,8 @@ from typing import Any
 
 from mtlbench.config import Benchmark, fill
 from mtlbench.errors import DataError, MtlbenchError
-from mtlbench.home import Home, free_name, write_json
+from mtlbench.files import free_name, write_json
+from mtlbench.home import Home
 from mtlbench.results import Result, Say
 
 

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtlbench.errors import DataError
-from mtlbench.sealed import broken
+from mtlbench.files import broken
 
 FORMAT = 3
 WEIGHTS = "weights.safetensors"

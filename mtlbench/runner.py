@@ -20,16 +20,16 @@ from mtlbench.config import RunSpec
 from mtlbench.devices import device_name
 from mtlbench.errors import DataError, UsageError
 from mtlbench.evaluate import test_metrics
+from mtlbench.files import LOCK, alone_in, atomic_folder, free_name, seal, write_json
 from mtlbench.floors import work as floors
 from mtlbench.floors.base import Floor
 from mtlbench.guards import examine
-from mtlbench.home import LOCK, Home, alone_in, atomic_folder, free_name, write_json
+from mtlbench.home import Home
 from mtlbench.load import Prepared, open_prepared
 from mtlbench.methods import METHODS
 from mtlbench.plugins import refuse_changed
 from mtlbench.registry import lookup
 from mtlbench.results import FORMAT, WEIGHTS, Result, damage, read_result
-from mtlbench.sealed import seal
 from mtlbench.train.memory import keep_freed_blocks
 from mtlbench.work import Failure, Work
 

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from mtlbench.cli import main
-from mtlbench.home import Home, free_name, write_json
+from mtlbench.files import free_name, write_json
+from mtlbench.home import Home
 from mtlbench.load import FORMAT, Prepared, open_prepared
 from mtlbench.schema import Field, Schema, Task
 

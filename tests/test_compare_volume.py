@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mtlbench.files import seal
 from mtlbench.results import FORMAT
-from mtlbench.sealed import seal
 
 ROWS, USERS, SEEDS = 1_000_000, 50_000, 5
 """Test rows, of which two arms with five seeds each score ten million."""

@@ -7,13 +7,13 @@ from xml.etree import ElementTree
 import pytest
 
 from mtlbench.errors import DataError, UsageError
-from mtlbench.home import Home, write_json
+from mtlbench.files import seal, write_json
+from mtlbench.home import Home
 from mtlbench.inspection import inspect, mean
 from mtlbench.load import Prepared
 from mtlbench.report.inspection import bar, sections, sparkline, title
 from mtlbench.report.inspection_figure import draw
 from mtlbench.results import FORMAT
-from mtlbench.sealed import seal
 from tests.conftest import Command
 
 TASKS = ["click", "buy"]

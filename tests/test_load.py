@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from mtlbench.errors import DataError, UsageError
-from mtlbench.home import Home, write_json
+from mtlbench.files import write_json
+from mtlbench.home import Home
 from mtlbench.load import MATRICES, SPLITS, Prepared, Split, open_matrix, open_prepared, prepared_names
 from mtlbench.train.matrices import Layout, Matrices
 from tests.conftest import prepare_anew, write_prepared

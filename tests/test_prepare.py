@@ -19,7 +19,8 @@ from mtlbench.data.download import download
 from mtlbench.data.download.resume import Patience
 from mtlbench.data.shop import ShopSettings, truth
 from mtlbench.errors import DataError, UsageError
-from mtlbench.home import Home, alone_in
+from mtlbench.files import alone_in
+from mtlbench.home import Home
 from mtlbench.load import SPLITS, Prepared, open_prepared, prepared_names
 from mtlbench.prepare import prepare, summary
 from tests.data.logs import random_rows, write_log

@@ -9,7 +9,8 @@ import pytest
 from mtlbench.config import Benchmark, fill
 from mtlbench.errors import DataError
 from mtlbench.experiment import Execution, run
-from mtlbench.home import Home, write_json
+from mtlbench.files import write_json
+from mtlbench.home import Home
 from mtlbench.load import Prepared
 from mtlbench.publish import publish
 from mtlbench.train.loop import REVISION

@@ -21,13 +21,13 @@ from mtlbench import networks, runner
 from mtlbench.config import Benchmark, RunSpec, fill
 from mtlbench.errors import UsageError
 from mtlbench.experiment import reused
+from mtlbench.files import alone_in, seal, write_json, write_text
 from mtlbench.grid import plan, rows_to_train
-from mtlbench.home import Home, alone_in, write_json, write_text
+from mtlbench.home import Home
 from mtlbench.load import Prepared
 from mtlbench.metrics import score_task
 from mtlbench.results import Result, each_result, read_result
 from mtlbench.runner import Outcome, execute, finished, note_failure, pick_device, set_aside
-from mtlbench.sealed import seal
 from mtlbench.train import snapshot
 from tests.conftest import prepare_anew
 
@@ -360,7 +360,7 @@ def test_one_waits_for_the_other_process_and_takes_over_when_it_dies(home: Home,
     ((spec,),) = planned(toy, {"method": "base-rate"})
     folder = home.training("toy") / spec.hash
     program = (
-        "import sys, time; from pathlib import Path; from mtlbench.home import alone_in\n"
+        "import sys, time; from pathlib import Path; from mtlbench.files import alone_in\n"
         "with alone_in(Path(sys.argv[1])): print(flush=True); time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", program, str(folder)], stdout=subprocess.PIPE) as holder:

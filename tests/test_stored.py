@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from mtlbench.config import Family, RunSpec, TrainingSettings
+from mtlbench.files import seal
 from mtlbench.home import Home
 from mtlbench.load import Prepared
-from mtlbench.sealed import seal
 from mtlbench.stored import compare_stored
 from tests.compare.stored import SCHEMA, save, scores
 from tests.conftest import Command

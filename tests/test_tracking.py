@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from mtlbench import tracking
-from mtlbench.home import LOCK, Home
+from mtlbench.files import LOCK
+from mtlbench.home import Home
 from mtlbench.results import Result
 from mtlbench.tracking import artifact_folder, experiment_id, store_file, store_uri, sweep, track
 from mtlbench.tracking.records import COST

@@ -22,7 +22,8 @@ from mtlbench.balancing.base import Balancer
 from mtlbench.config import TrainingSettings
 from mtlbench.devices import device_name
 from mtlbench.errors import UsageError
-from mtlbench.home import Home, write_json, write_text
+from mtlbench.files import write_json, write_text
+from mtlbench.home import Home
 from mtlbench.load import Prepared
 from mtlbench.methods import METHODS
 from mtlbench.methods.base import Method

@@ -24,7 +24,8 @@ from mtlbench.bench.train.ours import blueprint, multiplied, settings
 from mtlbench.config import Precision
 from mtlbench.devices import device_name
 from mtlbench.errors import MtlbenchError
-from mtlbench.home import Home, write_json, write_text
+from mtlbench.files import write_json, write_text
+from mtlbench.home import Home
 from mtlbench.load import Prepared
 from mtlbench.runner import commit
 from mtlbench.train.loop import train

@@ -19,7 +19,8 @@ from mtlbench import __version__
 from mtlbench.bench.process import Cost, disk_bytes, measure
 from mtlbench.data.recipe import Reporting
 from mtlbench.data.volume import EVENTS_A_USER
-from mtlbench.home import Home, write_json
+from mtlbench.files import write_json
+from mtlbench.home import Home
 
 
 @dataclass(frozen=True, slots=True)

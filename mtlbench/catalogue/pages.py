@@ -18,8 +18,8 @@ from mtlbench.catalogue.families import BALANCER_FAMILIES, METHOD_FAMILIES, STAR
 from mtlbench.catalogue.files import FILES, UserFile, tables
 from mtlbench.catalogue.options import options
 from mtlbench.catalogue.sizes import REFERENCE_WORDS, reference_size
+from mtlbench.files import write_text
 from mtlbench.floors.base import FloorConfig
-from mtlbench.home import write_text
 from mtlbench.methods import METHODS
 from mtlbench.methods.base import Method, NetworkConfig
 from mtlbench.registry import Entry

@@ -99,7 +99,7 @@ def inspect(
 ) -> None:
     """Look inside a run: learning curves, task weights, gates, gradients, affinities, dead units."""
     from mtlbench import render
-    from mtlbench.home import write_text
+    from mtlbench.files import write_text
     from mtlbench.inspection import inspect as look
     from mtlbench.report.inspection_figure import draw
 

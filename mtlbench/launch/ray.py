@@ -23,7 +23,8 @@ import numpy as np
 import torch
 
 from mtlbench.errors import MtlbenchError, UsageError
-from mtlbench.home import Home, atomic_folder
+from mtlbench.files import atomic_folder
+from mtlbench.home import Home
 from mtlbench.launch.base import Job, failed
 from mtlbench.launch.ray_node import Answer, Files, Order, Rows, work
 from mtlbench.load import SPLITS, open_prepared

@@ -17,7 +17,8 @@ from typing import Any
 import torch
 
 from mtlbench.errors import MtlbenchError, UsageError
-from mtlbench.home import Home, alone_in, atomic_folder
+from mtlbench.files import alone_in, atomic_folder
+from mtlbench.home import Home
 from mtlbench.launch.base import REPORT_ROWS, Job, attempt, failed
 from mtlbench.load import open_prepared
 from mtlbench.runner import Outcome

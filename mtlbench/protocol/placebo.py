@@ -19,7 +19,8 @@ from functools import partial
 import numpy as np
 
 from mtlbench.config import TrainingSettings
-from mtlbench.home import Home, write_json
+from mtlbench.files import write_json
+from mtlbench.home import Home
 from mtlbench.load import Prepared, open_prepared
 from mtlbench.protocol.check import Finding, Lab, Scale, fewest_calls, most_calls, share
 from mtlbench.protocol.fixtures import (

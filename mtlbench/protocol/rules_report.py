@@ -7,7 +7,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from mtlbench.home import Home, write_json, write_text
+from mtlbench.files import write_json, write_text
+from mtlbench.home import Home
 from mtlbench.protocol import rules
 from mtlbench.protocol.check import Lab, Workers
 from mtlbench.protocol.validate import Bar, Progress, footer, provenance

@@ -14,7 +14,8 @@ from typing import Any, Protocol
 
 from mtlbench import __version__
 from mtlbench.errors import UsageError, unknown
-from mtlbench.home import Home, write_json, write_text
+from mtlbench.files import write_json, write_text
+from mtlbench.home import Home
 from mtlbench.protocol import CHECKS
 from mtlbench.protocol.check import Check, Finding, Lab, Part, Workers
 

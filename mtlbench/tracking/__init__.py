@@ -20,7 +20,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from mtlbench.home import Home, alone_in
+from mtlbench.files import alone_in
+from mtlbench.home import Home
 from mtlbench.results import Result
 from mtlbench.tracking.records import (
     NOTE,

@@ -21,8 +21,7 @@ from torch import Tensor
 
 from mtlbench.balancing.base import Balancer
 from mtlbench.devices import processor
-from mtlbench.home import atomic_folder, write_json
-from mtlbench.sealed import broken, seal
+from mtlbench.files import atomic_folder, broken, seal, write_json
 from mtlbench.train.optimiser import StackedAdam
 from mtlbench.train.stack import Stack
 from mtlbench.train.trained import Trained

@@ -9,9 +9,9 @@ import numpy as np
 
 from mtlbench import metrics
 from mtlbench.config import FIRST_TUNING_SEED
+from mtlbench.files import seal
 from mtlbench.results import FORMAT, Result, Scores, read_result
 from mtlbench.schema import Schema, Task
-from mtlbench.sealed import seal
 
 SCHEMA = Schema(fields=(), tasks=(Task(name="click"), Task(name="stars", kind="regression")), cluster="user")
 USERS = 60

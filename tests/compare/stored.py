@@ -9,9 +9,9 @@ import numpy as np
 
 from mtlbench import metrics
 from mtlbench.compare import Comparison
+from mtlbench.files import seal
 from mtlbench.results import FORMAT, Result, Scores, read_result
 from mtlbench.schema import Schema, Task
-from mtlbench.sealed import seal
 
 SCHEMA = Schema(
     fields=(),

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mtlbench.files import seal
 from mtlbench.results import Result, Scores
-from mtlbench.sealed import seal
 
 SHIFT = 0.25
 """Of R2."""

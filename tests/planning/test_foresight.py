@@ -4,7 +4,8 @@ import pytest
 
 from mtlbench.config import Benchmark
 from mtlbench.errors import DataError
-from mtlbench.home import Home, write_json
+from mtlbench.files import seal, write_json
+from mtlbench.home import Home
 from mtlbench.load import Prepared
 from mtlbench.planning.foresight import Foresight
 from mtlbench.planning.pilot import choose
@@ -12,7 +13,6 @@ from mtlbench.planning.power import Power, TaskPower
 from mtlbench.results import FORMAT, Result
 from mtlbench.runner import Outcome
 from mtlbench.schema import Schema
-from mtlbench.sealed import seal
 from tests.planning.test_pilot import benchmark
 
 

@@ -5,7 +5,8 @@ from typing import Any
 
 import polars as pl
 
-from mtlbench.home import Home, write_json
+from mtlbench.files import write_json
+from mtlbench.home import Home
 from mtlbench.load import FORMAT, open_prepared
 from mtlbench.schema import Field, Schema, Task
 from mtlbench.strata.rows import Rows

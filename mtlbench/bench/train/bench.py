@@ -21,7 +21,8 @@ from mtlbench.bench.train.cases import BATCH, CASES, IN_BF16, TABLE, US, Case
 from mtlbench.bench.train.log import NAME, generate
 from mtlbench.bench.train.page import markdown
 from mtlbench.errors import MtlbenchError, UsageError, unknown
-from mtlbench.home import Home, write_json, write_text
+from mtlbench.files import write_json, write_text
+from mtlbench.home import Home
 
 PEERS = tuple(side for side in SIDES if side not in (US, IN_BF16))
 MODULES = {"torch-rechub": "torch_rechub", "deepctr-torch": "deepctr_torch"}

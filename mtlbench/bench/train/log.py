@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtlbench.bench.train.cases import TASKS
-from mtlbench.home import Home, write_json
+from mtlbench.files import write_json
+from mtlbench.home import Home
 from mtlbench.load import FORMAT, SPLITS, Prepared, open_prepared
 from mtlbench.schema import Field, Schema, Task
 

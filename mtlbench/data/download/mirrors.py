@@ -18,7 +18,7 @@ from mtlbench.data.download.part import Part
 from mtlbench.data.download.resume import Patience, Refused, Resuming
 from mtlbench.data.recipe import Reporting
 from mtlbench.errors import DataError
-from mtlbench.home import write_json
+from mtlbench.files import write_json
 
 
 @dataclass(frozen=True, slots=True)

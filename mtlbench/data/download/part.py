@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mtlbench.home import write_json
+from mtlbench.files import write_json
 
 if TYPE_CHECKING:
     import requests
