@@ -8,6 +8,8 @@ from pathlib import Path
 
 import torch
 
+from mtlbench.errors import UsageError
+
 
 def device_name(device: torch.device) -> str:
     """What the numbers were computed on."""
@@ -25,3 +27,17 @@ def processor() -> str:
             if name.strip() == "model name" and value.strip():
                 return value.strip()
     return platform.processor() or platform.machine()
+
+
+def pick_device(name: str) -> torch.device:
+    """`auto` takes a GPU where there is one.
+
+    Raises:
+        UsageError: CUDA was asked for and there is none.
+    """
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UsageError(
+            "--device cuda: this machine has no CUDA device, or torch was built without CUDA "
+            f"(torch {torch.__version__}). Use --device cpu, or leave --device away."
+        )
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")

@@ -32,7 +32,9 @@ from mtlbench.rebuild import note_asked
 from mtlbench.registry import lookup, written_options
 from mtlbench.report import document, markdown, shard_document
 from mtlbench.results import Result, Say
-from mtlbench.runner import Outcome, finished, forget_attempts, note_failure, set_aside
+from mtlbench.runs.attempts import forget_attempts
+from mtlbench.runs.outcome import Outcome
+from mtlbench.runs.store import finished, note_failure, set_aside
 from mtlbench.schema import Schema
 from mtlbench.train import precision
 

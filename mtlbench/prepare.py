@@ -14,7 +14,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +33,7 @@ from mtlbench.errors import DataError, UsageError, unknown
 from mtlbench.files import alone_in, atomic_folder, write_json
 from mtlbench.home import Home
 from mtlbench.load import FORMAT, GROUP, MATRICES, SPLITS, Prepared, open_matrix, open_prepared
+from mtlbench.provenance import now
 from mtlbench.registry import lookup
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -167,7 +167,7 @@ def _prepare(home: Home, job: Job, given: Sequence[Path], force: bool, says: Rep
                 "sources": sources,
                 "revision": recipe.revision,
                 "version": __version__,
-                "prepared_at": datetime.now(UTC).isoformat(timespec="seconds"),
+                "prepared_at": now(),
                 "seconds": round(time.monotonic() - started, 1),
             },
         )

@@ -14,7 +14,7 @@ from mtlbench.methods import METHODS
 from mtlbench.registry import lookup
 from mtlbench.report import document
 from mtlbench.results import Result, Say, each_result, read_results
-from mtlbench.runner import Outcome
+from mtlbench.runs.outcome import Outcome
 from mtlbench.schema import Schema
 
 

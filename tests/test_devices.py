@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from mtlbench import devices
+from mtlbench.errors import UsageError
 
 
 @pytest.mark.parametrize(
@@ -37,3 +38,10 @@ def test_a_processor_is_called_as_it_calls_itself_or_by_its_kind(
         assert devices.device_name(torch.device("cpu")) == f"cpu ({name}, {os.cpu_count()} cores)"
     finally:
         devices.processor.cache_clear()
+
+
+def test_cuda_asked_for_and_absent_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert devices.pick_device("auto") == torch.device("cpu")
+    with pytest.raises(UsageError, match="no CUDA device"):
+        devices.pick_device("cuda")

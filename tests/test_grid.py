@@ -13,7 +13,7 @@ from mtlbench.experiment import with_options
 from mtlbench.grid import declared_families, family_sizes, plan, shard_of, to_jobs
 from mtlbench.home import Home
 from mtlbench.load import Prepared, open_prepared
-from mtlbench.runner import execute
+from mtlbench.runs.execute import execute
 
 CPU = torch.device("cpu")
 FRONTIER = {"method": "hard-sharing", "balancer": "static-frontier"}

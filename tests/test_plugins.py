@@ -15,13 +15,14 @@ from torch.testing import assert_close
 from mtlbench import plugins
 from mtlbench.balancing import BALANCERS
 from mtlbench.config import Benchmark, RunSpec, fill
+from mtlbench.devices import pick_device
 from mtlbench.errors import UsageError
 from mtlbench.grid import plan
 from mtlbench.home import Home
 from mtlbench.load import Prepared
 from mtlbench.methods import METHODS
 from mtlbench.registry import lookup
-from mtlbench.runner import execute, pick_device
+from mtlbench.runs.execute import execute
 from tests.cli.test_cli import QUICK
 from tests.conftest import Command
 from tests.methods.toys import build, toy_inputs

@@ -21,11 +21,11 @@ import numpy as np
 import pytest
 import torch
 
-from mtlbench import runner
 from mtlbench.config import Benchmark, fill
 from mtlbench.experiment import Execution, run
 from mtlbench.home import Home
 from mtlbench.render import grid
+from mtlbench.runs import store
 from mtlbench.train import snapshot, step
 from tests.conftest import write_prepared
 
@@ -101,7 +101,7 @@ def chaos(monkeypatch: pytest.MonkeyPatch) -> Chaos:
         (tempfile, "mkdtemp"),
         (tempfile, "mkstemp"),
         (np, "savez_compressed"),
-        (runner, "save_file"),
+        (store, "save_file"),
         (snapshot, "save_file"),
         (snapshot, "load_file"),
         (step, "take_step"),

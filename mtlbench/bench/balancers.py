@@ -6,17 +6,14 @@ more where the method has a penalty; what is left of the time beyond them is the
 """
 
 import os
-import platform
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from statistics import median
 from typing import Any
 
 import torch
 
-from mtlbench import __version__
 from mtlbench.balancing import BALANCERS
 from mtlbench.balancing.base import Balancer
 from mtlbench.config import TrainingSettings
@@ -27,8 +24,8 @@ from mtlbench.home import Home
 from mtlbench.load import Prepared
 from mtlbench.methods import METHODS
 from mtlbench.methods.base import Method
+from mtlbench.provenance import commit, now, versions
 from mtlbench.registry import lookup
-from mtlbench.runner import commit
 from mtlbench.train.blueprint import Blueprint
 from mtlbench.train.matrices import Batch, Matrices
 from mtlbench.train.optimiser import StackedAdam
@@ -86,14 +83,10 @@ def bench_balancers(
         "batch_rows": settings.batch_rows,
         "rounds": rounds,
         "device": device_name(device),
-        "versions": {
-            "mtlbench": __version__,
-            "torch": torch.__version__,
-            "python": platform.python_version(),
-        },
+        "versions": versions("torch"),
         "commit": commit(),
         "load": os.getloadavg()[0],
-        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "measured_at": now(),
         "seconds_a_step": plain,
         "balancers": [
             {

@@ -2,20 +2,17 @@
 
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_args
 
 import torch
 
-from mtlbench import __version__
 from mtlbench.balancing.equal import Equal
 from mtlbench.bench.train.bench import table_toml
 from mtlbench.bench.train.cases import BATCH, CASES, TABLE, Case
@@ -27,7 +24,7 @@ from mtlbench.errors import MtlbenchError
 from mtlbench.files import write_json, write_text
 from mtlbench.home import Home
 from mtlbench.load import Prepared
-from mtlbench.runner import commit
+from mtlbench.provenance import commit, now, versions
 from mtlbench.train.loop import train
 from mtlbench.train.matrices import Matrices
 from mtlbench.train.optimiser import StackedAdam
@@ -78,12 +75,8 @@ def bench_cuda(
     document = {
         "command": f"mtlbench bench cuda --device {device.type} --share {share:g}",
         "device": device_name(device),
-        "versions": {
-            "mtlbench": __version__,
-            "torch": torch.__version__,
-            "python": platform.python_version(),
-        },
-        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": versions("torch"),
+        "measured_at": now(),
         "commit": commit(),
         "share": share,
         "stacks": measured,

@@ -11,16 +11,15 @@ import platform
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from mtlbench import __version__
 from mtlbench.bench.process import Cost, disk_bytes, measure
 from mtlbench.data.recipe import Reporting
 from mtlbench.data.volume import EVENTS_A_USER
 from mtlbench.files import write_json
 from mtlbench.home import Home
+from mtlbench.provenance import commit, now, versions
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,25 +106,15 @@ def _one(home: Home, events: int, users_share: float, seed: int) -> Figures:
 
 
 def _document(figures: Sequence[Figures], users_share: float, seed: int) -> dict[str, Any]:
-    import numpy
-    import polars
-
-    from mtlbench.runner import commit  # brings torch
-
     return {
         "command": (
             f"mtlbench bench prepare --events {','.join(str(one.events) for one in figures)} "
             f"--users-share {users_share:g} --seed {seed}"
         ),
         "simulated": True,
-        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "measured_at": now(),
         "commit": commit(),
-        "versions": {
-            "mtlbench": __version__,
-            "python": platform.python_version(),
-            "polars": polars.__version__,
-            "numpy": numpy.__version__,
-        },
+        "versions": versions("polars", "numpy"),
         "machine": {
             "system": f"{platform.system()} {platform.machine()}",
             "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),

@@ -59,8 +59,8 @@ def bench_balancers(
     from mtlbench import render
     from mtlbench.bench.balancers import bench_balancers as measure
     from mtlbench.bench.balancers import markdown
+    from mtlbench.devices import pick_device
     from mtlbench.experiment import open_dataset
-    from mtlbench.runner import pick_device
 
     home = Home.find()
     where = pick_device(device)
@@ -89,7 +89,7 @@ def bench_train(
     from mtlbench import render
     from mtlbench.bench.train.bench import bench_train as measure
     from mtlbench.bench.train.page import markdown
-    from mtlbench.runner import pick_device
+    from mtlbench.devices import pick_device
 
     peers = [] if against == "none" else against.split(",")
     where = pick_device(device).type
@@ -112,7 +112,7 @@ def bench_cuda(
     from mtlbench import render
     from mtlbench.bench.cuda import bench_cuda as measure
     from mtlbench.bench.cuda import markdown
-    from mtlbench.runner import pick_device
+    from mtlbench.devices import pick_device
 
     where = pick_device(device)
     with render.stages() as progress:

@@ -9,7 +9,8 @@ from mtlbench.config import RunSpec
 from mtlbench.errors import MtlbenchError
 from mtlbench.home import Home
 from mtlbench.plugins import place
-from mtlbench.runner import Outcome, execute
+from mtlbench.runs.execute import execute
+from mtlbench.runs.outcome import Outcome
 
 REPORT_ROWS = 20_000
 """Rows that a worker trains on between two reports."""

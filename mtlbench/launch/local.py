@@ -18,11 +18,12 @@ from typing import Any
 
 import torch
 
+from mtlbench.devices import pick_device
 from mtlbench.errors import UsageError
 from mtlbench.home import Home
 from mtlbench.launch import cores
 from mtlbench.launch.base import REPORT_ROWS, Job, attempt
-from mtlbench.runner import Outcome, pick_device
+from mtlbench.runs.outcome import Outcome
 
 POLL_SECONDS = 0.2
 

@@ -29,7 +29,8 @@ from mtlbench.launch.base import Job, failed
 from mtlbench.launch.ray_node import Answer, Files, Order, Rows, work
 from mtlbench.load import SPLITS, open_prepared
 from mtlbench.plugins import VARIABLE
-from mtlbench.runner import Outcome, finished, set_aside
+from mtlbench.runs.outcome import Outcome
+from mtlbench.runs.store import finished, set_aside
 from mtlbench.train.snapshot import EVERY
 
 POLL_SECONDS = 0.2

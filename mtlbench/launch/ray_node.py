@@ -21,7 +21,7 @@ from mtlbench.files import alone_in, atomic_folder
 from mtlbench.home import Home
 from mtlbench.launch.base import REPORT_ROWS, Job, attempt, failed
 from mtlbench.load import open_prepared
-from mtlbench.runner import Outcome
+from mtlbench.runs.outcome import Outcome
 
 Files = Mapping[str, bytes]
 """Name -> content, of the folder of a result."""

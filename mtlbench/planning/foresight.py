@@ -9,7 +9,8 @@ from mtlbench.load import Prepared
 from mtlbench.planning.pilot import choose, members
 from mtlbench.planning.power import read_power
 from mtlbench.report.power import conclusion, too_few_seeds, undecided
-from mtlbench.runner import Outcome, finished
+from mtlbench.runs.outcome import Outcome
+from mtlbench.runs.store import finished
 
 
 class Foresight:

@@ -6,6 +6,7 @@ from typing import Any
 
 from mtlbench.compare.measures import check_deltas, check_metric
 from mtlbench.config import Benchmark
+from mtlbench.devices import pick_device
 from mtlbench.errors import MtlbenchError, UsageError
 from mtlbench.experiment import Bar, Execution, open_dataset, reused, train_missing
 from mtlbench.grid import plan
@@ -16,7 +17,6 @@ from mtlbench.planning.pilot import choose, members
 from mtlbench.planning.power import read_power
 from mtlbench.report.power import conclusion, too_few_seeds, undecided
 from mtlbench.results import Say
-from mtlbench.runner import pick_device
 
 
 def plan_benchmark(

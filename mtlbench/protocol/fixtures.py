@@ -27,7 +27,7 @@ from mtlbench.home import Home
 from mtlbench.load import Prepared
 from mtlbench.prepare import prepare
 from mtlbench.results import Result
-from mtlbench.runner import execute
+from mtlbench.runs.execute import execute
 from mtlbench.statistics.variance import Estimate
 from mtlbench.statistics.verdict import Verdict
 

@@ -22,7 +22,7 @@ from mtlbench.prepare import prepare
 from mtlbench.protocol.check import Finding, Lab, Scale, most_calls, share
 from mtlbench.protocol.fixtures import DATASET, arm, results_of
 from mtlbench.results import Result
-from mtlbench.runner import finished
+from mtlbench.runs.store import finished
 from mtlbench.statistics.power import minimum_detectable_effect
 from mtlbench.statistics.verdict import Verdict
 

@@ -1,6 +1,5 @@
 """`mtlbench validate-protocol`: run the acceptance tests, say what was found, write the table down."""
 
-import platform
 import shlex
 import tempfile
 import time
@@ -8,16 +7,15 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from mtlbench import __version__
 from mtlbench.errors import UsageError, unknown
 from mtlbench.files import write_json, write_text
 from mtlbench.home import Home
 from mtlbench.protocol import CHECKS
 from mtlbench.protocol.check import Check, Finding, Lab, Part, Workers
+from mtlbench.provenance import commit, now, versions
 
 Say = Callable[[str], None]
 
@@ -151,25 +149,16 @@ class Progress:
 
 def provenance(command: str, wall_seconds: float) -> dict[str, Any]:
     """Where a table comes from: command, commit, versions, machine, time."""
-    import numpy
-    import scipy
     import torch
 
     from mtlbench.devices import device_name
-    from mtlbench.runner import commit
 
     return {
         "command": command,
-        "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "finished_at": now(),
         "wall_seconds": round(wall_seconds, 1),
         "commit": commit(),
-        "versions": {
-            "mtlbench": __version__,
-            "python": platform.python_version(),
-            "numpy": numpy.__version__,
-            "scipy": scipy.__version__,
-            "torch": torch.__version__,
-        },
+        "versions": versions("numpy", "scipy", "torch"),
         "machine": device_name(torch.device("cpu")),
     }
 

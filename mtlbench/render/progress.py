@@ -13,7 +13,7 @@ from mtlbench.render.console import err, say
 
 if TYPE_CHECKING:
     from mtlbench.experiment import Bar
-    from mtlbench.runner import Outcome
+    from mtlbench.runs.outcome import Outcome
 
 STAGES_IN_BYTES = ("download", "check", "checksum", "unpack")
 

@@ -7,7 +7,7 @@ from mtlbench.home import Home
 
 if TYPE_CHECKING:
     from mtlbench.compare import Comparison
-    from mtlbench.runner import Outcome
+    from mtlbench.runs.outcome import Outcome
 
 
 def document(

@@ -18,7 +18,7 @@ from mtlbench.experiment import Execution, run
 from mtlbench.home import Home
 from mtlbench.load import Prepared
 from mtlbench.results import Result, Scores
-from mtlbench.runner import Outcome
+from mtlbench.runs.outcome import Outcome
 from mtlbench.statistics.hypervolume import hypervolume
 from mtlbench.stored import compare_stored
 from tests.compare.frontiers import FRONTIER, SCHEMA, TUNING, USERS, arm, point, result

@@ -31,7 +31,7 @@ from mtlbench.home import Home
 from mtlbench.load import SPLITS, Prepared
 from mtlbench.methods.base import Needs
 from mtlbench.prepare import prepare
-from mtlbench.runner import execute
+from mtlbench.runs.execute import execute
 from tests.methods.toys import LOADED
 
 LINEAR: dict[str, Any] = {"sines": 0, "noise": 0.0, "n_a": 2000, "n_b": 2000}

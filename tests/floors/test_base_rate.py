@@ -4,18 +4,18 @@ import numpy as np
 
 from mtlbench.config import Benchmark, fill
 from mtlbench.floors.base_rate import BaseRate
-from mtlbench.floors.work import work
 from mtlbench.grid import plan
 from mtlbench.load import Prepared
-from mtlbench.work import Work
+from mtlbench.runs.floors import fit_floors
+from mtlbench.runs.outcome import FinishedRun
 
 
 def test_every_row_is_given_the_mean_of_train(toy: Prepared) -> None:
     ((spec,),) = plan(
         fill(Benchmark, {"run": [{"method": "base-rate"}], "seeds": 1}, "test"), toy.schema, toy.fingerprint
     )
-    (done,) = work(BaseRate, toy, [spec], lambda rows: None)
-    assert isinstance(done, Work)
+    (done,) = fit_floors(BaseRate, toy, [spec], lambda rows: None)
+    assert isinstance(done, FinishedRun)
     train = toy.open_split("train").labels
     for k, task in enumerate(toy.schema.task_names):
         np.testing.assert_allclose(done.scores.score[task], np.nanmean(train[:, k]), rtol=1e-6)

@@ -11,14 +11,16 @@ import torch
 
 from mtlbench.compare import compare
 from mtlbench.config import Benchmark, RunSpec, fill
-from mtlbench.floors import work as runs
 from mtlbench.floors.base import Floor
 from mtlbench.grid import plan, rows_to_train
 from mtlbench.home import Home
 from mtlbench.load import Prepared
 from mtlbench.metrics import auc
 from mtlbench.results import Result
-from mtlbench.runner import execute, finished
+from mtlbench.runs import floors as runs
+from mtlbench.runs.execute import execute
+from mtlbench.runs.floors import fit_floors
+from mtlbench.runs.store import finished
 from tests.methods.toys import LOADED
 
 CPU = torch.device("cpu")
@@ -81,7 +83,7 @@ def test_fitting_never_opens_the_test_split(
     values = {"run": [{"method": name}], "seeds": 1}
     ((spec,),) = plan(fill(Benchmark, values, "test"), toy.schema, toy.fingerprint)
     with pytest.raises(Reached):
-        list(runs.work(FLOORS[name], toy, [spec], lambda rows: None))
+        list(fit_floors(FLOORS[name], toy, [spec], lambda rows: None))
 
 
 def test_the_same_seed_gives_the_same_scores(home: Home, toy: Prepared, name: str) -> None:

@@ -14,7 +14,7 @@ from mtlbench.grid import plan
 from mtlbench.home import Home
 from mtlbench.launch.local import Local, Pool, places
 from mtlbench.load import Prepared
-from mtlbench.runner import Outcome
+from mtlbench.runs.outcome import Outcome
 
 CPU = torch.device("cpu")
 

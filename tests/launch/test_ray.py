@@ -28,7 +28,8 @@ from mtlbench.launch.ray import Ray
 from mtlbench.launch.ray_node import Order, _own_home, _packed
 from mtlbench.load import Prepared, open_prepared
 from mtlbench.results import Scores
-from mtlbench.runner import Outcome, finished
+from mtlbench.runs.outcome import Outcome
+from mtlbench.runs.store import finished
 from mtlbench.train import snapshot
 from tests.cli.test_cli import QUICK
 from tests.conftest import Command, prepare_anew, write_prepared

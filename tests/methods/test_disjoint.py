@@ -14,7 +14,7 @@ from mtlbench.methods.disjoint import Disjoint
 from mtlbench.methods.hard_sharing import HardSharing
 from mtlbench.methods.single_task import SingleTask
 from mtlbench.results import Result
-from mtlbench.runner import execute
+from mtlbench.runs.execute import execute
 from tests.methods.toys import TASKS, build, toy_inputs
 
 NETWORK = {"network": [8, 4], "tower": [3]}

@@ -11,7 +11,7 @@ from mtlbench.planning.foresight import Foresight
 from mtlbench.planning.pilot import choose
 from mtlbench.planning.power import Power, TaskPower
 from mtlbench.results import FORMAT, Result
-from mtlbench.runner import Outcome
+from mtlbench.runs.outcome import Outcome
 from mtlbench.schema import Schema
 from tests.planning.test_pilot import benchmark
 

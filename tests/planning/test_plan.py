@@ -21,7 +21,7 @@ from mtlbench.planning.pace import seconds_a_row, time_needed
 from mtlbench.planning.plan import plan_benchmark
 from mtlbench.render import grid
 from mtlbench.results import Result
-from mtlbench.runner import finished
+from mtlbench.runs.store import finished
 from tests.planning.shifted import leaves, near, shift_gain
 
 QUICK = {"epochs": 1, "batch_rows": 64}

@@ -8,7 +8,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,6 +22,7 @@ from mtlbench.bench.train.page import markdown
 from mtlbench.errors import MtlbenchError, UsageError, unknown
 from mtlbench.files import write_json, write_text
 from mtlbench.home import Home
+from mtlbench.provenance import commit, now
 
 PEERS = tuple(side for side in SIDES if side not in (US, IN_BF16))
 MODULES = {"torch-rechub": "torch_rechub", "deepctr-torch": "deepctr_torch"}
@@ -85,8 +85,8 @@ def bench_train(
         "load": load,
         "versions": {name: _version(name) for name in (US, "torch", *peers)}
         | {"python": platform.python_version()},
-        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": _commit(),
+        "measured_at": now(),
+        "commit": commit(),
         "share": share,
         "repeats": repeats,
         "products_per_second": _products(device),
@@ -217,12 +217,6 @@ def _version(package: str) -> str:
         return version(package)
     except PackageNotFoundError:
         return "unknown"
-
-
-def _commit() -> str | None:
-    from mtlbench.runner import commit
-
-    return commit()
 
 
 def _device(device: str) -> str:

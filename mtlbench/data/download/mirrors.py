@@ -6,7 +6,6 @@ import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,6 +18,7 @@ from mtlbench.data.download.resume import Patience, Refused, Resuming
 from mtlbench.data.recipe import Reporting
 from mtlbench.errors import DataError
 from mtlbench.files import write_json
+from mtlbench.provenance import now
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +143,7 @@ class Mirrors:
             "address": address,
             "bytes": arrived.stat().st_size,
             "sha256": sha256,
-            "downloaded_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "downloaded_at": now(),
         }
         write_json(self._record, recorded)
         arrived.replace(self.folder / expected.name)

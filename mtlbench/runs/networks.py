@@ -15,18 +15,18 @@ from mtlbench.evaluate import score_test
 from mtlbench.load import Prepared
 from mtlbench.methods.base import Method
 from mtlbench.registry import lookup
+from mtlbench.runs.outcome import Failure, FinishedRun
 from mtlbench.train.blueprint import TABLES, Blueprint, Replica
 from mtlbench.train.loop import train
 from mtlbench.train.precision import products
 from mtlbench.train.randomness import generator
 from mtlbench.train.snapshot import Snapshots
 from mtlbench.train.trained import Trained
-from mtlbench.work import Failure, Work
 
 Member = tuple[RunSpec, Replica]
 
 
-def work(
+def train_networks(
     method: type[Method],
     prepared: Prepared,
     specs: Sequence[RunSpec],
@@ -35,7 +35,7 @@ def work(
     *,
     stacked: bool,
     unfinished: Path | None = None,
-) -> Iterator[Work | Failure]:
+) -> Iterator[FinishedRun | Failure]:
     """Train runs of that method, stacked or a model at a time, and evaluate one after another.
 
     What is trained is what `execute` describes; `specs` differ in seed and in the balancer's options alone.
@@ -83,7 +83,7 @@ def _evaluated(
     prepared: Prepared,
     device: torch.device,
     precision: Precision,
-) -> Work | Failure:
+) -> FinishedRun | Failure:
     """One run, from its trained models."""
     failures = [t.failure for t in trained if t.failure]
     if failures:
@@ -93,7 +93,7 @@ def _evaluated(
         scores = score_test(blueprint, trained, prepared, device, precision)
     names = prepared.schema.task_names
     deployable = [t.deployable for t in trained if t.deployable]
-    return Work(
+    return FinishedRun(
         scores=scores,
         criterion=float(np.mean([checkpoint.criterion for checkpoint in deployable])),
         config=blueprint.config,

@@ -14,22 +14,24 @@ from mtlbench.evaluate import score_floor
 from mtlbench.floors.base import Features, Floor, Known, Model
 from mtlbench.floors.columns import blocks
 from mtlbench.load import Prepared, Split
+from mtlbench.runs.outcome import FinishedRun
 from mtlbench.schema import Task
 from mtlbench.train.loop import primary
 from mtlbench.train.randomness import key
-from mtlbench.work import Work
 
 
-def work(
+def fit_floors(
     floor: type[Floor], prepared: Prepared, specs: Sequence[RunSpec], progress: Callable[[int], None]
-) -> Iterator[Work]:
+) -> Iterator[FinishedRun]:
     """Fit and evaluate one run after another; one thread, as every worker process has."""
     for spec in specs:
         with threadpool_limits(limits=1):
             yield _run(floor, prepared, spec, progress)
 
 
-def _run(floor: type[Floor], prepared: Prepared, spec: RunSpec, progress: Callable[[int], None]) -> Work:
+def _run(
+    floor: type[Floor], prepared: Prepared, spec: RunSpec, progress: Callable[[int], None]
+) -> FinishedRun:
     began = time.perf_counter()
     config = fill(floor.Config, spec.method_options, "method options")
     fitted = floor(prepared.schema, prepared.vocabularies, config, key(spec.seed, "floor") % 2**32)
@@ -48,7 +50,7 @@ def _run(floor: type[Floor], prepared: Prepared, spec: RunSpec, progress: Callab
         progress(spec.training.epochs * len(split))  # what `grid.rows_to_train` has announced
     train_seconds = time.perf_counter() - began
     scores = score_floor(fitted, models, prepared)
-    return Work(
+    return FinishedRun(
         scores=scores,
         criterion=float(np.mean(criteria)),
         config=config,

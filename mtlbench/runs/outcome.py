@@ -1,18 +1,19 @@
-"""What one run made, whatever kind of model it trained: all that its result is written from."""
+"""What a run ends with, whatever kind of model it trained."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from mtlbench.results import Scores
+from mtlbench.config import RunSpec
+from mtlbench.results import Result, Scores
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Work:
-    """One finished run, before it is written down.
+class FinishedRun:
+    """A run that has been trained and evaluated, before it is stored.
 
     Attributes:
         scores: the test split, scored.
@@ -41,3 +42,13 @@ class Failure:
     """A run that came to nothing, and why."""
 
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one run: done now, done before, failed and why, or taken: another process is at it."""
+
+    spec: RunSpec
+    status: Literal["done", "reused", "failed", "taken"]
+    result: Result | None = None
+    reason: str = ""

@@ -9,8 +9,8 @@ from mtlbench.config import Benchmark, RunSpec, fill
 from mtlbench.grid import plan
 from mtlbench.load import Prepared
 from mtlbench.methods.hard_sharing import HardSharing
-from mtlbench.networks import work
-from mtlbench.work import Work
+from mtlbench.runs.networks import train_networks
+from mtlbench.runs.outcome import FinishedRun
 
 
 def test_each_seed_of_a_job_draws_what_it_draws_alone_and_other_numbers_than_the_next(toy: Prepared) -> None:
@@ -20,8 +20,8 @@ def test_each_seed_of_a_job_draws_what_it_draws_alone_and_other_numbers_than_the
     (specs,) = plan(fill(Benchmark, values, "a benchmark"), toy.schema, toy.fingerprint)
 
     def weights(specs: list[RunSpec]) -> list[list[dict[str, Any]]]:
-        done = work(HardSharing, toy, specs, torch.device("cpu"), lambda rows: None, stacked=True)
-        return [_weights(one) for one in done if isinstance(one, Work)]
+        done = train_networks(HardSharing, toy, specs, torch.device("cpu"), lambda rows: None, stacked=True)
+        return [_weights(one) for one in done if isinstance(one, FinishedRun)]
 
     together = weights(specs)
     assert_close(together, [*weights(specs[:1]), *weights(specs[1:])], rtol=1e-5, atol=0)
@@ -29,5 +29,5 @@ def test_each_seed_of_a_job_draws_what_it_draws_alone_and_other_numbers_than_the
     assert abs(one[0]["click"] - other[0]["click"]) > 0.01
 
 
-def _weights(done: Work) -> list[dict[str, Any]]:
+def _weights(done: FinishedRun) -> list[dict[str, Any]]:
     return [entry["task_weights"] for model in done.history for entry in model["evaluations"]]

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtlbench.evaluate import test_metrics as metrics_of
-from mtlbench.guards import Finding, examine
 from mtlbench.results import Scores
+from mtlbench.runs.findings import Finding, examine
 from mtlbench.schema import Schema, Task
 
 SCHEMA = Schema(

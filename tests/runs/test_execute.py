@@ -17,7 +17,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from mtlbench import networks, runner
+from mtlbench import provenance
 from mtlbench.config import Benchmark, RunSpec, fill
 from mtlbench.errors import UsageError
 from mtlbench.experiment import reused
@@ -27,7 +27,11 @@ from mtlbench.home import Home
 from mtlbench.load import Prepared
 from mtlbench.metrics import score_task
 from mtlbench.results import Result, each_result, read_result
-from mtlbench.runner import Outcome, execute, finished, note_failure, pick_device, set_aside
+from mtlbench.runs import execute as job
+from mtlbench.runs import networks, store
+from mtlbench.runs.execute import execute
+from mtlbench.runs.outcome import Outcome
+from mtlbench.runs.store import finished, note_failure, set_aside
 from mtlbench.train import snapshot
 from tests.conftest import prepare_anew
 
@@ -156,14 +160,14 @@ def test_the_commit_of_a_result_is_asked_for_once_and_before_training(
     def pulled(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
         raise AssertionError(f"{command} after training began")
 
-    trained = networks.work
-    runner.commit.cache_clear()
+    trained = networks.train_networks
+    provenance.commit.cache_clear()
     monkeypatch.setattr(Path, "exists", lambda path: True if path.name == ".git" else os.path.exists(path))
     monkeypatch.setattr(subprocess, "run", answer)
-    monkeypatch.setattr(networks, "work", work)
+    monkeypatch.setattr(job, "train_networks", work)
     (specs,) = planned(toy, {"method": "hard-sharing"}, seeds=2)
     outcomes = execute(home, "toy", specs, CPU, lambda rows: None)
-    runner.commit.cache_clear()
+    provenance.commit.cache_clear()
     assert [o.result.data["commit"] for o in outcomes if o.result] == ["abc", "abc"]
     assert len(asked) == 2
 
@@ -288,14 +292,14 @@ def test_data_prepared_anew_fail_the_runs_that_are_not_stored_yet_and_those_alon
 ) -> None:
     (specs,) = planned(toy, {"method": "mmoe"}, seeds=3)
     taken, first, second = specs
-    stored = runner._store
+    stored = store.store_run
 
     def swap(*given: Any) -> Result:
         result = stored(*given)
         prepare_anew(home, seed=1)
         return result
 
-    monkeypatch.setattr(runner, "_store", swap)
+    monkeypatch.setattr(job, "store_run", swap)
     with alone_in(home.training("toy") / taken.hash):
         outcomes = execute(home, "toy", specs, CPU, lambda rows: None, stacked=True)
     assert [outcome.status for outcome in outcomes] == ["taken", "done", "failed"]
@@ -314,17 +318,17 @@ def test_what_a_stack_that_was_killed_has_left_goes_once_its_runs_are_done(
     """Its checkpoints lie with its first run, which nobody trains again."""
     monkeypatch.setenv(snapshot.EVERY, "0")
     (specs,) = planned(toy, {"method": "mmoe"}, seeds=3)
-    stored = runner._store
+    stored = store.store_run
 
     def killed(home: Home, prepared: Prepared, spec: RunSpec, *rest: Any) -> Result:
         if spec == specs[1]:
             raise KeyboardInterrupt
         return stored(home, prepared, spec, *rest)
 
-    monkeypatch.setattr(runner, "_store", killed)
+    monkeypatch.setattr(job, "store_run", killed)
     with pytest.raises(KeyboardInterrupt):
         execute(home, "toy", specs, CPU, lambda rows: None, stacked=True)
-    monkeypatch.setattr(runner, "_store", stored)
+    monkeypatch.setattr(job, "store_run", stored)
     assert list(home.training("toy").glob("*/*/*")), "it has left nothing: the test shows nothing"
     with alone_in(home.training("toy") / specs[0].hash):
         assert list(reused(home, "toy", [specs], print)) == [specs[0].hash]
@@ -448,13 +452,6 @@ def test_rows_to_train_count_every_model(toy: Prepared) -> None:
     ((single,), (shared,)) = planned(toy, {"method": "single-task"}, {"method": "mmoe"})
     assert rows_to_train(shared, toy) == 600
     assert rows_to_train(single, toy) == 3 * 600
-
-
-def test_cuda_asked_for_and_absent_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert pick_device("auto") == CPU
-    with pytest.raises(UsageError, match="no CUDA device"):
-        pick_device("cuda")
 
 
 @pytest.mark.gpu

@@ -1,0 +1,1 @@
+"""Runs: train, evaluate and store, and which of them are done already."""
