@@ -176,12 +176,12 @@ class Benchmark:
         """The same with that baseline (else `family.baseline`) in front, as far as it is not there yet.
 
         It is the same network as the arms, so that there are several where the arms' options differ
-        (`mtlbench.baselines`). One that the benchmark names itself stays as it is.
+        (`mtlbench.experiment.baselines`). One that the benchmark names itself stays as it is.
 
         Raises:
             UsageError: there is no such method, or an arm has an unknown option.
         """
-        from mtlbench.baselines import missing  # loads torch, which reading a file should not
+        from mtlbench.experiment.baselines import missing  # loads torch, which reading a file should not
 
         same = self.with_family(baseline=name or None)
         added = missing(same.family.baseline, same.run)

@@ -15,6 +15,7 @@ datasets/NAME/prepared/
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -213,3 +214,23 @@ def prepared_names(home: Home) -> list[str]:
     manifests = home.datasets.glob("*/prepared/manifest.json")
     newest_first = sorted(manifests, key=lambda file: file.stat().st_mtime_ns, reverse=True)
     return [file.parent.parent.name for file in newest_first]
+
+
+def open_dataset(home: Home, name: str, say: Callable[[str], None], tasks: tuple[str, ...] = ()) -> Prepared:
+    """The prepared dataset of that name; without a name the most recently prepared one, which is said.
+
+    `tasks` as in `open_prepared`.
+
+    Raises:
+        DataError: nothing is prepared; the message names the commands that do it.
+    """
+    if name:
+        return open_prepared(home, name, tasks)
+    names = prepared_names(home)
+    if not names:
+        raise DataError(
+            f"No dataset is prepared in {home.root}. Prepare one: mtlbench prepare shop (simulated, "
+            "offline), or mtlbench prepare taobao"
+        )
+    say(f"Dataset: {names[0]} (the most recently prepared; choose with --dataset)")
+    return open_prepared(home, names[0], tasks)

@@ -13,12 +13,12 @@ from typing import Any
 
 from mtlbench.config import Benchmark
 from mtlbench.errors import DataError, MtlbenchError
+from mtlbench.experiment.stored import compare_stored
 from mtlbench.files import atomic_folder, write_text
 from mtlbench.home import Home
 from mtlbench.load import open_prepared
 from mtlbench.report import markdown
 from mtlbench.results import Say
-from mtlbench.stored import compare_stored
 
 OF_A_RUN = ("hash", "metrics", "costs", "checkpoint", "device", "commit", "versions", "finished_at")
 OF_ALL = (

@@ -17,7 +17,7 @@ from mtlbench.balancing import BALANCERS
 from mtlbench.config import Benchmark, RunSpec, fill
 from mtlbench.devices import pick_device
 from mtlbench.errors import UsageError
-from mtlbench.grid import plan
+from mtlbench.experiment.grid import plan
 from mtlbench.home import Home
 from mtlbench.load import Prepared
 from mtlbench.methods import METHODS

@@ -8,7 +8,7 @@ import pytest
 
 from mtlbench.config import Benchmark, fill
 from mtlbench.errors import DataError
-from mtlbench.experiment import Execution, run
+from mtlbench.experiment.run import Execution, run
 from mtlbench.files import write_json
 from mtlbench.home import Home
 from mtlbench.load import Prepared

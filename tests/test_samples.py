@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from mtlbench.config import Benchmark, fill
-from mtlbench.experiment import Execution, run
+from mtlbench.experiment.run import Execution, run
 from mtlbench.home import Home
 from mtlbench.prepare import prepare
 from mtlbench.render import grid

@@ -22,7 +22,7 @@ import pytest
 import torch
 
 from mtlbench.config import Benchmark, fill
-from mtlbench.experiment import Execution, run
+from mtlbench.experiment.run import Execution, run
 from mtlbench.home import Home
 from mtlbench.render import grid
 from mtlbench.runs import store

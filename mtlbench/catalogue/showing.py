@@ -144,7 +144,7 @@ def _benchmark(name: str, home: Home, flags: Sequence[str]) -> dict[str, Any]:
     Baselines that it does not name are counted, unless it names what is not known here (`unknown`).
     """
     from mtlbench.config import Benchmark, fill, read_benchmark
-    from mtlbench.grid import is_grid
+    from mtlbench.experiment.grid import is_grid
 
     places = (Path(name), home.root / name, home.root / "benchmarks" / Path(name).name)
     file = next((place for place in places if place.is_file()), shipped("benchmarks", Path(name).name))

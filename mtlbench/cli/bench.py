@@ -60,7 +60,7 @@ def bench_balancers(
     from mtlbench.bench.balancers import bench_balancers as measure
     from mtlbench.bench.balancers import markdown
     from mtlbench.devices import pick_device
-    from mtlbench.experiment import open_dataset
+    from mtlbench.load import open_dataset
 
     home = Home.find()
     where = pick_device(device)

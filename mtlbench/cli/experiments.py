@@ -89,8 +89,9 @@ def run(
     """Train methods and their single-task baseline over seeds; say which tasks gain and which lose."""
     from mtlbench import render
     from mtlbench.config import Benchmark, fill, read_benchmark
-    from mtlbench.experiment import Execution, with_options
-    from mtlbench.experiment import run as run_experiment
+    from mtlbench.experiment.options import with_options
+    from mtlbench.experiment.run import Execution
+    from mtlbench.experiment.run import run as run_experiment
 
     if benchmark is None and not methods:
         raise UsageError(
@@ -158,7 +159,7 @@ def plan(
     """
     from mtlbench import render
     from mtlbench.config import Benchmark, fill, read_benchmark
-    from mtlbench.experiment import Execution
+    from mtlbench.experiment.run import Execution
     from mtlbench.planning.plan import plan_benchmark
 
     values = read_benchmark(benchmark)
@@ -212,7 +213,7 @@ def compare(
 
     from mtlbench import render
     from mtlbench.config import Family, fill, load_benchmark
-    from mtlbench.stored import compare_stored
+    from mtlbench.experiment.stored import compare_stored
 
     changes = {"baseline": baseline, "alpha": alpha, "delta": delta, "metric": metric}
     given = {key: value for key, value in changes.items() if value is not None}

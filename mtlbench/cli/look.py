@@ -100,8 +100,8 @@ def inspect(
     """Look inside a run: learning curves, task weights, gates, gradients, affinities, dead units."""
     from mtlbench import render
     from mtlbench.files import write_text
-    from mtlbench.inspection import inspect as look
-    from mtlbench.report.inspection_figure import draw
+    from mtlbench.inspection.figure import draw
+    from mtlbench.inspection.summary import inspect as look
 
     if svg is not None and svg.suffix.lower() != ".svg":
         raise UsageError(f"--svg {svg}: the figure is SVG; give it a name that ends in .svg")
@@ -119,7 +119,7 @@ def ui(
 ) -> None:
     """Browse the runs in MLflow; Ctrl-C ends it."""
     from mtlbench import render
-    from mtlbench.ui import serve
+    from mtlbench.tracking.ui import serve
 
     raise typer.Exit(serve(Home.find(), port, not no_open, render.say))
 
@@ -136,7 +136,7 @@ def track(
 ) -> None:
     """Write to MLflow what results/ has and it has not; trains nothing."""
     from mtlbench import render
-    from mtlbench.rebuild import track_stored
+    from mtlbench.tracking.rebuild import track_stored
 
     number = track_stored(Home.find(), dataset or "", render.say, anew=rebuild)
     render.say(f"{number} benchmarks are in MLflow. Look at them: mtlbench ui")

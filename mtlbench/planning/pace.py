@@ -12,7 +12,7 @@ import torch
 
 from mtlbench.balancing import BALANCERS
 from mtlbench.config import RunSpec, fill
-from mtlbench.grid import rows_to_train
+from mtlbench.experiment.grid import rows_to_train
 from mtlbench.load import Prepared
 from mtlbench.methods import METHODS
 from mtlbench.planning.pilot import trains

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from mtlbench.compare.sides import OF_CONTROLS
 from mtlbench.config import Benchmark, RunSpec, fill
-from mtlbench.grid import family_sizes, is_grid, plan
+from mtlbench.experiment.grid import family_sizes, is_grid, plan
 from mtlbench.load import Prepared
 from mtlbench.methods import METHODS
 from mtlbench.methods.base import Method

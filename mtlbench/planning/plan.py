@@ -8,10 +8,11 @@ from mtlbench.compare.measures import check_deltas, check_metric
 from mtlbench.config import Benchmark
 from mtlbench.devices import pick_device
 from mtlbench.errors import MtlbenchError, UsageError
-from mtlbench.experiment import Bar, Execution, open_dataset, reused, train_missing
-from mtlbench.grid import plan
+from mtlbench.experiment.grid import plan
+from mtlbench.experiment.run import Bar, Execution, reused, train_missing
 from mtlbench.home import Home
 from mtlbench.launch import cores
+from mtlbench.load import open_dataset
 from mtlbench.planning.pace import time_needed
 from mtlbench.planning.pilot import choose, members
 from mtlbench.planning.power import read_power

@@ -22,7 +22,7 @@ import torch
 from mtlbench.compare import Comparison, compare
 from mtlbench.config import Arm, Benchmark, TrainingSettings
 from mtlbench.errors import DataError
-from mtlbench.grid import plan
+from mtlbench.experiment.grid import plan
 from mtlbench.home import Home
 from mtlbench.load import Prepared
 from mtlbench.prepare import prepare

@@ -15,7 +15,7 @@ import numpy as np
 
 from mtlbench.compare import Comparison, TaskComparison, compare
 from mtlbench.config import Benchmark, RunSpec, TrainingSettings
-from mtlbench.grid import plan
+from mtlbench.experiment.grid import plan
 from mtlbench.home import Home
 from mtlbench.load import Prepared, open_prepared
 from mtlbench.prepare import prepare

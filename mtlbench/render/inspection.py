@@ -6,8 +6,8 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
+from mtlbench.inspection.text import cost, runs, sections, title
 from mtlbench.render.console import out
-from mtlbench.report.inspection import cost, runs, sections, title
 
 
 def inspection(document: Mapping[str, Any]) -> None:

@@ -12,7 +12,7 @@ from rich.text import Text
 from mtlbench.render.console import err, say
 
 if TYPE_CHECKING:
-    from mtlbench.experiment import Bar
+    from mtlbench.experiment.run import Bar
     from mtlbench.runs.outcome import Outcome
 
 STAGES_IN_BYTES = ("download", "check", "checksum", "unpack")

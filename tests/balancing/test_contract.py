@@ -13,7 +13,7 @@ from torch.testing import assert_close
 
 from mtlbench.balancing.base import Balancer, GramBalancer, Jacobian, JacobianBalancer
 from mtlbench.config import Benchmark, RunSpec, TrainingSettings, fill
-from mtlbench.grid import plan
+from mtlbench.experiment.grid import plan
 from mtlbench.load import Prepared
 from mtlbench.methods.hard_sharing import HardSharing
 from mtlbench.train.backward import backward

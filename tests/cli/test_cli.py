@@ -403,7 +403,7 @@ def test_an_internal_error_shows_no_traceback_unless_asked(
     def broken(*args: object, **kwargs: object) -> None:
         raise KeyError("oops")
 
-    monkeypatch.setattr("mtlbench.experiment.run", broken)
+    monkeypatch.setattr("mtlbench.experiment.run.run", broken)
     answer = mtlbench("run", "--method", "mmoe")
     assert answer.code == 1
     assert "bug of mtlbench" in answer.err
@@ -416,7 +416,7 @@ def test_no_space_is_said(mtlbench: Command, toy: Prepared, monkeypatch: pytest.
     def full(*args: object, **kwargs: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("mtlbench.experiment.run", full)
+    monkeypatch.setattr("mtlbench.experiment.run.run", full)
     answer = mtlbench("run", "--method", "mmoe")
     assert answer.code == 1
     assert "no space left" in answer.err

@@ -14,13 +14,13 @@ from mtlbench.compare import Comparison, compare
 from mtlbench.compare.arms import Arm
 from mtlbench.compare.frontier import criterion, gather
 from mtlbench.config import Benchmark, Family, fill
-from mtlbench.experiment import Execution, run
+from mtlbench.experiment.run import Execution, run
+from mtlbench.experiment.stored import compare_stored
 from mtlbench.home import Home
 from mtlbench.load import Prepared
 from mtlbench.results import Result, Scores
 from mtlbench.runs.outcome import Outcome
 from mtlbench.statistics.hypervolume import hypervolume
-from mtlbench.stored import compare_stored
 from tests.compare.frontiers import FRONTIER, SCHEMA, TUNING, USERS, arm, point, result
 
 

@@ -26,7 +26,7 @@ from mtlbench.data.mmoe_synthetic import (
     truth,
     weights,
 )
-from mtlbench.grid import plan
+from mtlbench.experiment.grid import plan
 from mtlbench.home import Home
 from mtlbench.load import SPLITS, Prepared
 from mtlbench.methods.base import Needs

@@ -3,8 +3,8 @@
 import numpy as np
 
 from mtlbench.config import Benchmark, fill
+from mtlbench.experiment.grid import plan
 from mtlbench.floors.base_rate import BaseRate
-from mtlbench.grid import plan
 from mtlbench.load import Prepared
 from mtlbench.runs.floors import fit_floors
 from mtlbench.runs.outcome import FinishedRun

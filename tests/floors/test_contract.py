@@ -11,8 +11,8 @@ import torch
 
 from mtlbench.compare import compare
 from mtlbench.config import Benchmark, RunSpec, fill
+from mtlbench.experiment.grid import plan, rows_to_train
 from mtlbench.floors.base import Floor
-from mtlbench.grid import plan, rows_to_train
 from mtlbench.home import Home
 from mtlbench.load import Prepared
 from mtlbench.metrics import auc

@@ -10,7 +10,7 @@ import torch
 
 from mtlbench.config import Benchmark, RunSpec, fill
 from mtlbench.errors import UsageError
-from mtlbench.grid import plan
+from mtlbench.experiment.grid import plan
 from mtlbench.home import Home
 from mtlbench.launch.local import Local, Pool, places
 from mtlbench.load import Prepared

@@ -58,7 +58,7 @@ def test_gpus_of_the_cluster_are_used_when_they_are_asked_for() -> None:
 
 
 def test_ray_is_loaded_by_those_alone_who_use_it() -> None:
-    for code in ("mtlbench.cli", "mtlbench.experiment", "mtlbench.launch.ray"):
+    for code in ("mtlbench.cli", "mtlbench.experiment.run", "mtlbench.launch.ray"):
         test = f"import sys, {code}; sys.exit('ray' in sys.modules)"
         assert subprocess.run([sys.executable, "-c", test], check=False).returncode == 0, code
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mtlbench.config import Benchmark, fill
-from mtlbench.grid import plan
+from mtlbench.experiment.grid import plan
 from mtlbench.home import Home
 from mtlbench.load import Prepared
 from mtlbench.methods.disjoint import Disjoint

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from mtlbench.config import Benchmark, RunSpec, fill
-from mtlbench.grid import family_sizes, plan, rival_tests
+from mtlbench.experiment.grid import family_sizes, plan, rival_tests
 from mtlbench.load import Prepared
 from mtlbench.planning import pilot
 from mtlbench.planning.pilot import choose, members

@@ -12,9 +12,9 @@ import torch
 from mtlbench.cli import main
 from mtlbench.config import Benchmark, fill
 from mtlbench.errors import MtlbenchError, UsageError
-from mtlbench.experiment import Execution
-from mtlbench.grid import plan as grid_plan
-from mtlbench.grid import rows_to_train
+from mtlbench.experiment.grid import plan as grid_plan
+from mtlbench.experiment.grid import rows_to_train
+from mtlbench.experiment.run import Execution
 from mtlbench.home import Home
 from mtlbench.load import Prepared
 from mtlbench.planning.pace import seconds_a_row, time_needed
@@ -90,7 +90,7 @@ def test_nothing_of_what_the_pilot_gained_is_in_it(home: Home, toy: Prepared) ->
 
 
 def test_run_does_not_do_the_pilot_again(document: dict[str, Any], home: Home, toy: Prepared) -> None:
-    from mtlbench.experiment import run
+    from mtlbench.experiment.run import run
 
     said: list[str] = []
     chosen = benchmark("hard-sharing", "mmoe")
@@ -107,7 +107,7 @@ def test_run_does_not_do_the_pilot_again(document: dict[str, Any], home: Home, t
 
 def test_what_is_planned_is_what_the_comparison_then_has(home: Home, toy: Prepared) -> None:
     """Family, level and clusters of the plan are those of the verdicts; a floor beside counts in neither."""
-    from mtlbench.experiment import run
+    from mtlbench.experiment.run import run
 
     base_rate = {"method": "base-rate"}
     chosen = benchmark(seeds=5, run=[*as_written("single-task", "hard-sharing"), base_rate])

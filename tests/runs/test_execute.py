@@ -20,9 +20,9 @@ from safetensors import safe_open
 from mtlbench import provenance
 from mtlbench.config import Benchmark, RunSpec, fill
 from mtlbench.errors import UsageError
-from mtlbench.experiment import reused
+from mtlbench.experiment.grid import plan, rows_to_train
+from mtlbench.experiment.run import reused
 from mtlbench.files import alone_in, seal, write_json, write_text
-from mtlbench.grid import plan, rows_to_train
 from mtlbench.home import Home
 from mtlbench.load import Prepared
 from mtlbench.metrics import score_task

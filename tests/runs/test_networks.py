@@ -6,7 +6,7 @@ import torch
 from torch.testing import assert_close
 
 from mtlbench.config import Benchmark, RunSpec, fill
-from mtlbench.grid import plan
+from mtlbench.experiment.grid import plan
 from mtlbench.load import Prepared
 from mtlbench.methods.hard_sharing import HardSharing
 from mtlbench.runs.networks import train_networks

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mtlbench import chains
-from mtlbench.chains import Link, check_chains, conditionals, count
 from mtlbench.config import Arm, Benchmark
 from mtlbench.errors import UsageError
-from mtlbench.experiment import Execution, run
-from mtlbench.grid import plan
+from mtlbench.experiment import chains
+from mtlbench.experiment.chains import Link, check_chains, conditionals, count
+from mtlbench.experiment.grid import plan
+from mtlbench.experiment.run import Execution, run
 from mtlbench.home import Home
 from mtlbench.load import Prepared, open_prepared
 from tests.conftest import write_prepared
@@ -122,7 +122,7 @@ def test_a_run_is_refused_before_anything_is_trained(tmp_path: Path, monkeypatch
     def never(*args: Any, **kwargs: Any) -> None:
         raise AssertionError("it trains")
 
-    monkeypatch.setattr("mtlbench.experiment.train_missing", never)
+    monkeypatch.setattr("mtlbench.experiment.run.train_missing", never)
     benchmark = Benchmark(run=(Arm(method="esmm"),), dataset="toy", tasks=("click", "buy"), seeds=1)
     with pytest.raises(UsageError, match="buy is taken to happen only where click did"):
         run(home, benchmark, Execution(track=False), lambda line: None, lambda *sizes: nullcontext())  # type: ignore[arg-type]

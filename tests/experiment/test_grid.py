@@ -9,8 +9,8 @@ import torch
 from mtlbench.compare.arms import identity_key
 from mtlbench.config import Benchmark, RunSpec, fill
 from mtlbench.errors import UsageError
-from mtlbench.experiment import with_options
-from mtlbench.grid import declared_families, family_sizes, plan, shard_of, to_jobs
+from mtlbench.experiment.grid import declared_families, family_sizes, plan, shard_of, to_jobs
+from mtlbench.experiment.options import with_options
 from mtlbench.home import Home
 from mtlbench.load import Prepared, open_prepared
 from mtlbench.runs.execute import execute

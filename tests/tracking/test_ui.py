@@ -20,7 +20,7 @@ import pytest
 from mtlbench.errors import DataError, UsageError
 from mtlbench.home import Home
 from mtlbench.tracking import USED, store_file
-from mtlbench.ui import serve
+from mtlbench.tracking.ui import serve
 
 
 @pytest.fixture(autouse=True)
@@ -108,7 +108,7 @@ def test_a_taken_port_is_said_with_another_one(home: Home) -> None:
 def test_mlflow_without_its_pages_is_said(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     store_file(home).parent.mkdir(parents=True)
     store_file(home).touch()
-    monkeypatch.setattr("mtlbench.ui.find_spec", lambda name: None if name == "flask" else object())
+    monkeypatch.setattr("mtlbench.tracking.ui.find_spec", lambda name: None if name == "flask" else object())
     with pytest.raises(UsageError, match="pip install mlflow"):
         serve(home, 5000, False, print)
 
@@ -117,7 +117,7 @@ SERVE = """
 import sys
 from pathlib import Path
 from mtlbench.home import Home
-from mtlbench.ui import serve
+from mtlbench.tracking.ui import serve
 sys.exit(serve(Home(Path(sys.argv[1])), int(sys.argv[2]), False, lambda line: print(line, flush=True)))
 """
 

@@ -7,7 +7,7 @@ import pytest
 from mtlbench.compare.arms import Arm, baseline_of, named
 from mtlbench.config import Benchmark, fill
 from mtlbench.errors import UsageError
-from mtlbench.grid import plan
+from mtlbench.experiment.grid import plan
 from mtlbench.load import Prepared
 
 SMALL = {"embedding_dim": 2, "network": [6], "tower": [4]}

@@ -9,10 +9,10 @@ import pytest
 from mtlbench.errors import DataError, UsageError
 from mtlbench.files import seal, write_json
 from mtlbench.home import Home
-from mtlbench.inspection import inspect, mean
+from mtlbench.inspection.figure import draw
+from mtlbench.inspection.summary import inspect, mean
+from mtlbench.inspection.text import bar, sections, sparkline, title
 from mtlbench.load import Prepared
-from mtlbench.report.inspection import bar, sections, sparkline, title
-from mtlbench.report.inspection_figure import draw
 from mtlbench.results import FORMAT
 from tests.conftest import Command
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from mtlbench.config import Family, RunSpec, TrainingSettings
+from mtlbench.experiment.stored import compare_stored
 from mtlbench.files import seal
 from mtlbench.home import Home
 from mtlbench.load import Prepared
-from mtlbench.stored import compare_stored
 from tests.compare.stored import SCHEMA, save, scores
 from tests.conftest import Command
 

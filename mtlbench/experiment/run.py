@@ -3,17 +3,15 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
-from mtlbench.balancing import BALANCERS
-from mtlbench.chains import check_chains
 from mtlbench.compare import Comparison, compare
 from mtlbench.compare.measures import check_deltas, check_metric
-from mtlbench.config import Arm, Benchmark, Family, RunSpec, parse_value
-from mtlbench.errors import DataError, UsageError, unknown
-from mtlbench.grid import (
+from mtlbench.config import Arm, Benchmark, Family, RunSpec
+from mtlbench.experiment.chains import check_chains
+from mtlbench.experiment.grid import (
     declared_families,
     family_sizes,
     plan,
@@ -22,14 +20,14 @@ from mtlbench.grid import (
     shard_of,
     to_jobs,
 )
+from mtlbench.experiment.requests import note_request
 from mtlbench.home import Home
 from mtlbench.launch import LAUNCHERS
 from mtlbench.launch.base import Launcher
-from mtlbench.load import Prepared, open_prepared, prepared_names
+from mtlbench.load import Prepared, open_dataset
 from mtlbench.methods import METHODS
 from mtlbench.planning.foresight import Foresight
-from mtlbench.rebuild import note_asked
-from mtlbench.registry import lookup, written_options
+from mtlbench.registry import lookup
 from mtlbench.report import document, markdown, shard_document
 from mtlbench.results import Result, Say
 from mtlbench.runs.attempts import forget_attempts
@@ -105,7 +103,7 @@ def run(
     check_metric(benchmark.family.metric)
     check_deltas(benchmark.family.delta, prepared.schema.task_names)
     planned = plan(benchmark, prepared.schema, prepared.fingerprint)
-    note_asked(home, benchmark, prepared.name, prepared.fingerprint)
+    note_request(home, benchmark, prepared.name, prepared.fingerprint)
     if execution.shard is not None:
         planned = shard_of(planned, *execution.shard)
     outcomes = {} if execution.force else reused(home, prepared.name, planned, say)
@@ -213,56 +211,6 @@ def train_missing(
         if taken:
             say(f"Another process trains {len(taken)} of these runs; waiting for what becomes of them.")
             go([[spec] for spec in taken], wait=True)
-
-
-def with_options(benchmark: Benchmark, given: Mapping[str, str]) -> Benchmark:
-    """The benchmark with `method.KEY` and `balancer.KEY` set on every arm that has such an option.
-
-    Raises:
-        UsageError: no arm has it.
-    """
-    arms = list(benchmark.run)
-    for path, text in given.items():
-        kind, _, rest = path.partition(".")
-        key, _, inner = rest.partition(".")
-        if kind not in ("method", "balancer") or not key:
-            raise UsageError(f"--set {path}={text}: begin with method. or balancer., e.g. method.dropout=0.1")
-        registry = METHODS if kind == "method" else BALANCERS
-        known: set[str] = set()
-        used = False
-        for i, arm in enumerate(arms):
-            written = written_options(lookup(registry, getattr(arm, kind), kind).load())
-            options = {f.name for f in fields(written)}
-            known |= options
-            if key in options:
-                used = True
-                old = dict(getattr(arm, f"{kind}_options"))
-                value = {**old.get(key, {}), inner: parse_value(text)} if inner else parse_value(text)
-                new: dict[str, Any] = {f"{kind}_options": {**old, key: value}}
-                arms[i] = replace(arm, **new)
-        if not used:
-            raise unknown(f"{kind} option", key, known)
-    return replace(benchmark, run=tuple(arms))
-
-
-def open_dataset(home: Home, name: str, say: Say, tasks: tuple[str, ...] = ()) -> Prepared:
-    """The prepared dataset of that name; without a name the most recently prepared one, which is said.
-
-    `tasks` as in `open_prepared`.
-
-    Raises:
-        DataError: nothing is prepared; the message names the commands that do it.
-    """
-    if name:
-        return open_prepared(home, name, tasks)
-    names = prepared_names(home)
-    if not names:
-        raise DataError(
-            f"No dataset is prepared in {home.root}. Prepare one: mtlbench prepare shop (simulated, "
-            "offline), or mtlbench prepare taobao"
-        )
-    say(f"Dataset: {names[0]} (the most recently prepared; choose with --dataset)")
-    return open_prepared(home, names[0], tasks)
 
 
 def compare_results(

@@ -5,7 +5,7 @@ from functools import partial
 from io import StringIO
 from typing import TYPE_CHECKING, Any
 
-from mtlbench.report.inspection import title
+from mtlbench.inspection.text import title
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

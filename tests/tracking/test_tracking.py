@@ -449,7 +449,7 @@ def test_a_store_is_left_alone_where_there_is_none(home: Home) -> None:
 
 
 def test_mlflow_is_not_loaded_before_it_is_needed() -> None:
-    code = "import sys, mtlbench.tracking, mtlbench.ui; sys.exit('mlflow' in sys.modules)"
+    code = "import sys, mtlbench.tracking, mtlbench.tracking.ui; sys.exit('mlflow' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

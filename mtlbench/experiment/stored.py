@@ -7,8 +7,8 @@ from typing import Any
 from mtlbench.compare.measures import check_metric
 from mtlbench.config import Benchmark, Family, RunSpec
 from mtlbench.errors import DataError
-from mtlbench.experiment import compare_results
-from mtlbench.grid import plan
+from mtlbench.experiment.grid import plan
+from mtlbench.experiment.run import compare_results
 from mtlbench.home import Home
 from mtlbench.methods import METHODS
 from mtlbench.registry import lookup

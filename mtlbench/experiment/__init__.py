@@ -1,0 +1,1 @@
+"""The main job: a benchmark to runs, the runs to outcomes, the outcomes to verdicts."""

@@ -1,0 +1,41 @@
+"""Options that a command line sets on every arm of a benchmark."""
+
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from typing import Any
+
+from mtlbench.balancing import BALANCERS
+from mtlbench.config import Benchmark, parse_value
+from mtlbench.errors import UsageError, unknown
+from mtlbench.methods import METHODS
+from mtlbench.registry import lookup, written_options
+
+
+def with_options(benchmark: Benchmark, given: Mapping[str, str]) -> Benchmark:
+    """The benchmark with `method.KEY` and `balancer.KEY` set on every arm that has such an option.
+
+    Raises:
+        UsageError: no arm has it.
+    """
+    arms = list(benchmark.run)
+    for path, text in given.items():
+        kind, _, rest = path.partition(".")
+        key, _, inner = rest.partition(".")
+        if kind not in ("method", "balancer") or not key:
+            raise UsageError(f"--set {path}={text}: begin with method. or balancer., e.g. method.dropout=0.1")
+        registry = METHODS if kind == "method" else BALANCERS
+        known: set[str] = set()
+        used = False
+        for i, arm in enumerate(arms):
+            written = written_options(lookup(registry, getattr(arm, kind), kind).load())
+            options = {f.name for f in fields(written)}
+            known |= options
+            if key in options:
+                used = True
+                old = dict(getattr(arm, f"{kind}_options"))
+                value = {**old.get(key, {}), inner: parse_value(text)} if inner else parse_value(text)
+                new: dict[str, Any] = {f"{kind}_options": {**old, key: value}}
+                arms[i] = replace(arm, **new)
+        if not used:
+            raise unknown(f"{kind} option", key, known)
+    return replace(benchmark, run=tuple(arms))

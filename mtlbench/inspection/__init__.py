@@ -1,0 +1,1 @@
+"""What went on inside a run, read off its result."""
