@@ -20,6 +20,8 @@ FIRST_TUNING_SEED = 1_000_000
 """Seeds from here on choose settings and are never compared: their luck must not be in what is compared."""
 BASELINE = "single-task"
 """The method that gains are measured against unless another is named."""
+EQUAL = "equal"
+"""The balancer that does nothing: weight 1 per task."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +65,11 @@ class TrainingSettings:
             raise ValueError(f"weight_decay = {self.weight_decay}; 0 or more")
 
 
+def arm_name(method: str, balancer: str) -> str:
+    """What tables and messages call a method with a balancer: the latter is named where it does anything."""
+    return method if balancer == EQUAL else f"{method} + {balancer}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arm:
     """One row of the comparison: a method with a balancer, over all seeds.
@@ -78,7 +85,7 @@ class Arm:
     """
 
     method: str
-    balancer: str = "equal"
+    balancer: str = EQUAL
     family: str = ""
     method_options: Mapping[str, Any] = field(default_factory=dict)
     balancer_options: Mapping[str, Any] = field(default_factory=dict)
@@ -221,6 +228,11 @@ class RunSpec:
     def hash(self) -> str:
         """Content hash: done means never done again."""
         return sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()[:20]
+
+    @property
+    def program(self) -> str:
+        """The same for all runs that one stack can train: they differ in seed and balancer options alone."""
+        return replace(self, seed=0, balancer_options={}).hash
 
 
 def fill(cls: type[T], values: Mapping[str, Any], where: str) -> T:

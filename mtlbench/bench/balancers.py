@@ -16,7 +16,7 @@ import torch
 
 from mtlbench.balancing import BALANCERS
 from mtlbench.balancing.base import Balancer
-from mtlbench.config import TrainingSettings
+from mtlbench.config import EQUAL, TrainingSettings
 from mtlbench.devices import device_name
 from mtlbench.errors import UsageError
 from mtlbench.files import write_json, write_text
@@ -33,7 +33,6 @@ from mtlbench.train.randomness import generator
 from mtlbench.train.stack import Stack
 from mtlbench.train.step import take_step
 
-PLAIN = "equal"
 WARM_UP, STEPS = 3, 5
 """Steps before the clock, and steps a turn."""
 
@@ -73,7 +72,7 @@ def bench_balancers(
         progress("rounds", turn, rounds)
         for name, stepper in steppers.items():
             times[name].append(stepper.seconds())
-    plain = median(times[PLAIN])
+    plain = median(times[EQUAL])
     document = {
         "command": f"mtlbench bench balancers --dataset {prepared.name} --method {method}",
         "dataset": prepared.name,

@@ -88,7 +88,7 @@ def run(
 ) -> None:
     """Train methods and their single-task baseline over seeds; say which tasks gain and which lose."""
     from mtlbench import render
-    from mtlbench.config import Benchmark, fill, read_benchmark
+    from mtlbench.config import EQUAL, Benchmark, fill, read_benchmark
     from mtlbench.experiment.options import with_options
     from mtlbench.experiment.run import Execution
     from mtlbench.experiment.run import run as run_experiment
@@ -102,7 +102,7 @@ def run(
         raise UsageError(f"Give {benchmark}, or --method and --balancer, not both: the file names them.")
     values = read_benchmark(benchmark) if benchmark else {}
     if methods:
-        values["run"] = [{"method": method, "balancer": balancer or "equal"} for method in methods]
+        values["run"] = [{"method": method, "balancer": balancer or EQUAL} for method in methods]
     flags = {
         "epochs": epochs,
         "batch_rows": batch_rows,

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from mtlbench.config import arm_name
 from mtlbench.errors import DataError, UsageError
 from mtlbench.methods import METHODS
 from mtlbench.results import Result
@@ -38,6 +39,11 @@ class Arm:
     def balancer(self) -> str:
         """The balancer's registered name."""
         return str(self.identity["balancer"])
+
+    @property
+    def short_name(self) -> str:
+        """The method, and the balancer where it does anything."""
+        return arm_name(self.method, self.balancer)
 
     def mean_cost(self, cost: str) -> float:
         """Mean over the seeds of a recorded cost; NaN where one has none."""
@@ -122,17 +128,11 @@ def named(arms: Sequence[Arm]) -> list[Arm]:
     """Name each by its method, its balancer if that is not `equal`, and the options that tell it apart."""
     result = []
     for arm in arms:
-        namesakes = [_options(a) for a in arms if short_name(a) == short_name(arm)]
+        namesakes = [_options(a) for a in arms if a.short_name == arm.short_name]
         telling = {k: v for k, v in _options(arm).items() if any(o.get(k) != v for o in namesakes)}
         suffix = ", ".join(f"{k}={json.dumps(v)}" for k, v in telling.items())
-        result.append(replace(arm, name=f"{short_name(arm)} ({suffix})" if suffix else short_name(arm)))
+        result.append(replace(arm, name=f"{arm.short_name} ({suffix})" if suffix else arm.short_name))
     return result
-
-
-def short_name(arm: Arm) -> str:
-    """The method, and the balancer if there is one to speak of."""
-    balancer = arm.identity["balancer"]
-    return arm.method if balancer == "equal" else f"{arm.method} + {balancer}"
 
 
 def _options(arm: Arm) -> dict[str, Any]:

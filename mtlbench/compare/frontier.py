@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mtlbench.balancing import BALANCERS
-from mtlbench.compare.arms import Arm, named, short_name
+from mtlbench.compare.arms import Arm, named
 from mtlbench.config import FIRST_TUNING_SEED
 from mtlbench.results import Result
 from mtlbench.schema import Schema, Task
@@ -110,7 +110,7 @@ def _choose(points: Sequence[Arm], tasks: Sequence[Task]) -> Frontier:
         for point in points
     )
     seeds = tuple(seed for seed in shared if seed < FIRST_TUNING_SEED)
-    frontier = Frontier(short_name(points[0]), tuple(points), tuning, criteria, seeds)
+    frontier = Frontier(points[0].short_name, tuple(points), tuning, criteria, seeds)
     if frontier.trials == 0:
         return frontier
     best = points[int(np.nanargmax(criteria))]

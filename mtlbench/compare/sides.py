@@ -6,14 +6,13 @@ from typing import Protocol, TypeVar
 
 from mtlbench.compare.arms import Arm, group
 from mtlbench.compare.frontier import Frontier, gather
+from mtlbench.config import EQUAL
 from mtlbench.methods import METHODS
 from mtlbench.results import Result
 from mtlbench.schema import Schema
 
 OF_METHODS, OF_CONTROLS = "methods", "controls"
 """Families of comparisons: what is judged together."""
-PLAIN = "equal"
-"""The balancer that is none."""
 CONTROLS = ("baseline", "floor")
 """Families of registered methods that say what the gains of the others are made of."""
 
@@ -82,7 +81,7 @@ def baselines_among(arms: Sequence[AnyArm], baseline: str) -> list[AnyArm]:
     Those with equal weights, where there are any: the same method with a balancer is then one of the others.
     """
     mine = [arm for arm in arms if arm.method == baseline]
-    return [arm for arm in mine if arm.balancer == PLAIN] or mine
+    return [arm for arm in mine if arm.balancer == EQUAL] or mine
 
 
 def is_control(method: str) -> bool:

@@ -4,8 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from mtlbench.compare.sides import PLAIN
-from mtlbench.config import Arm, fill
+from mtlbench.config import EQUAL, Arm, fill
 from mtlbench.methods import METHODS
 from mtlbench.methods.base import Method, NetworkConfig
 from mtlbench.registry import lookup
@@ -27,7 +26,7 @@ def missing(name: str, arms: Sequence[Arm]) -> list[Arm]:
     """
     method = lookup(METHODS, name, "baseline").load()
     config = method.Config
-    there = [arm for arm in arms if arm.method == name and (arm.balancer == PLAIN or method.per_task)]
+    there = [arm for arm in arms if arm.method == name and (arm.balancer == EQUAL or method.per_task)]
     if "match" in (field.name for field in fields(config)):
         return _made_to_match(name, config, there, arms)
     if there:

@@ -8,7 +8,7 @@ from mtlbench.balancing.base import Balancer
 from mtlbench.balancing.probe import probe as try_balancer
 from mtlbench.compare.arms import identity, identity_key
 from mtlbench.compare.sides import baselines_among, families
-from mtlbench.config import FIRST_TUNING_SEED, Arm, Benchmark, RunSpec, fill
+from mtlbench.config import EQUAL, FIRST_TUNING_SEED, Arm, Benchmark, RunSpec, fill
 from mtlbench.errors import UsageError, unknown
 from mtlbench.floors.base import Floor
 from mtlbench.load import Prepared
@@ -136,7 +136,7 @@ def _resolve(arm: Arm, benchmark: Benchmark, schema: Schema, fingerprint: str, s
     if issubclass(method, Method):
         method.check(arm.method, schema.tasks)
     # Where every task has a model of its own there is nothing to balance.
-    name = "equal" if method.per_task else arm.balancer
+    name = EQUAL if method.per_task else arm.balancer
     balancer_entry = lookup(BALANCERS, name, "balancer")
     balancer: type[Balancer] = balancer_entry.load()
     options = fill(
@@ -173,7 +173,7 @@ def to_jobs(missing: Sequence[Sequence[RunSpec]], *, stacked: bool) -> list[list
         return [[arm[i]] for i in range(longest) for arm in missing if i < len(arm)]
     alike: dict[str, list[RunSpec]] = {}
     for spec in (spec for arm in missing for spec in arm):
-        alike.setdefault(replace(spec, seed=0, balancer_options={}).hash, []).append(spec)
+        alike.setdefault(spec.program, []).append(spec)
     return list(alike.values())
 
 

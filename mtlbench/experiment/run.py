@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from mtlbench.compare import Comparison, compare
 from mtlbench.compare.measures import check_deltas, check_metric
-from mtlbench.config import Arm, Benchmark, Family, RunSpec
+from mtlbench.config import EQUAL, Arm, Benchmark, Family, RunSpec
 from mtlbench.experiment.chains import check_chains
 from mtlbench.experiment.grid import (
     declared_families,
@@ -133,7 +133,7 @@ def idle_balancers(arms: Sequence[Arm]) -> list[str]:
     lines = []
     for arm in arms:
         method = lookup(METHODS, arm.method, "method").load()
-        if method.per_task and arm.balancer != "equal":
+        if method.per_task and arm.balancer != EQUAL:
             lines.append(
                 f"{arm.method} trains a model a task: {arm.balancer} has nothing to balance there and is "
                 "left out."

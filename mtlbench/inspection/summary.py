@@ -11,6 +11,7 @@ from itertools import combinations
 from statistics import fmean
 from typing import Any
 
+from mtlbench.config import EQUAL
 from mtlbench.errors import UsageError, unknown
 from mtlbench.home import Home
 from mtlbench.results import Result, read_results
@@ -67,7 +68,7 @@ def find(home: Home, run: str, dataset: str = "") -> list[Result]:
     method, plus, balancer = (part.strip() for part in run.partition("+"))
     arms = [r for r in results if r.method == method and (not plus or r.balancer == balancer)]
     if arms:
-        plain = [r for r in arms if r.balancer == "equal"]  # METHOD alone is the one without a balancer
+        plain = [r for r in arms if r.balancer == EQUAL]  # METHOD alone is the one without a balancer
         newest = max(plain or arms, key=lambda r: str(r.data["finished_at"]))
         return sorted((r for r in arms if _arm(r) == _arm(newest)), key=lambda r: r.seed)
     matching = [r for r in results if r.path.name.startswith(run)] if len(run) >= SHORTEST_PREFIX else []

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from mtlbench.config import arm_name
 from mtlbench.report.tables import Grid
 
 TICKS = "▁▂▃▄▅▆▇█"
@@ -12,11 +13,11 @@ LISTED_PARTS = 8
 
 def title(document: Mapping[str, Any]) -> str:
     """Such as: mmoe + pcgrad on shop (SIMULATED data), mean of seeds 0 1 2."""
-    balancer = "" if document["balancer"] == "equal" else f" + {document['balancer']}"
     simulated = " (SIMULATED data)" if document["simulated"] else ""
     seeds = document["seeds"]
     which = f"seed {seeds[0]}" if len(seeds) == 1 else f"mean of seeds {' '.join(map(str, seeds))}"
-    return f"{document['method']}{balancer} on {document['dataset']}{simulated}, {which}"
+    name = arm_name(document["method"], document["balancer"])
+    return f"{name} on {document['dataset']}{simulated}, {which}"
 
 
 def sections(document: Mapping[str, Any]) -> Iterator[tuple[Grid, str]]:

@@ -91,10 +91,10 @@ def time_needed(
     paces: dict[str, float] = {}
 
     def pace(specs: Sequence[RunSpec]) -> float:
-        kind = replace(specs[0], seed=0, balancer_options={}).hash
-        if kind not in paces:
-            paces[kind] = seconds_a_row(specs, prepared, device)
-        return paces[kind]
+        program = specs[0].program
+        if program not in paces:
+            paces[program] = seconds_a_row(specs, prepared, device)
+        return paces[program]
 
     arms = [arm for arm in missing if arm and trains(arm[0])]
     seconds, share = 0.0, 1.0

@@ -9,6 +9,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeR
 from rich.progress import Task as ProgressTask
 from rich.text import Text
 
+from mtlbench.config import arm_name
 from mtlbench.render.console import err, say
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ class _Grid:
         """A run is done, or has failed."""
         self._done += 1
         spec = outcome.spec
-        name = spec.method if spec.balancer == "equal" else f"{spec.method} + {spec.balancer}"
+        name = arm_name(spec.method, spec.balancer)
         self._progress.update(self._task, description=self._title())
         if outcome.status == "failed":
             say(f"FAILED {name}, seed {spec.seed}: {outcome.reason}")

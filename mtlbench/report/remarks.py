@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from mtlbench.config import arm_name
 from mtlbench.report.words import SIMULATED, figure, of_family, of_methods, span
 
 
@@ -102,10 +103,9 @@ def _warnings(document: Mapping[str, Any]) -> list[str]:
             seeds.setdefault((*arm, warning), []).append(run["seed"])
     lines = []
     for (method, balancer, warning), found in seeds.items():
-        name = method if balancer == "equal" else f"{method} + {balancer}"
         which = ", ".join(map(str, dict.fromkeys(found)))  # a seed once, however many points of a frontier
         which = "" if len(found) == runs[method, balancer] else f", seed {which}"
-        lines.append(f"{name}{which}: {warning}")
+        lines.append(f"{arm_name(method, balancer)}{which}: {warning}")
     return lines
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mtlbench.config import arm_name
 from mtlbench.report.words import (
     all_arms,
     baseline_values,
@@ -133,7 +134,7 @@ def metrics(document: Mapping[str, Any]) -> Grid:
             known = [value for value in values if value is not None]
             row.append(f"{sum(known) / len(known):.4f} {metric.upper()}" if known else "undefined")
         rows.append(row)
-    names = [method if balancer == "equal" else f"{method} + {balancer}" for method, balancer in arms]
+    names = [arm_name(*arm) for arm in arms]
     return Grid("Test metrics, mean over seeds (nothing to compare with)", ["task", *names], rows)
 
 

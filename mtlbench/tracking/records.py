@@ -12,7 +12,7 @@ from statistics import fmean
 from typing import Any
 
 from mtlbench.balancing import BALANCERS
-from mtlbench.config import TrainingSettings
+from mtlbench.config import TrainingSettings, arm_name
 from mtlbench.methods import METHODS
 from mtlbench.registry import Entry
 from mtlbench.results import Result
@@ -101,13 +101,12 @@ def _about(run: Mapping[str, Any], rows: Iterable[Mapping[str, Any]]) -> list[Ma
 
 def _name(run: Mapping[str, Any]) -> str:
     """The method, the balancer if there is one to speak of, and every option that is not at its default."""
-    balanced = run["balancer"] != "equal"
     changed = {
         **_changed(run["method_options"], _defaults(METHODS, run["method"])),
         **_changed(run["balancer_options"], _defaults(BALANCERS, run["balancer"])),
         **_changed(run["training"], asdict(TrainingSettings())),
     }
-    name = f"{run['method']} + {run['balancer']}" if balanced else str(run["method"])
+    name = arm_name(run["method"], run["balancer"])
     return f"{name} ({', '.join(f'{k}={v}' for k, v in changed.items())})" if changed else name
 
 
