@@ -73,7 +73,7 @@ def use(files: Sequence[Path]) -> None:
     Raises:
         UsageError: a file that is not there or fails, or a name that is taken.
     """
-    paths = list(dict.fromkeys([*_named(), *(os.path.abspath(file) for file in files)]))
+    paths = list(dict.fromkeys([*named_files(), *(os.path.abspath(file) for file in files)]))
     for path in paths:
         _load_file(Path(path))
     if paths:
@@ -127,7 +127,8 @@ def place(error: BaseException) -> str:
     return found
 
 
-def _named() -> list[str]:
+def named_files() -> list[str]:
+    """The files that `$MTLBENCH_PLUGINS` names."""
     return [path for path in os.environ.get(VARIABLE, "").split(os.pathsep) if path]
 
 

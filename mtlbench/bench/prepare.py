@@ -19,6 +19,7 @@ from mtlbench.data.recipe import Reporting
 from mtlbench.data.volume import EVENTS_A_USER
 from mtlbench.files import write_json
 from mtlbench.home import Home
+from mtlbench.launch import cores
 from mtlbench.provenance import commit, now, versions
 
 
@@ -117,7 +118,7 @@ def _document(figures: Sequence[Figures], users_share: float, seed: int) -> dict
         "versions": versions("polars", "numpy"),
         "machine": {
             "system": f"{platform.system()} {platform.machine()}",
-            "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+            "cores": cores(),
             "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         },
         "seed": seed,

@@ -45,7 +45,7 @@ class SplitColumns:
     def __init__(
         self, built: Built, out: Path, split: SplitName, rows: NDArray[np.int64] | None = None
     ) -> None:
-        self._built, self._folder = built, out / split
+        self._folder = out / split
         self._rows: Any = slice(None) if rows is None else rows
         self._groups: Any = self._open(GROUP)[self._rows] if built.schema.grouped else self._rows
 

@@ -10,6 +10,9 @@ from mtlbench.data.recipe import Progress
 from mtlbench.load import SPLITS, open_matrix
 from mtlbench.schema import Schema
 
+NUMERIC = ("numeric", "group_numeric")
+"""Matrices of numeric fields: a row each, a group each."""
+
 
 def with_units(schema: Schema, out: Path) -> Schema:
     """The schema whose regressions know mean and standard deviation of their labels on train."""
@@ -39,15 +42,15 @@ def moments(matrix: Path) -> tuple[np.ndarray, np.ndarray]:
 def scale_all(schema: Schema, out: Path, progress: Progress) -> dict[str, list[float]]:
     """Scale every numeric field in place; by which mean and standard deviation, both on train."""
     scaling: dict[str, list[float]] = {}
-    for grouped, matrix in enumerate(matrices := ("numeric", "group_numeric")):
-        progress("scale", grouped, len(matrices))
+    for grouped, matrix in enumerate(NUMERIC):
+        progress("scale", grouped, len(NUMERIC))
         mean, deviation = moments(out / "train" / f"{matrix}.npy")
         for split in SPLITS:
             scale(out / split / f"{matrix}.npy", mean, deviation)
         names = [f.name for f in schema.of_kind("numeric") if f.grouped == bool(grouped)]
         both = np.stack([mean, deviation], axis=1).tolist()
         scaling |= dict(zip(names, both, strict=True))
-    progress("scale", len(matrices), len(matrices))
+    progress("scale", len(NUMERIC), len(NUMERIC))
     return scaling
 
 

@@ -28,7 +28,7 @@ from mtlbench.home import Home
 from mtlbench.launch.base import Job, failed
 from mtlbench.launch.ray_node import Answer, Files, Order, Rows, work
 from mtlbench.load import SPLITS, open_prepared
-from mtlbench.plugins import VARIABLE
+from mtlbench.plugins import VARIABLE, named_files
 from mtlbench.runs.outcome import Outcome
 from mtlbench.runs.store import finished, set_aside
 from mtlbench.train.snapshot import EVERY
@@ -71,7 +71,7 @@ class Ray:
         """As `Launcher.launch`."""
         if not jobs:
             return
-        plugins = tuple(path for path in os.environ.get(VARIABLE, "").split(os.pathsep) if path)
+        plugins = tuple(named_files())
         with _connected(self._address) as raise_if_stopped, _token(home, dataset) as token:
             _need(device)
             fingerprint = jobs[0][0].fingerprint

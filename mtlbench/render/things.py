@@ -70,10 +70,6 @@ def catalogue(rows: Sequence[Mapping[str, Any]], after: str = "") -> None:
         out.print(f"\n{escape(after)}")
 
 
-def _cell(value: Any) -> str:
-    return ("yes" if value else "") if isinstance(value, bool) else str(value)
-
-
 def shown(found: Mapping[str, Any]) -> None:
     """One thing, a section each; what does not apply is left out."""
     out.print(f"[bold]{escape(found['name'])}[/bold]  {escape(found.get('summary', found['kind']))}")

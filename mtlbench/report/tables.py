@@ -100,7 +100,7 @@ def costs(document: Mapping[str, Any]) -> Grid:
     """What each method costs, against all models of the baseline together."""
     baseline, summaries = document["family"]["baseline"], document["summaries"]
     rows = []
-    if len({str(s["costs"][c]["baseline"]) for s in summaries for c in ("parameters",)}) == 1:
+    if len({str(s["costs"]["parameters"]["baseline"]) for s in summaries}) == 1:
         single = summaries[0]["costs"]
         rows.append(
             [f"{baseline}, sum", *(_number(single[c]["baseline"], form) for c, form in COSTS.items())]

@@ -13,11 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def bonferroni(p_values: Sequence[float], members: int | None = None) -> NDArray[np.float64]:
-    """`min(1, M p)`: controls the chance of any false call, under any dependence."""
-    return np.minimum(1.0, np.asarray(p_values, np.float64) * (members or len(p_values)))
-
-
 def holm(p_values: Sequence[float], members: int | None = None) -> NDArray[np.float64]:
     """Step-down Bonferroni: the same guarantee, never less power.
 

@@ -125,17 +125,6 @@ def track(
     return experiment
 
 
-def experiment_id(home: Home, dataset: str) -> str | None:
-    """The id of a dataset's experiment; None where there is none, or no MLflow that works."""
-    if own_store() and not store_file(home).is_file():
-        return None
-    try:
-        found = _client(home).get_experiment_by_name(dataset)
-    except Exception:  # as in `track`, which says what is wrong
-        return None
-    return str(found.experiment_id) if found else None
-
-
 def sweep(home: Home) -> int:
     """Mark runs as KILLED whose process on this machine died while writing them; how many. Never raises."""
     try:

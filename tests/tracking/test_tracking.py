@@ -18,7 +18,7 @@ from mtlbench import tracking
 from mtlbench.files import LOCK
 from mtlbench.home import Home
 from mtlbench.results import Result
-from mtlbench.tracking import artifact_folder, experiment_id, store_file, store_uri, sweep, track
+from mtlbench.tracking import artifact_folder, store_file, store_uri, sweep, track
 from mtlbench.tracking.records import COST
 
 FINGERPRINT = "0123abcd"
@@ -147,7 +147,6 @@ def read(home: Home, experiment: str, level: str = "") -> dict[str, Any]:
 def test_an_experiment_a_dataset_a_run_a_benchmark_a_method_and_a_seed(shared: Home) -> None:
     experiment = write(shared, grid("levels"))
     assert client(shared).get_experiment(experiment).name == "levels"
-    assert experiment_id(shared, "levels") == experiment
     runs = read(shared, experiment)
     below = {
         name: next(
@@ -403,7 +402,6 @@ def off(home: Home) -> str:
     said: list[str] = []
     results = grid("off")
     assert track(home, "off", None, results, document(results, VERDICTS), warn=said.append) is None
-    assert experiment_id(home, "off") is None
     assert sweep(home) == 0
     assert len(said) == 1
     assert "\n" not in said[0]
@@ -443,7 +441,6 @@ def test_another_store_is_used_where_the_environment_names_one(
 
 
 def test_a_store_is_left_alone_where_there_is_none(home: Home) -> None:
-    assert experiment_id(home, "toy") is None
     assert sweep(home) == 0
     assert not home.results.exists()
 

@@ -22,6 +22,7 @@ from mtlbench.bench.train.page import markdown
 from mtlbench.errors import MtlbenchError, UsageError, unknown
 from mtlbench.files import write_json, write_text
 from mtlbench.home import Home
+from mtlbench.launch import cores
 from mtlbench.provenance import commit, now
 
 PEERS = tuple(side for side in SIDES if side not in (US, IN_BF16))
@@ -81,7 +82,7 @@ def bench_train(
     document = {
         "command": _command(peers, names, device, repeats, share),
         "device": _device(device),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": cores(),
         "load": load,
         "versions": {name: _version(name) for name in (US, "torch", *peers)}
         | {"python": platform.python_version()},
