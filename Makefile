@@ -2,7 +2,7 @@
 SHELL := bash
 PYTHON ?= python3
 BIN := .venv/bin
-# uv passes by pip's settings, so hand it the folder of wheels that pip would look in.
+# uv ignores pip's settings, so pass on the folder of wheels that pip would look in.
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 WORKERS ?= 2
 GPU_PYTHON ?= $(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON))
@@ -46,7 +46,7 @@ check: setup  ## Lint, formatting and types, all quiet
 docs: setup  ## Write docs/methods, docs/balancers and docs/files.md anew from the code
 	$(BIN)/python -m mtlbench.catalogue.pages
 
-# On a GPU machine that cannot install, the Python at hand will do: it needs torch, pydantic and typer, no Polars.
+# Where nothing can be installed, any Python with torch, pydantic and typer will do; it does not need Polars.
 bench-gpu:  ## On a CUDA machine: the tests that need one, then how fast it is (results/speed/cuda.md)
 	PYTHONPATH=. $(GPU_PYTHON) -m pytest -m gpu -p no:cacheprovider
 	PYTHONPATH=. $(GPU_PYTHON) -m mtlbench bench cuda

@@ -1,4 +1,4 @@
-"""What to run, typed and frozen: a benchmark file or the flags of a command become one object at the door."""
+"""What to run, as frozen, typed objects: a benchmark file or command-line flags become one `Benchmark`."""
 
 import dataclasses
 import json
@@ -17,31 +17,31 @@ T = TypeVar("T")
 Precision = Literal["fp32", "tf32", "bf16"]
 DEFAULT_SEEDS = 5
 FIRST_TUNING_SEED = 1_000_000
-"""Seeds from here on choose settings and are never compared: their luck must not be in what is compared."""
+"""First seed reserved for choosing settings. Such runs are never compared: their luck would bias verdicts."""
 BASELINE = "single-task"
-"""The method that gains are measured against unless another is named."""
+"""Default method that gains are measured against."""
 EQUAL = "equal"
-"""The balancer that does nothing: weight 1 per task."""
+"""Name of the balancer that does nothing: weight 1 for every task."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingSettings:
     """How every model of a benchmark is trained.
 
-    More on two of them: `train/precision.py`, `train/order.py`.
+    `train/precision.py` and `train/order.py` say more about `precision` and `shuffle_rows`.
 
     Attributes:
-        epochs: the most passes over the train split; early stopping may end training before.
+        epochs: maximum number of passes over the train split; early stopping may end training sooner.
         batch_rows: rows per step, the size of a mini-batch.
         learning_rate: of the Adam optimiser.
         weight_decay: strength of the L2 penalty, whose gradient is added to that of the loss (Adam, not
-            AdamW); of the embeddings only those in the batch are decayed.
+            AdamW); only the embeddings in the batch are decayed.
         evaluations_per_epoch: how many times per epoch the validation split is scored.
-        patience: early stopping: a model stops after so many evaluations in a row without improvement on
+        patience: early stopping: a model stops after this many evaluations in a row without improvement on
             the validation split.
         precision: of matrix products: single (fp32), TensorFloat-32 (tf32, CUDA only) or bfloat16 (bf16).
-        shuffle_rows: about how many rows are shuffled together, for data larger than memory; 0 means all of
-            train.
+        shuffle_rows: roughly how many rows are shuffled together, for data larger than memory; 0 means all
+            of train.
     """
 
     epochs: int = 4
@@ -66,7 +66,7 @@ class TrainingSettings:
 
 
 def arm_name(method: str, balancer: str) -> str:
-    """What tables and messages call a method with a balancer: the latter is named where it does anything."""
+    """Return the name of an arm in tables and messages; the balancer is left out if it is `equal`."""
     return method if balancer == EQUAL else f"{method} + {balancer}"
 
 
@@ -76,10 +76,10 @@ class Arm:
 
     Attributes:
         method: the name of the architecture or floor; `mtlbench list methods` has them.
-        balancer: the name of the way in which task losses or gradients are weighed; `mtlbench list balancers`
-            has them.
+        balancer: the name of the way task losses or gradients are weighted; `mtlbench list balancers` has
+            them.
         family: the family of comparisons, a name of your own, in which the arm is judged; arms that name none
-            are one family, baselines and floors among them another.
+            form one family, except that baselines and floors form another.
         method_options: the method's options; those left out have their defaults.
         balancer_options: the balancer's options; those left out have their defaults.
     """
@@ -97,8 +97,8 @@ class Family:
 
     Attributes:
         tasks: the tasks that are compared; by default all that the models learn.
-        baseline: the method that every gain is measured against, itself no member of the family; it is
-            added where no arm has it.
+        baseline: the method that every gain is measured against, not itself a member of the family; it is
+            added if no arm has it.
         alpha: the family-wise error rate: the chance of any false POSITIVE or NEGATIVE in a family.
         delta: the smallest gain that matters, one number or one per task; by default that of the metric
             (0.001 for AUC and GAUC, 0.005 for R2, a relative 0.002 for log loss).
@@ -125,14 +125,15 @@ class Family:
 class Benchmark:
     """A set of runs: arms times seeds on one dataset.
 
-    Its words are those of the TOML file; docs/files.md is made of these docstrings.
+    The attributes are the keys of the TOML file; docs/files.md is generated from these docstrings.
 
     Attributes:
         run: the arms, one table each; at least one.
-        name: under which results are tracked and published; by default the file's name without `.toml`.
-        dataset: the name of a prepared dataset; by default the one that was prepared last.
-        tasks: the tasks that the models learn; by default all but those that the dataset calls optional.
-        seeds: the training seeds of every arm: a number N for 0 to N-1, or a list of different ones.
+        name: the name under which results are tracked and published; by default the file's name without
+            `.toml`.
+        dataset: the name of a prepared dataset; by default the most recently prepared one.
+        tasks: the tasks that the models learn; by default all but those that the dataset marks optional.
+        seeds: the training seeds of every arm: a number N for 0 to N-1, or a list of distinct seeds.
         training: how every model is trained.
         family: what the verdicts are about.
     """
@@ -160,16 +161,17 @@ class Benchmark:
 
     @property
     def seed_numbers(self) -> tuple[int, ...]:
-        """The seeds themselves: a number N means 0..N-1."""
+        """The seeds as a tuple: a number N means 0..N-1."""
         return tuple(range(self.seeds)) if isinstance(self.seeds, int) else self.seeds
 
     def with_family(self, **changes: Any) -> "Benchmark":
-        """The same with another baseline, alpha, delta or metric; what is None stays as it is.
+        """Return a copy with another baseline, alpha, delta or metric; None leaves a value unchanged.
 
-        A declared delta is one of the declared metric: another metric drops it, unless one is given too.
+        A declared delta belongs to the declared metric: changing the metric drops it, unless a new delta is
+        given too.
 
         Raises:
-            UsageError: a value that is not allowed.
+            UsageError: a value is not allowed.
         """
         given = {key: value for key, value in changes.items() if value is not None}
         if given.get("metric", self.family.metric) != self.family.metric:
@@ -180,15 +182,15 @@ class Benchmark:
             raise UsageError(f"{error}.") from error
 
     def with_baseline(self, name: str = "") -> "Benchmark":
-        """The same with that baseline (else `family.baseline`) in front, as far as it is not there yet.
+        """Return a copy with the missing baseline arms of `name` (else `family.baseline`) put in front.
 
-        It is the same network as the arms, so that there are several where the arms' options differ
-        (`mtlbench.experiment.baselines`). One that the benchmark names itself stays as it is.
+        A baseline has the same network options as the arms, so arms with different options need several
+        (`mtlbench.experiment.baselines`). Baselines that the benchmark names itself stay as they are.
 
         Raises:
             UsageError: there is no such method, or an arm has an unknown option.
         """
-        from mtlbench.experiment.baselines import missing  # loads torch, which reading a file should not
+        from mtlbench.experiment.baselines import missing  # loads torch; reading a file should not
 
         same = self.with_family(baseline=name or None)
         added = missing(same.family.baseline, same.run)
@@ -197,10 +199,10 @@ class Benchmark:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSpec:
-    """The identity of a run: all that its numbers depend on, device and versions aside.
+    """The identity of a run: everything its numbers depend on, except device and versions.
 
-    `revision` counts the changes of method, balancer and loop; of a plugin it also has what tells apart its
-    code (`method_code`, `balancer_code`), so that our own runs keep their hashes.
+    `revision` holds the revision numbers of method, balancer and loop. For a plugin it also identifies the
+    code (`method_code`, `balancer_code`); built-in ones have no such keys, so their hashes stay stable.
     """
 
     fingerprint: str
@@ -214,24 +216,24 @@ class RunSpec:
     revision: Mapping[str, int | str]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, as stored in `result.json`."""
+        """Return plain values, as stored in `result.json`."""
         data: dict[str, Any] = json.loads(json.dumps(asdict(self)))
         return data
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "RunSpec":
-        """The inverse of `to_json`."""
+        """Build a run's identity from the output of `to_json`."""
         training, tasks = TrainingSettings(**data["training"]), tuple(data["tasks"])
         return cls(**{**data, "training": training, "tasks": tasks})
 
     @property
     def hash(self) -> str:
-        """Content hash: done means never done again."""
+        """Hash of the identity, which names the run's folder: a run with a stored result is not repeated."""
         return sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()[:20]
 
     @property
     def program(self) -> str:
-        """The same for all runs that one stack can train: they differ in seed and balancer options alone."""
+        """Hash shared by all runs that one stack can train: they differ only in seed and balancer options."""
         return replace(self, seed=0, balancer_options={}).hash
 
 
@@ -257,7 +259,7 @@ def fill(cls: type[T], values: Mapping[str, Any], where: str) -> T:
 
 
 def _refuse_unknown(cls: Any, values: Any, where: str) -> None:
-    """Typos must fail, at every level: pydantic would let a plain dataclass ignore them."""
+    """Refuse unknown keys at every level: with a plain dataclass, pydantic would ignore typos."""
     if dataclasses.is_dataclass(cls) and isinstance(values, Mapping):
         known = {f.name: f.type for f in fields(cls)}
         for name, value in values.items():
@@ -271,7 +273,7 @@ def _refuse_unknown(cls: Any, values: Any, where: str) -> None:
 
 
 def _sentence(error: Any) -> str:
-    """The first complaint of a pydantic error, as a person would say it."""
+    """Return the first complaint of a pydantic error in plain words."""
     first = error.errors()[0]
     path = ".".join(str(part) for part in first["loc"] if not str(part).startswith(("int", "tuple")))
     given = "" if first["type"] == "missing" else f" = {first['input']!r}"
@@ -280,10 +282,10 @@ def _sentence(error: Any) -> str:
 
 
 def read_benchmark(path: Path) -> dict[str, Any]:
-    """The values of a benchmark file; one that is not there is looked for among those shipped.
+    """Return the values of a benchmark file; if it does not exist, look among the shipped ones.
 
     Raises:
-        UsageError: no such file, or it is not TOML.
+        UsageError: there is no such file, or it is not TOML.
     """
     found = path if path.exists() else shipped("benchmarks", path.name)
     try:
@@ -304,15 +306,15 @@ def load_benchmark(path: Path) -> Benchmark:
     """Read a benchmark file.
 
     Raises:
-        UsageError: it is not there, is not TOML, or has a key or value that is not allowed.
+        UsageError: the file does not exist, is not TOML, or has a key or value that is not allowed.
     """
     return fill(Benchmark, read_benchmark(path), str(path))
 
 
 def parse_value(text: str) -> Any:
-    """A flag's value as TOML would read it: `8`, `0.1`, `true`, `[64, 32]`, else text.
+    """Parse a flag's value as TOML would: `8`, `0.1`, `true`, `[64, 32]`, else text.
 
-    With commas between, as `64,32` and `view,buy`, it is a list.
+    A value with commas, such as `64,32` or `view,buy`, is a list.
     """
     for candidate in (text, f"[{text}]") if "," in text else (text,):
         try:

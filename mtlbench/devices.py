@@ -1,4 +1,4 @@
-"""What computes, by name: a part of every result, since the last digits of its numbers depend on it."""
+"""Devices and their names, stored in every result since the last digits of its numbers depend on them."""
 
 import os
 import platform
@@ -12,7 +12,7 @@ from mtlbench.errors import UsageError
 
 
 def device_name(device: torch.device) -> str:
-    """What the numbers were computed on."""
+    """Return the name of the GPU, or of the processor with its number of cores."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"cpu ({processor()}, {os.cpu_count()} cores)"
@@ -20,7 +20,7 @@ def device_name(device: torch.device) -> str:
 
 @cache
 def processor() -> str:
-    """The processor as it calls itself, such as `AMD EPYC 7763 64-Core Processor`; else its kind alone."""
+    """Return the processor's model name, such as `AMD EPYC 7763 64-Core Processor`; else its architecture."""
     with suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
             name, _, value = line.partition(":")
@@ -30,10 +30,10 @@ def processor() -> str:
 
 
 def pick_device(name: str) -> torch.device:
-    """`auto` takes a GPU where there is one.
+    """Return the device for `auto`, `cpu` or `cuda`; `auto` takes a GPU if there is one.
 
     Raises:
-        UsageError: CUDA was asked for and there is none.
+        UsageError: CUDA was asked for and is not available.
     """
     if name == "cuda" and not torch.cuda.is_available():
         raise UsageError(

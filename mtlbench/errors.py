@@ -1,11 +1,11 @@
-"""What the person at the keyboard can mend: printed without a traceback, with an exit code of its own."""
+"""Errors that the user can fix: printed without a traceback, each kind with its own exit code."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
 
 
 class MtlbenchError(Exception):
-    """Something the user can mend; the message says what was given, what is wrong and the next step."""
+    """Something the user can fix; the message says what was given, what is wrong and the next step."""
 
     exit_code = 1
 
@@ -17,13 +17,13 @@ class UsageError(MtlbenchError):
 
 
 class DataError(MtlbenchError):
-    """Data missing or damaged; the message names the command that mends it."""
+    """Data missing or damaged; the message names the command that repairs them."""
 
     exit_code = 3
 
 
 MOST_NAMES = 12
-"""That an error lists."""
+"""Maximum number of names that an error lists."""
 
 
 class UndefinedMetric(ValueError):
@@ -31,13 +31,14 @@ class UndefinedMetric(ValueError):
 
 
 def unknown(kind: str, name: str, known: Iterable[str], listed: str = "") -> UsageError:
-    """The error for a name that nothing has: what was given, a close match, what is known.
+    """Return the error for an unknown name: what was given, a close match, the known names.
 
     Args:
-        kind: of thing.
-        name: as it was given; its case does not matter for a match.
-        known: names that there are.
-        listed: what lists them, named where they are too many for a sentence; else the closest are.
+        kind: kind of thing that was named.
+        name: the name as given; case does not matter for a match.
+        known: the existing names.
+        listed: command that lists all names, given if there are too many for an error; without it the
+            closest ones are listed.
     """
     names = sorted(known)
     folded = {each.casefold(): each for each in reversed(names)}

@@ -1,4 +1,4 @@
-"""Evaluation: the one place that opens the test split, once a run, after its training has ended."""
+"""Evaluation: the only place that opens the test split, once per run, after training has ended."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -34,7 +34,7 @@ def score_test(
         trained: the models of one run, which together cover every task; none of them failed.
         prepared: where the test split is.
         device: where to score.
-        precision: as it was trained.
+        precision: the one used in training.
     """
     split = prepared.open_split("test")
     names = blueprint.schema.task_names
@@ -62,7 +62,7 @@ def score_test(
 
 
 def score_floor(floor: Floor, models: Sequence[Model], prepared: Prepared) -> Scores:
-    """Score the test split with the models of a floor, one a task; there is no second checkpoint."""
+    """Score the test split with the models of a floor, one per task; `score_best` equals `score`."""
     split = prepared.open_split("test")
     names = prepared.schema.task_names
     parts = []
@@ -76,12 +76,12 @@ def score_floor(floor: Floor, models: Sequence[Model], prepared: Prepared) -> Sc
 
 
 def test_metrics(schema: Schema, scores: Scores) -> dict[str, dict[str, dict[str, float | None]]]:
-    """Metrics of every task, computed from exactly what is stored.
+    """Compute the metrics of every task from exactly the scores that are stored.
 
     Returns:
         `test`: from the deployable checkpoint, on the rows where the task is defined; `test_best`: from the
         checkpoint best for that task; `test_given_<other>`: as `test`, on the rows where the task that
-        `Task.given` names happened. A metric that is undefined there is None.
+        `Task.given` names happened. An undefined metric is None.
     """
     tables: dict[str, dict[str, Any]] = {"test": {}, "test_best": {}}
     for task in schema.tasks:

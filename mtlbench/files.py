@@ -1,7 +1,7 @@
-"""Files and folders that are whole or not there, locks that die with their owner, and checksums.
+"""Atomic writes of files and folders, locks that die with their owner, and checksums.
 
-A sealed folder lists its checksums as sha256sum does: `cd FOLDER && sha256sum -c SHA256SUMS` checks it
-without us.
+A sealed folder lists its checksums in the format of sha256sum, so `cd FOLDER && sha256sum -c SHA256SUMS`
+checks it without mtlbench.
 """
 
 import contextlib
@@ -17,16 +17,16 @@ from pathlib import Path
 from typing import Any
 
 LOCK = ".lock"
-"""Name of the lock file; the process that locks it has the folder to itself."""
+"""Name of the lock file; the process that locks it has exclusive use of the folder."""
 SUMS = "SHA256SUMS"
 
 
 @contextlib.contextmanager
 def atomic_folder(target: Path) -> Iterator[Path]:
-    """A scratch folder beside `target` that becomes `target` when the block ends well, else vanishes.
+    """Yield a scratch folder next to `target`; rename it to `target` if the block succeeds, else remove it.
 
-    A reader sees the old folder or the new one, never half of either; an interrupted writer leaves
-    at most a folder whose name starts with a dot.
+    A reader never sees a partly written folder; an interrupted writer leaves at most folders whose names
+    start with a dot.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
@@ -35,7 +35,7 @@ def atomic_folder(target: Path) -> Iterator[Path]:
         scratch.chmod(0o755)
         for file in scratch.rglob("*"):
             if file.is_file():
-                with file.open("r+b") as stream:  # Windows syncs no file that is open for reading alone
+                with file.open("r+b") as stream:  # Windows does not sync a file opened read-only
                     os.fsync(stream.fileno())
         if target.exists():
             old = Path(tempfile.mkdtemp(prefix=f".{target.name}-old-", dir=target.parent))
@@ -50,7 +50,7 @@ def atomic_folder(target: Path) -> Iterator[Path]:
 
 
 def _sync(folder: Path) -> None:
-    """Make the names in a folder survive a power cut, where the system can."""
+    """Make the names in a folder survive a power cut, where the system supports it."""
     if sys.platform == "win32":
         return
     handle = os.open(folder, os.O_RDONLY)
@@ -61,13 +61,13 @@ def _sync(folder: Path) -> None:
 
 
 def free_name(wanted: Path) -> Path:
-    """`wanted`, or where something lies there the first of `wanted-2`, `wanted-3`, ... that is free."""
+    """Return `wanted`, or if it exists the first of `wanted-2`, `wanted-3`, ... that does not."""
     names = (wanted.with_name(f"{wanted.name}-{i}") for i in itertools.count(2))
     return next(path for path in itertools.chain([wanted], names) if not path.exists())
 
 
 def _make(folder: Path) -> None:
-    """`mkdir` that takes it well when another process makes or removes the same folder at this moment."""
+    """Make a folder; tolerate another process that makes or removes it at the same moment."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except FileExistsError:
@@ -77,14 +77,15 @@ def _make(folder: Path) -> None:
 
 @contextlib.contextmanager
 def alone_in(folder: Path, *, wait: bool = False) -> Iterator[None]:
-    """Hold a folder, made where it is missing, against other processes; however this one ends, it lets go.
+    """Lock a folder, made if missing, against other processes; the lock is released however this one ends.
 
-    On a file that is open for writing, since a network file system tells others of no other lock.
+    The lock file is opened for writing, since network file systems share no other lock between machines.
+    Windows has no such lock, and none is taken there.
 
     Raises:
-        BlockingIOError: another process holds it, and one does not `wait` until it lets go.
+        BlockingIOError: another process holds the folder and `wait` is False.
     """
-    if sys.platform == "win32":  # it has no such lock
+    if sys.platform == "win32":
         folder.mkdir(parents=True, exist_ok=True)
         yield
         return
@@ -92,7 +93,7 @@ def alone_in(folder: Path, *, wait: bool = False) -> Iterator[None]:
 
     path = folder / LOCK
     while True:
-        with contextlib.suppress(FileNotFoundError):  # the folder has just been removed by who held it
+        with contextlib.suppress(FileNotFoundError):  # the previous holder has just removed the folder
             _make(folder)
             handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
             try:
@@ -102,7 +103,7 @@ def alone_in(folder: Path, *, wait: bool = False) -> Iterator[None]:
             except BaseException:
                 os.close(handle)
                 raise
-            os.close(handle)  # of a file that who held it has removed meanwhile
+            os.close(handle)  # the previous holder has removed this file meanwhile: try again
     try:
         yield
     finally:
@@ -111,12 +112,12 @@ def alone_in(folder: Path, *, wait: bool = False) -> Iterator[None]:
 
 
 def write_json(path: Path, data: Any) -> None:
-    """Write JSON so that `path` is the old text or the new one, never a part; NaN becomes null upstream."""
+    """Write JSON atomically. NaN is an error: callers turn it into null."""
     write_text(path, json.dumps(data, indent=1, allow_nan=False) + "\n")
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write text so that `path` is the old text or the new one, never a part."""
+    """Write text atomically: `path` holds the old text or the new one, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, scratch = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
     try:
@@ -124,7 +125,7 @@ def write_text(path: Path, text: str) -> None:
             stream.write(text)
             stream.flush()
             os.fsync(stream.fileno())
-        Path(scratch).chmod(0o644)  # mkstemp's file is for its owner alone
+        Path(scratch).chmod(0o644)  # mkstemp makes files that only their owner can read
         Path(scratch).replace(path)
         _sync(path.parent)
     finally:
@@ -132,17 +133,17 @@ def write_text(path: Path, text: str) -> None:
 
 
 def seal(folder: Path) -> None:
-    """Write the list; what is changed in the folder after that is damage."""
+    """Write the checksums of a folder's files; any later change to them counts as damage."""
     files = sorted(f for f in folder.iterdir() if f.is_file() and f.name != SUMS)
     (folder / SUMS).write_text("".join(f"{_digest(f)}  {f.name}\n" for f in files), encoding="utf-8")
 
 
 def broken(folder: Path, unread: Collection[str] = ()) -> str:
-    """What is wrong with a sealed folder; empty where it is whole.
+    """Return what is wrong with a sealed folder; empty if it is intact.
 
     Args:
-        folder: where the files lie.
-        unread: those that need only be there: large ones that nobody is about to use.
+        folder: where the files are.
+        unread: names of files that only have to exist: large ones that nobody is about to read.
     """
     try:
         lines = (folder / SUMS).read_text(encoding="utf-8").splitlines()

@@ -1,4 +1,4 @@
-"""Where things lie: under `$MTLBENCH_HOME`, else under the working directory."""
+"""Where files are stored: under `$MTLBENCH_HOME`, else under the working directory."""
 
 import os
 from dataclasses import dataclass
@@ -16,53 +16,53 @@ class Home:
 
     @classmethod
     def find(cls) -> "Home":
-        """`$MTLBENCH_HOME` if set, else the working directory."""
+        """Return the home: `$MTLBENCH_HOME` if set, else the working directory."""
         return cls(Path(os.environ.get("MTLBENCH_HOME") or Path.cwd()).resolve())
 
     @property
     def datasets(self) -> Path:
-        """Raw and prepared data, one folder a dataset."""
+        """Folder of raw and prepared data, one subfolder per dataset."""
         return self.root / "datasets"
 
     @property
     def results(self) -> Path:
-        """What came out of runs."""
+        """Folder of everything that runs produce."""
         return self.root / "results"
 
     def raw(self, dataset: str) -> Path:
-        """Where a dataset's raw files are looked for, and downloaded to."""
+        """Return the folder that a dataset's raw files are read from and downloaded to."""
         return self.datasets / dataset / "raw"
 
     def prepared(self, dataset: str) -> Path:
-        """The prepared matrices of a dataset."""
+        """Return the folder of a dataset's prepared matrices."""
         return self.datasets / dataset / "prepared"
 
     def runs(self, dataset: str) -> Path:
-        """One folder a finished run."""
+        """Return the folder of finished runs, one subfolder per run."""
         return self.results / "runs" / dataset
 
     def training(self, dataset: str) -> Path:
-        """One folder a run that is under way: held by who trains it, with checkpoints to go on from."""
+        """Return the folder of runs in training, one subfolder per run: its lock and its snapshots."""
         return self.results / "runs" / ".training" / dataset
 
     def failed(self, dataset: str) -> Path:
-        """One file a run that failed when it was last tried."""
+        """Return the folder of failures, one file per run whose last attempt failed."""
         return self.results / "runs" / ".failed" / dataset
 
     def asked(self, dataset: str) -> Path:
-        """One file a benchmark that was run."""
+        """Return the folder of requests, one file per benchmark that was run."""
         return self.results / "runs" / ".asked" / dataset
 
     def set_aside(self, dataset: str) -> Path:
-        """What lay in the place of a result and was none."""
+        """Return the folder for damaged or foreign results, moved away from `runs`."""
         return self.results / "runs" / ".set-aside" / dataset
 
     def relative(self, path: Path) -> str:
-        """`path` as seen from the home, with forward slashes: what JSON and messages show."""
+        """Return `path` relative to the home, with forward slashes, as JSON and messages show it."""
         return path.relative_to(self.root).as_posix()
 
 
 def shipped(*parts: str) -> Path:
-    """A card or benchmark file that comes with the program, from a wheel or a checkout."""
+    """Return the path of a card or benchmark file that ships with mtlbench, in a wheel or a checkout."""
     base = _SHIPPED if _SHIPPED.is_dir() else _PACKAGE.parent
     return base.joinpath(*parts)

@@ -11,7 +11,7 @@ datasets/NAME/prepared/
         group_numeric.npy       (groups, grouped numeric fields) float32
         sequence.npy            (groups, sum of lengths) int32, most recent last, padded in front
         cluster.npy             (groups,) int64
-    {train,validation,test}.parquet     the same rows with raw ids, for people: at least who, what and labels
+    {train,validation,test}.parquet     the same rows with raw ids, for people: at least cluster, item, labels
 """
 
 import json
@@ -38,7 +38,7 @@ GROUP_MATRICES = {
 }
 MATRICES = ROW_MATRICES | GROUP_MATRICES
 GROUP = "group"
-"""The index from rows to groups."""
+"""Name of the matrix that maps rows to groups."""
 FORMAT = 2
 
 
@@ -59,18 +59,18 @@ class Split:
         return len(self.labels)
 
     def clusters(self) -> NDArray[np.int64]:
-        """(rows,) the cluster of each row."""
+        """Return the cluster of each row, (rows,)."""
         return np.asarray(self.cluster if self.group is None else self.cluster[self.group])
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A prepared dataset: its manifest, and the way to its matrices."""
+    """A prepared dataset: its manifest, and access to its matrices."""
 
     path: Path
     manifest: dict[str, Any]
     tasks: tuple[str, ...] = ()
-    """Those of its tasks that one works with; none named means all that are not optional."""
+    """The chosen tasks; empty means all that are not optional."""
 
     @property
     def name(self) -> str:
@@ -107,8 +107,8 @@ class Prepared:
         The label matrix has the columns of the chosen tasks.
 
         Raises:
-            DataError: a matrix is missing or has another number of rows than the manifest says; or another
-                preparation has taken the place of this one.
+            DataError: a matrix is missing or has another number of rows than the manifest says; or the
+                dataset has been prepared anew since it was opened.
         """
         counts = self.manifest["splits"][split]
         rows, groups = counts["rows"], counts["groups"]
@@ -118,7 +118,7 @@ class Prepared:
             lengths[GROUP] = rows
         try:
             matrices = {name: self._matrix(split, name, length) for name, length in lengths.items()}
-        finally:  # before any complaint of a file; what is mapped by now stays what it was
+        finally:  # takes precedence over a complaint about a file; mapped data no longer change
             _refuse_another(self.path, _manifest(self.path), self.fingerprint)
         if chosen != whole:
             matrices["labels"] = matrices["labels"][:, [whole.index(name) for name in chosen]]
@@ -142,10 +142,10 @@ class Prepared:
 
 
 def open_matrix(file: Path) -> NDArray[Any]:
-    """An `.npy` file, memory-mapped for reading alone, unless it holds no number.
+    """Open an `.npy` file memory-mapped and read-only; an empty array is read instead.
 
-    Copy on write, which torch wraps without a warning, counts as memory that may be written: the system
-    refuses to map so a file that is larger than its memory.
+    Copy on write would spare torch's warning, but the system counts it as writable memory and refuses to map
+    a file larger than its memory that way.
     """
     with file.open("rb") as stream:
         version = np.lib.format.read_magic(stream)
@@ -160,13 +160,13 @@ def open_prepared(
     """Open the prepared dataset of that name.
 
     Args:
-        home: where it lies.
+        home: where the dataset is stored.
         dataset: its name.
-        tasks: those to work with; none named means all that are not optional.
-        fingerprint: of the data that runs were planned for; None takes what is there.
+        tasks: the tasks to work with; empty means all that are not optional.
+        fingerprint: of the data that runs were planned for; None accepts any.
 
     Raises:
-        UsageError: it has no such task.
+        UsageError: the dataset has no such task.
         DataError: it is not prepared, its manifest cannot be read, or it was prepared anew since.
     """
     path = home.prepared(dataset)
@@ -184,7 +184,7 @@ def open_prepared(
         )
     if fingerprint is not None:
         _refuse_another(path, manifest, fingerprint)
-    Schema.from_json(manifest["schema"]).only(tasks)  # refuses tasks that are not there
+    Schema.from_json(manifest["schema"]).only(tasks)  # refuses unknown tasks
     return Prepared(path, manifest, tasks)
 
 
@@ -200,7 +200,7 @@ def _manifest(path: Path) -> dict[str, Any]:
 
 
 def _refuse_another(path: Path, manifest: dict[str, Any], wanted: str) -> None:
-    """`prepare --force` may change the data under a grid: what it trains then would be stored as the old."""
+    """Refuse data that `prepare --force` replaced: their runs would be stored as runs on the old data."""
     if manifest["fingerprint"] != wanted:
         raise DataError(
             f"{path.relative_to(path.parents[2]).as_posix()} was prepared anew while this ran: its "
@@ -210,19 +210,19 @@ def _refuse_another(path: Path, manifest: dict[str, Any], wanted: str) -> None:
 
 
 def prepared_names(home: Home) -> list[str]:
-    """Names of the prepared datasets, the most recently prepared first."""
+    """Return the names of the prepared datasets, the most recently prepared first."""
     manifests = home.datasets.glob("*/prepared/manifest.json")
     newest_first = sorted(manifests, key=lambda file: file.stat().st_mtime_ns, reverse=True)
     return [file.parent.parent.name for file in newest_first]
 
 
 def open_dataset(home: Home, name: str, say: Callable[[str], None], tasks: tuple[str, ...] = ()) -> Prepared:
-    """The prepared dataset of that name; without a name the most recently prepared one, which is said.
+    """Open the prepared dataset of that name; without a name the most recently prepared one, and say so.
 
     `tasks` as in `open_prepared`.
 
     Raises:
-        DataError: nothing is prepared; the message names the commands that do it.
+        DataError: nothing is prepared; the message names the commands that prepare a dataset.
     """
     if name:
         return open_prepared(home, name, tasks)

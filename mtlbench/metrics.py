@@ -1,8 +1,8 @@
 """Metrics: labels and scores in, one number out.
 
-Everywhere `label` is (rows,) True or nonzero where the event happened, `score` is (rows,) a probability
-unless it says otherwise, and `cluster` is (rows,) the user or session of each row. Scores may be float32;
-sums are float64. A score that is not finite makes every metric undefined: ranking it would be a guess.
+Unless a function says otherwise, `label` is (rows,) True or nonzero where the event happened, `score` is
+(rows,) a probability, and `cluster` is (rows,) the user or session of each row. Scores may be float32; sums
+are float64. A score that is not finite makes every metric undefined: ranking it would be a guess.
 """
 
 from collections.abc import Callable
@@ -46,7 +46,7 @@ def auc(label: Array, score: Array) -> float:
 
 
 def gauc(label: Array, score: Array, cluster: Array) -> float:
-    """Mean AUC within a cluster, over the clusters with both classes, weighted by their rows.
+    """AUC within each cluster, averaged over the clusters with both classes, weighted by their rows.
 
     Raises:
         UndefinedMetric: no cluster has both classes.
@@ -88,12 +88,12 @@ def auc_by_cluster(
 
 
 def average_precision(label: Array, score: Array) -> float:
-    """Precision averaged over the positives, by falling score: the area under precision-recall steps.
+    """Precision averaged over the positives, by decreasing score: the area under precision-recall steps.
 
     Rows of equal score enter together, so their order does not matter. Chance is the base rate.
 
     Raises:
-        UndefinedMetric: there is no positive.
+        UndefinedMetric: there are no positives.
     """
     positive = _checked(label, score)
     if not positive.any():
@@ -114,7 +114,7 @@ def log_loss(label: Array, score: Array) -> float:
 
 
 def log_losses(label: Array, score: Array) -> NDArray[np.float64]:
-    """The negative log likelihood of each row, in nats; what `log_loss` is the mean of."""
+    """Negative log likelihood of each row, in nats; `log_loss` is its mean."""
     positive = _checked(label, score)
     probability = np.clip(score, LOG_LOSS_CLIP, 1 - LOG_LOSS_CLIP, dtype=np.float64)
     losses: NDArray[np.float64] = -np.log(np.where(positive, probability, 1 - probability))
@@ -122,10 +122,10 @@ def log_losses(label: Array, score: Array) -> NDArray[np.float64]:
 
 
 def normalised_entropy(label: Array, score: Array) -> float:
-    """Log loss over that of always predicting the base rate of these rows; below 1 is better than that.
+    """Log loss divided by that of always predicting these rows' base rate; below 1 beats the base rate.
 
     Raises:
-        UndefinedMetric: all labels are equal, so that the base rate's loss is 0.
+        UndefinedMetric: all labels are equal, so the base rate's loss is 0.
 
     Source: He et al., "Practical Lessons from Predicting Clicks on Ads at Facebook", ADKDD 2014, section 3.
     """
@@ -136,12 +136,12 @@ def normalised_entropy(label: Array, score: Array) -> float:
 def ece(label: Array, score: Array) -> float:
     """Expected calibration error: mean |observed - predicted rate| over 20 bins of equal mass.
 
-    Bins hold equally many rows by rank of the score, the first ones a row more where 20 does not divide;
-    with fewer rows each is a bin. Rows of equal score enter with their common observed rate, so the order
-    of the rows does not matter and a constant prediction scores |base rate - prediction|.
+    Bins hold equally many rows by rank of the score; if 20 does not divide the rows, the first bins have one
+    more. With fewer than 20 rows, each is a bin. Rows of equal score enter with their common observed rate,
+    so the order of the rows does not matter and a constant prediction scores |base rate - prediction|.
 
     Raises:
-        UndefinedMetric: there is no row.
+        UndefinedMetric: there are no rows.
 
     Source: Naeini et al., AAAI 2015, with the equal-mass bins of Nguyen and O'Connor, EMNLP 2015.
     """
@@ -158,7 +158,7 @@ def ece(label: Array, score: Array) -> float:
 
 
 def r2(label: Array, score: Array) -> float:
-    """Share of the label's variance that the prediction explains; 0 is the mean, negative is worse.
+    """Share of the label's variance that the prediction explains; 0 matches the mean, negative is worse.
 
     Raises:
         UndefinedMetric: all labels are equal.
@@ -175,7 +175,7 @@ def squared_errors(label: Array, score: Array) -> NDArray[np.float64]:
 
 
 def squared_deviations(label: Array) -> NDArray[np.float64]:
-    """Squared distance of each label from their mean.
+    """Squared distance of each label from the mean label.
 
     Raises:
         UndefinedMetric: all labels are equal.
@@ -205,13 +205,13 @@ def mae(label: Array, score: Array) -> float:
 
 
 def absolute_errors(label: Array, score: Array) -> NDArray[np.float64]:
-    """Absolute error of each row, in label units; what `mae` is the mean of."""
+    """Absolute error of each row, in label units; `mae` is its mean."""
     _checked(label, score)
     return np.abs(np.subtract(label, score, dtype=np.float64))
 
 
 def score_task(kind: str, label: Array, score: Array, cluster: Array) -> dict[str, float | None]:
-    """Every metric of a task of this kind, on the rows where its label is not NaN.
+    """Compute every metric for a task of this kind, on the rows where its label is not NaN.
 
     Returns:
         Metric name -> value, None where the metric is undefined on these rows.
@@ -247,7 +247,7 @@ def _metrics(kind: str, cluster: Array) -> dict[str, Callable[[Array, Array], fl
 
 
 def _checked(label: Array, score: Array) -> NDArray[np.bool_]:
-    """The labels as booleans, once it is sure that there are rows and that every score is a number."""
+    """Return the labels as booleans, after checking that there are rows and that every score is finite."""
     if label.shape != score.shape:
         raise ValueError(f"label has shape {label.shape}, score {score.shape}")
     if np.isnan(label).any():
@@ -260,10 +260,10 @@ def _checked(label: Array, score: Array) -> NDArray[np.bool_]:
 
 
 def both_classes(label: Array, score: Array) -> NDArray[np.bool_]:
-    """The labels as booleans, once it is sure that both classes are there to be ranked.
+    """Return the labels as booleans, after checking that both classes occur.
 
     Raises:
-        UndefinedMetric: all labels are equal, there is no row, or some scores are not finite.
+        UndefinedMetric: all labels are equal, there are no rows, or some scores are not finite.
     """
     positive = _checked(label, score)
     if positive.all() or not positive.any():
@@ -272,7 +272,7 @@ def both_classes(label: Array, score: Array) -> NDArray[np.bool_]:
 
 
 def _run_ends(*sorted_columns: Array) -> NDArray[np.int64]:
-    """Index of the last row of each run of equal values in columns sorted together."""
+    """Return the index of the last row of each run of equal values, in columns sorted together."""
     rows = len(sorted_columns[0])
     changes = np.zeros(rows, np.bool_)
     changes[-1] = True

@@ -4,10 +4,10 @@
                 BALANCERS, or both.
     a package   entry points of the groups `mtlbench.methods` and `mtlbench.balancers`.
 
-They are put into the registries beside our own, so that the rest of the program knows no difference. A name
-that is not registered is looked for here once more (`registry.lookup`): that is how worker processes, which
-inherit the variable, and notebooks find them. What a run is identified by holds the sha256 of the file, or
-the version of the package: results of code that was edited since are not taken for those of the new code.
+They are added to the same registries as the built-in ones, so the rest of the program treats them alike.
+Looking up an unregistered name loads plugins first (`registry.lookup`): that is how worker processes, which
+inherit the variable, and notebooks find them. A run's identity holds the sha256 of the file or the version
+of the package, so results of old code are not mistaken for those of edited code.
 """
 
 import os
@@ -31,20 +31,20 @@ if TYPE_CHECKING:
     from mtlbench.config import RunSpec
 
 VARIABLE = "MTLBENCH_PLUGINS"
-"""Paths of plugin files, separated as in $PATH."""
+"""Environment variable with the paths of plugin files, separated as in $PATH."""
 TABLES = {"method": METHODS, "balancer": BALANCERS}
 FAMILY = "plugin"
 MODULE = "mtlbench_plugin_"
-"""What the module that a file becomes is called, before its stem and a hash."""
+"""Prefix of the module name of a plugin file, before the file's stem and a hash."""
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
 
 @dataclass(frozen=True, slots=True)
 class Plugin(Entry):
-    """An entry that somebody else wrote, so that `load` looks at what it gets.
+    """A registry entry from outside the package, whose class `load` checks.
 
     Attributes:
-        name: under which it is registered.
+        name: the registered name.
         kind: method or balancer.
         source: the file, or the distribution and its version.
     """
@@ -57,7 +57,7 @@ class Plugin(Entry):
         """Import and return the class.
 
         Raises:
-            UsageError: it cannot be imported, or is no class that a method or balancer can be made from.
+            UsageError: it cannot be imported, or is not a valid method or balancer class.
         """
         try:
             found = Entry.load(self)
@@ -68,10 +68,10 @@ class Plugin(Entry):
 
 
 def use(files: Sequence[Path]) -> None:
-    """Register these files and what `$MTLBENCH_PLUGINS` names; worker processes will do the same.
+    """Register these files and those that `$MTLBENCH_PLUGINS` names; worker processes will do the same.
 
     Raises:
-        UsageError: a file that is not there or fails, or a name that is taken.
+        UsageError: a file is missing or fails, or a name is taken.
     """
     paths = list(dict.fromkeys([*named_files(), *(os.path.abspath(file) for file in files)]))
     for path in paths:
@@ -81,10 +81,10 @@ def use(files: Sequence[Path]) -> None:
 
 
 def load() -> None:
-    """Register all that `$MTLBENCH_PLUGINS` and installed packages offer; packages are not imported.
+    """Register everything that `$MTLBENCH_PLUGINS` and installed packages offer, without importing packages.
 
     Raises:
-        UsageError: as `use`.
+        UsageError: as in `use`.
     """
     use([])
     for kind in TABLES:
@@ -93,10 +93,10 @@ def load() -> None:
 
 
 def refuse_changed(spec: "RunSpec") -> None:
-    """Look whether the code that is here is the code that the run was planned with.
+    """Check that the code loaded here is the code the run was planned with.
 
     Raises:
-        UsageError: a plugin has been edited in between, or what is built in is of another revision.
+        UsageError: a plugin has been edited since, or built-in code has another revision.
     """
     from mtlbench.train.loop import REVISION  # loads torch
 
@@ -115,7 +115,7 @@ def refuse_changed(spec: "RunSpec") -> None:
 
 
 def place(error: BaseException) -> str:
-    """FILE:LINE of the innermost frame that is code of a plugin, or empty where there is none."""
+    """Return FILE:LINE of the innermost stack frame in plugin code, or empty if there is none."""
     plugins = [e for table in TABLES.values() for e in table.values() if isinstance(e, Plugin)]
     packages = {re.split("[.:]", plugin.target)[0] for plugin in plugins}
     found, trace = "", error.__traceback__
@@ -128,12 +128,12 @@ def place(error: BaseException) -> str:
 
 
 def named_files() -> list[str]:
-    """The files that `$MTLBENCH_PLUGINS` names."""
+    """Return the files that `$MTLBENCH_PLUGINS` names."""
     return [path for path in os.environ.get(VARIABLE, "").split(os.pathsep) if path]
 
 
 def _load_file(path: Path) -> None:
-    """Run a file once for each content that it has, and register what it names."""
+    """Run a file, unless it has run with the same content, and register its methods and balancers."""
     try:
         code = path.read_bytes()
     except OSError as error:
@@ -146,7 +146,7 @@ def _load_file(path: Path) -> None:
     if name not in sys.modules:
         module = ModuleType(name)
         module.__file__ = str(path)
-        sys.modules[name] = module  # dataclasses and pydantic look a class's module up
+        sys.modules[name] = module  # dataclasses and pydantic look up a class's module
         try:
             exec(compile(code, str(path), "exec"), module.__dict__)
         except Exception as error:
@@ -181,7 +181,7 @@ def _register_all(module: ModuleType, path: Path, version: str) -> None:
 
 
 def _offered(kind: str, point: EntryPoint) -> Plugin:
-    """What an entry point offers, without importing it."""
+    """Return the plugin that an entry point offers, without importing it."""
     source = f"{point.dist.name} {point.dist.version}" if point.dist else point.value
     return Plugin(
         f"{point.module}:{point.attr}",
@@ -195,7 +195,7 @@ def _offered(kind: str, point: EntryPoint) -> Plugin:
 
 
 def _register(plugin: Plugin) -> None:
-    """Put it into its registry. A name means one thing over all of them; edited code takes its old place."""
+    """Add a plugin to its registry. Names are unique across registries; an edited plugin replaces itself."""
     if not isinstance(plugin.name, str) or not NAME.fullmatch(plugin.name):
         raise UsageError(f"{plugin.source}: {plugin.name!r} is no name; use a-z, 0-9 and hyphens.")
     own = TABLES[plugin.kind]
@@ -208,7 +208,7 @@ def _register(plugin: Plugin) -> None:
 
 
 def _examine(found: Any, plugin: Plugin) -> None:
-    """Refuse what is no method or balancer before training does, in its own words."""
+    """Refuse an invalid method or balancer now, with a clear message, before training fails on it."""
     from mtlbench.balancing.base import Balancer  # loads torch
     from mtlbench.methods.base import Method, NetworkConfig
 
@@ -229,7 +229,7 @@ def _examine(found: Any, plugin: Plugin) -> None:
 
 
 def _loading(source: str, error: Exception) -> str:
-    """What went wrong while code from `source` was read, and where."""
+    """Describe an error raised while loading code from `source`, and where it was raised."""
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}:{error.lineno}: {type(error).__name__}: {error.msg}"
     return f"{place(error) or source}: {type(error).__name__}: {error}"

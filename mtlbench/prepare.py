@@ -1,7 +1,7 @@
 """The prepare stage: from a dataset's raw files to matrices that training opens memory-mapped.
 
-A prepared dataset is whole or not there: everything is written into a scratch folder that takes its
-place at the end. Asked again for the same thing, the stage does nothing.
+A prepared dataset is complete or absent: everything is written into a scratch folder, which is renamed at
+the end. Asked again for the same data, the stage does nothing.
 """
 
 import contextlib
@@ -50,21 +50,21 @@ def prepare(
     report: Callable[[str], None] = lambda line: None,
     progress: Progress = lambda stage, done, total: None,
 ) -> Prepared:
-    """Prepare a dataset, or open what is there already when it is the same.
+    """Prepare a dataset, or open it if it is already prepared in the same way.
 
     Args:
-        home: where `datasets/` lies.
+        home: where `datasets/` is.
         dataset: a name in DATASETS.
-        source: raw files, or folders of them; else what lies in the raw folder; else they are downloaded, or
-            simulated.
-        options: what the user chose among the dataset's settings; values may be strings.
-        force: replace what was prepared otherwise.
+        source: raw files, or folders of them. Without any, the raw folder's files are used, else they are
+            downloaded or simulated.
+        options: settings of the dataset that the user chose; values may be strings.
+        force: prepare anew, replacing what is prepared under that name.
         name: prepare under this name instead of the dataset's.
-        report: takes lines for people.
-        progress: takes (stage, done, total); total is 0 where nobody knows.
+        report: receives lines for people.
+        progress: receives (stage, done, total); total is 0 if unknown.
 
     Raises:
-        UsageError: no such dataset or option, a bad value, or another set is prepared under that name.
+        UsageError: no such dataset or option, a bad value, or other data are prepared under that name.
         DataError: the raw data are missing, damaged or too small; nothing is left behind.
     """
     recipe: Recipe = lookup(DATASETS, dataset, "dataset").load()
@@ -92,10 +92,10 @@ def prepare_own(
     report: Callable[[str], None] = lambda line: None,
     progress: Progress = lambda stage, done, total: None,
 ) -> Prepared:
-    """Prepare the user's own table that the card at `path` describes; the rest as in `prepare`.
+    """Prepare the user's own table that the card at `path` describes; other arguments as in `prepare`.
 
     Raises:
-        UsageError: the card says what makes no sense.
+        UsageError: the card is invalid.
         DataError: the files are missing, damaged or too small; nothing is left behind.
     """
     from mtlbench.data.own.recipe import OwnTable
@@ -115,7 +115,7 @@ def prepare_own(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """What to prepare: under which name, by which recipe, with which settings; `command` does it again."""
+    """What to prepare: name, recipe and settings, and the `command` that repeats it."""
 
     name: str
     of: str
@@ -181,7 +181,7 @@ def _prepare(home: Home, job: Job, given: Sequence[Path], force: bool, says: Rep
 
 
 def summary(prepared: Prepared) -> dict[str, Any]:
-    """What `prepare --json` prints; `path` is relative to the home."""
+    """Return the document of `prepare --json`; its `path` is relative to the home."""
     manifest = prepared.manifest
     home = prepared.path.parents[2]
     return {
@@ -196,7 +196,7 @@ def summary(prepared: Prepared) -> dict[str, Any]:
 
 
 def fingerprint(built: Built, settings: Mapping[str, Any], out: Path) -> str:
-    """sha256 over schema, settings and matrix contents; not over names, times, paths or versions."""
+    """Return the sha256 of schema, settings and matrix contents; not of names, times, paths or versions."""
     digest = hashlib.sha256()
     document = {
         "schema": built.schema.to_json(),
@@ -215,7 +215,7 @@ def fingerprint(built: Built, settings: Mapping[str, Any], out: Path) -> str:
 
 
 def _settings(recipe: Recipe, dataset: str, options: Mapping[str, object]) -> Any:
-    """The options as the recipe's settings."""
+    """Return the recipe's settings with these options."""
     known = [f.name for f in fields(recipe.Settings)]
     for option in options:
         if option not in known:
@@ -231,7 +231,7 @@ def _settings(recipe: Recipe, dataset: str, options: Mapping[str, object]) -> An
 
 
 def _plain(settings: Any) -> dict[str, Any]:
-    """Settings as JSON reads them back."""
+    """Return the settings as JSON reads them back."""
     plain: dict[str, Any] = json.loads(json.dumps(asdict(settings)))
     return plain
 
@@ -251,10 +251,10 @@ def _checked_name(dataset: str, name: str | None) -> str:
 
 
 def _same_as_there(home: Home, job: Job, raw: Sequence[Path], says: Reporting) -> Prepared | None:
-    """What is prepared under that name when it is what is asked for; None when nothing is.
+    """Return the dataset prepared under that name if it is the one asked for; None if there is none.
 
     Raises:
-        UsageError: something else is.
+        UsageError: other data, or other settings, are prepared under that name.
     """
     if not (home.prepared(job.name) / "manifest.json").exists():
         return None
@@ -280,17 +280,17 @@ def _same_as_there(home: Home, job: Job, raw: Sequence[Path], says: Reporting) -
             "Replace it with --force, or keep both with --as NAME."
         )
     for split in SPLITS:
-        there.open_split(split)  # whole, or DataError
+        there.open_split(split)  # raises DataError if damaged
     says.report(f"{home.relative(there.path)} is that already; nothing to do.")
     return there
 
 
 def _same_sources(raw: Sequence[Path], described: Sequence[dict[str, Any]], says: Reporting) -> bool:
-    """Whether these files hold the bytes described, in whatever order."""
-    if len(raw) == len(described) == 1:  # perhaps only renamed
+    """Return whether these files have the described content, in any order."""
+    if len(raw) == len(described) == 1:  # may have been renamed
         return same(raw[0], described[0], says)
     left = list(described)
-    for file in raw:  # two of them may have one name, in different folders
+    for file in raw:  # two files in different folders may have the same name
         alike = (source for source in left if source["name"] == file.name and same(file, source, says))
         if (found := next(alike, None)) is None:
             return False
@@ -299,7 +299,7 @@ def _same_sources(raw: Sequence[Path], described: Sequence[dict[str, Any]], says
 
 
 def _counts(folder: Path, built: Built) -> dict[str, Any]:
-    """Rows, groups, clusters of one split, and for each task how many rows and positives it has."""
+    """Count the rows, groups and clusters of one split, and the labelled rows and positives of each task."""
     labels, cluster = open_matrix(folder / "labels.npy"), open_matrix(folder / "cluster.npy")
     tasks = list(enumerate(built.schema.tasks))
     return {
@@ -315,12 +315,12 @@ def _counts(folder: Path, built: Built) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _nothing_left(folder: Path) -> Iterator[Path]:
-    """A scratch folder within `folder`, gone in the end; so is what was made for it and stayed empty.
+    """Lock `folder` and yield a scratch folder inside it; afterwards remove it, and new folders left empty.
 
-    What a killed predecessor left there goes too: who holds the folder knows that nobody needs it.
+    Leftovers of a killed process are removed too: under the lock, nobody else can need them.
 
     Raises:
-        UsageError: another process prepares there.
+        UsageError: another process is preparing there.
     """
     made = [path for path in (folder, folder.parent) if not path.exists()]
     try:
@@ -334,14 +334,14 @@ def _nothing_left(folder: Path) -> Iterator[Path]:
             f"Another mtlbench prepare is at work in {folder}. Wait for its end, or keep both with --as NAME."
         ) from None
     finally:
-        with contextlib.suppress(OSError):  # not empty: as it should be
+        with contextlib.suppress(OSError):  # not empty: preparation succeeded
             for path in made:
                 path.rmdir()
 
 
 @contextlib.contextmanager
 def _plain_words(target: Path) -> Iterator[None]:
-    """Turn what the disk says into a DataError."""
+    """Turn file system errors into a DataError."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What a written number can be traced to: commit, versions, time. Loads neither torch nor Polars."""
+"""What a stored number can be traced to: commit, versions, time. Loads neither torch nor Polars."""
 
 import platform
 import subprocess
@@ -11,21 +11,21 @@ from mtlbench import __version__
 
 
 def now() -> str:
-    """The time in UTC, to the second, as ISO 8601."""
+    """Return the current time in UTC, to the second, as ISO 8601."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def versions(*packages: str) -> dict[str, str]:
-    """Of mtlbench, of Python and of these installed packages."""
+    """Return the versions of mtlbench, Python and these installed packages."""
     installed = {package: metadata.version(package) for package in packages}
     return {"mtlbench": __version__, **installed, "python": platform.python_version()}
 
 
 @cache
 def commit() -> str | None:
-    """The commit of the checkout this package runs from, with a + if it has been changed; None in a wheel.
+    """Return the commit of the checkout this package runs from, with a + if modified; None in a wheel.
 
-    Asked once a process: what is pulled later is not what runs.
+    Read once per process: a later pull does not change the code that is running.
     """
     here = Path(__file__).resolve().parent
     if not (here.parent / ".git").exists():

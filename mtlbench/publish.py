@@ -1,9 +1,9 @@
-"""Publish: what a finished benchmark says, as small tracked files with all that it can be traced by.
+"""Publish a finished benchmark as small files for version control, with everything needed to trace them.
 
 results/<benchmark>/<dataset>/, or <dataset>-against-<baseline>/ for another baseline than the file's
-    README.md           the command, where and on what it ran, the tables
-    comparisons.json    every verdict with the figures that it follows from
-    runs.json           a line a run: identity, metrics, costs, checkpoint, device, commit
+    README.md           the command, the data, device and versions, the tables
+    comparisons.json    every verdict with the figures behind it
+    runs.json           one line per run: identity, metrics, costs, checkpoint, device, commit
 """
 
 import json
@@ -35,15 +35,15 @@ OF_ALL = (
 def publish(
     home: Home, benchmark: Benchmark, dataset: str, command: str, say: Say, baseline: str = ""
 ) -> Path:
-    """Write the folder, whole or not at all; of the runs nothing is changed.
+    """Write the folder atomically and return it; the runs are not changed.
 
     Args:
-        home: where results lie.
-        benchmark: every run of it, and its baselines, must have a result.
-        dataset: name; empty for that of the benchmark.
-        command: that trained it, as a person would give it.
+        home: where results are stored.
+        benchmark: the benchmark; all its runs, baselines included, must have a result.
+        dataset: name of the dataset; empty for the benchmark's.
+        command: the command that trained it, as a person would type it.
         say: told what is going on.
-        baseline: another one than the file's.
+        baseline: a baseline other than the file's.
 
     Raises:
         DataError: runs are missing; the message names the command that trains them.
@@ -69,16 +69,16 @@ def publish(
 
 
 def _of_run(run: Mapping[str, Any]) -> dict[str, Any]:
-    """What is kept of a run: its identity and what came out, without the curves."""
+    """Return the published part of a run: its identity and outcome, without the learning curves."""
     return {"run": run["run"], **{key: run[key] for key in OF_A_RUN}}
 
 
 def _data(home: Home, document: Mapping[str, Any]) -> str:
-    """How the data were prepared, where they are still there; else their name alone."""
+    """Describe how the data were prepared, if they still exist; else give only their name and fingerprint."""
     name, seen = str(document["dataset"]), f"fingerprint `{document['fingerprint'][:12]}`"
     try:
         manifest = open_prepared(home, name, fingerprint=document["fingerprint"]).manifest
-    except MtlbenchError:  # gone, or others by now
+    except MtlbenchError:  # removed, or prepared anew
         return f"{name}, {seen}"
     settings = ", ".join(f"{key} = {json.dumps(value)}" for key, value in manifest["settings"].items())
     files = _each(source["name"] for source in manifest["sources"])
@@ -87,7 +87,7 @@ def _data(home: Home, document: Mapping[str, Any]) -> str:
 
 
 def _origin(document: Mapping[str, Any], runs: Iterable[Mapping[str, Any]], command: str, data: str) -> str:
-    """Where the numbers come from, for a reader who wants to make them again."""
+    """Describe where the numbers come from, for a reader who wants to reproduce them."""
     held = list(runs)
     seconds_taken = sum(run["costs"].get("wall_seconds") or 0 for run in held)
     seeds = sorted({run["run"]["seed"] for run in held})

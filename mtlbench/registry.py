@@ -1,4 +1,4 @@
-"""Registries: plain dicts from a name to where its class lives, so that listing them loads nothing heavy."""
+"""Registries: plain dicts from a name to the location of its class, so that listing loads nothing heavy."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,11 +10,11 @@ from mtlbench.errors import UsageError, unknown
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One registered thing: where it lives (`module:attribute`) and what a list says of it.
+    """A registered class: its location (`module:attribute`) and what lists say about it.
 
-    `needs` is what a method asks of the tasks, and what a balancer asks of the machine, in the words of its
-    class (`mtlbench.catalogue.needs`), so that a list loads none of them. `version` tells apart the code of a
-    plugin from what it was before an edit; our own entries have `revision` for that, and none.
+    `needs` is what a method requires of the tasks, or a balancer of the machine, copied from its class
+    (`mtlbench.catalogue.needs`) so that listing loads none of them. `version` identifies the code of a
+    plugin; it is empty for built-in classes, which have a `revision` instead.
     """
 
     target: str
@@ -25,19 +25,19 @@ class Entry:
     version: str = ""
 
     def load(self) -> Any:
-        """Import and return what the entry names."""
+        """Import and return the object at `target`."""
         module, _, attribute = self.target.partition(":")
         return getattr(import_module(module), attribute)
 
 
 def lookup(table: Mapping[str, Entry], name: str, kind: str) -> Entry:
-    """Entry `name` of a registry; a name that is not there may be a plugin's.
+    """Return entry `name` of a registry; if it is missing, load plugins and look again.
 
     Raises:
-        UsageError: no such name; the message says what would have worked.
+        UsageError: there is no such name; the message says what would have worked.
     """
     if name not in table:
-        from mtlbench import plugins  # which imports the registries
+        from mtlbench import plugins  # imports the registries
 
         plugins.load()
         if name not in table:
@@ -49,6 +49,6 @@ def lookup(table: Mapping[str, Entry], name: str, kind: str) -> Entry:
 
 
 def written_options(loaded: Any) -> type[Any]:
-    """The options that an arm is written with: of its grid, where it stands for one, else of its runs."""
+    """Return the options that an arm in a benchmark takes: `Grid` if the class has one, else `Config`."""
     options: type[Any] = getattr(loaded, "Grid", None) or loaded.Config
     return options

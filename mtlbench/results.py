@@ -1,14 +1,14 @@
-"""Results on disk: one folder a finished run, whole or not there, enough to recompute every verdict.
+"""Results on disk: one folder per finished run, complete or absent, enough to recompute every verdict.
 
 results/runs/<dataset>/<hash>/
     result.json             what ran (the identity that was hashed), metrics, guards, costs, history, versions
     scores.npz              `cluster`, and per task `label/`, `score/`, `score_best/`, in test order
     weights.safetensors     the deployable checkpoint; absent where the models are no networks
-    SHA256SUMS              of these files: what does not agree with it is damaged, and not believed
+    SHA256SUMS              checksums of these files; a folder that does not match them counts as damaged
 
-results/runs/.training/<dataset>/<hash>/    held by the process that trains the run; its checkpoints
-results/runs/.failed/<dataset>/<hash>.json  a run that failed when it was last tried: which, why, when
-results/runs/.set-aside/<dataset>/          what lay in the place of a result and was none
+results/runs/.training/<dataset>/<hash>/    locked by the process that trains the run; its checkpoints
+results/runs/.failed/<dataset>/<hash>.json  a run whose last attempt failed: which, why, when
+results/runs/.set-aside/<dataset>/          damaged or foreign folders that were in the place of a result
 """
 
 import json
@@ -34,7 +34,7 @@ class Scores:
     """The test split as one run scored it.
 
     Attributes:
-        cluster: (rows,) whose rows belong together.
+        cluster: (rows,) the cluster of each row.
         label: task -> (rows,) float32, NaN where the task is not defined.
         score: task -> (rows,) float32 probability (or value) from the one deployable checkpoint.
         score_best: task -> (rows,) the same from the checkpoint that is best for that task alone.
@@ -46,14 +46,14 @@ class Scores:
     score_best: Mapping[str, NDArray[np.float32]]
 
     def save(self, path: Path) -> None:
-        """Write them as one compressed `.npz`, without pickle."""
+        """Write the scores as one compressed `.npz`, without pickle."""
         columns = {"label": self.label, "score": self.score, "score_best": self.score_best}
         arrays = {f"{kind}/{task}": a for kind, tasks in columns.items() for task, a in tasks.items()}
         np.savez_compressed(path, cluster=self.cluster, **arrays)  # type: ignore[arg-type]
 
     @classmethod
     def load(cls, path: Path) -> "Scores":
-        """Read them back.
+        """Read scores that `save` wrote.
 
         Raises:
             DataError: the file is missing or damaged.
@@ -74,14 +74,14 @@ class Scores:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One finished run: what stands in its `result.json`, and where."""
+    """One finished run: its folder and the content of its `result.json`."""
 
     path: Path
     data: Mapping[str, Any]
 
     @property
     def seed(self) -> int:
-        """The seed, by which methods are paired."""
+        """The training seed, by which methods are paired."""
         return int(self.data["run"]["seed"])
 
     @property
@@ -100,10 +100,10 @@ class Result:
 
 
 def read_results(results: Path, dataset: str = "", say: Say = lambda line: None) -> list[Result]:
-    """All whole results below `results/`, of one dataset or of all, in the order of their folders.
+    """Return all intact results below `results`, of one dataset or of all, ordered by folder.
 
     Raises:
-        DataError: there is none.
+        DataError: there are none.
     """
     found = list(each_result(results, dataset, say))
     if not found:
@@ -113,7 +113,7 @@ def read_results(results: Path, dataset: str = "", say: Say = lambda line: None)
 
 
 def each_result(results: Path, dataset: str = "", say: Say = lambda line: None) -> Iterator[Result]:
-    """The same one by one, where there may be none; `say` is told of those that are damaged."""
+    """Yield the results that `read_results` returns, possibly none; `say` is told of damaged ones."""
     for folder in sorted((results / "runs").glob(f"{dataset or '[!.]*'}/[!.]*/")):
         if (result := read_result(folder)) is not None:
             yield result
@@ -122,7 +122,7 @@ def each_result(results: Path, dataset: str = "", say: Say = lambda line: None) 
 
 
 def read_result(folder: Path) -> Result | None:
-    """The result in that folder, or None where there is none that is whole."""
+    """Return the result in that folder, or None if it has no intact one."""
     if broken(folder, unread=(WEIGHTS,)):
         return None
     data = _read(folder)
@@ -130,12 +130,12 @@ def read_result(folder: Path) -> Result | None:
 
 
 def damage(folder: Path, run: Mapping[str, Any] | None = None) -> str | None:
-    """Why what lies there is not to be believed; None where it is a whole result, or nothing is there.
+    """Return why the folder's result cannot be trusted; None if it is intact or the folder is missing.
 
     Args:
-        folder: of the result.
-        run: what ran, if the result must be that of a certain run. Without, a result of another version of
-            ours is none, but no damage either.
+        folder: where the result is.
+        run: the identity that the result must have. If None, any run will do, and a result written by
+            another version of mtlbench does not count as damaged.
     """
     if not folder.exists():
         return None
@@ -150,14 +150,14 @@ def damage(folder: Path, run: Mapping[str, Any] | None = None) -> str | None:
 
 
 def _of_other_data(data: Mapping[str, Any]) -> str:
-    """What to say of a result whose data were prepared anew while it trained: that was not always refused."""
+    """Return a complaint if the data were prepared anew during training, which was not always refused."""
     found = data.get("fingerprint")
     planned = data.get("run", {}).get("fingerprint", found)
     return "" if found == planned else f"its run was planned for data {planned}, and it is of {found}"
 
 
 def _read(folder: Path) -> dict[str, Any]:
-    """What stands in `result.json`; nothing where it cannot be read."""
+    """Return the content of `result.json`; empty if it cannot be read."""
     try:
         data = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):

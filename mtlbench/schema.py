@@ -1,4 +1,4 @@
-"""What a prepared dataset holds: fields (inputs), tasks (outcomes), and which column is the cluster."""
+"""The schema of a prepared dataset: its fields (inputs), its tasks (outcomes) and its cluster."""
 
 from collections.abc import Collection
 from dataclasses import asdict, dataclass, replace
@@ -24,10 +24,10 @@ class Field:
     Attributes:
         name: unique among the fields.
         kind: categorical (one index), numeric (scaled on train), or sequence (`length` past ids, padded).
-        vocabulary: whose indices it holds; fields of one vocabulary share their embeddings.
-        length: of a sequence, the most ids it holds; 0 otherwise.
+        vocabulary: the vocabulary its indices refer to; fields of one vocabulary share their embeddings.
+        length: maximum number of ids in a sequence; 0 for other kinds.
         of: what the value describes ("user", "item", "category", "time", ...); the guards group by it.
-        grouped: equal on all rows of a group, and stored once a group.
+        grouped: equal on all rows of a group, and stored once per group.
     """
 
     name: str
@@ -43,12 +43,12 @@ class Task:
     """What a model predicts from a label.
 
     Attributes:
-        name: also the name of its column in the label matrix, NaN on rows where it is not defined.
+        name: also the name of its column in the label matrix, which is NaN where the task is not defined.
         kind: binary or regression.
         given: another binary task; metrics are also reported on the rows where that one happened.
-        truth: on simulated data what sharing was planted to do: "helps", "harms" or "none".
+        truth: the effect of sharing planted in simulated data: "helps", "harms" or "none".
         optional: left out of a run unless named, because it is a function of another task.
-        mean, deviation: of a regression's labels on train; networks predict in these units.
+        mean, deviation: of a regression's labels on train; networks predict (label - mean) / deviation.
     """
 
     name: str
@@ -61,7 +61,7 @@ class Task:
 
     @property
     def metric(self) -> str:
-        """The primary metric, which the verdicts are about; higher is better for all of them."""
+        """Name of the primary metric, the one verdicts are based on; higher is always better."""
         return "r2" if self.kind == "regression" else "auc"
 
     @property
@@ -72,7 +72,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schema:
-    """Fields and tasks in column order, the cluster (whose rows belong together), and the time column.
+    """Fields and tasks in column order, the cluster (which rows belong together), and the time column.
 
     Sequences and the cluster are always equal within a group of rows. Where no field is grouped, every row
     is a group of its own.
@@ -84,12 +84,12 @@ class Schema:
     time: str = ""
 
     def of_kind(self, kind: FieldKind) -> tuple[Field, ...]:
-        """The fields of one kind in column order: the rows' own, then those stored once a group."""
+        """Return the fields of one kind in column order: those stored per row, then those per group."""
         return tuple(sorted((f for f in self.fields if f.kind == kind), key=lambda f: f.grouped))
 
     @property
     def grouped(self) -> bool:
-        """Whether some field is stored once a group of rows; else every row is a group of its own."""
+        """Whether any field is stored once per group of rows; else every row is a group of its own."""
         return any(f.grouped for f in self.fields)
 
     @property
@@ -98,9 +98,9 @@ class Schema:
         return tuple(t.name for t in self.tasks)
 
     def only(self, tasks: Collection[str] = ()) -> "Schema":
-        """The same with only these tasks, in their old order.
+        """Return a copy with only these tasks, in schema order.
 
-        None named means all that are not optional, or all where there is no other.
+        If `tasks` is empty, keep those that are not optional, or all of them if every task is optional.
 
         Raises:
             UsageError: there is no such task.
@@ -114,12 +114,12 @@ class Schema:
         return replace(self, tasks=tuple(t if t.given in names else replace(t, given="") for t in chosen))
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values for the manifest."""
+        """Return plain values for the manifest."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "Schema":
-        """The inverse of `to_json`."""
+        """Build a schema from the output of `to_json`."""
         return cls(
             fields=tuple(Field(**f) for f in data["fields"]),
             tasks=tuple(Task(**t) for t in data["tasks"]),

@@ -1,7 +1,7 @@
 """A worked example: a method, FiLM, and a balancer, each with an option.
 
-Run it by `mtlbench run --plugin docs/examples/my_method.py --method film --balancer inverse-loss`. In a file
-that defines one method alone, what the class below says of itself may stand here instead; `mtlbench show
+Run it with `mtlbench run --plugin docs/examples/my_method.py --method film --balancer inverse-loss`. A file
+that defines only one method may describe it here instead of in the docstring of its class; `mtlbench show
 film` prints it.
 """
 
@@ -20,17 +20,17 @@ from mtlbench.schema import Task
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FiLMConfig(NetworkConfig):
-    """Options, beside those that all methods share.
+    """Options, in addition to those that all methods share.
 
     Attributes:
-        shift: whether tasks shift too, or scale alone.
+        shift: whether tasks shift too, or only scale.
     """
 
     shift: bool = True
 
 
 class FiLM(Method):
-    """FiLM sharing: one network for all tasks, each task scales and shifts what comes out of it.
+    """FiLM sharing: one network for all tasks, whose output each task scales and shifts.
 
     Perez et al., "FiLM: Visual Reasoning with a General Conditioning Layer", AAAI 2018, section 2.1.
     https://arxiv.org/abs/1709.07871
@@ -39,11 +39,11 @@ class FiLM(Method):
 
         y_k = h^k( gamma_k * f(x) + beta_k )
 
-    Departs from the paper: what conditions is the task, so gamma_k and beta_k are free numbers instead of
-    outputs of a network; one FiLM layer, after the last hidden one.
+    Departs from the paper: the condition is the task, so gamma_k and beta_k are free parameters instead of
+    outputs of a network; there is one FiLM layer, after the last hidden one.
 
-    Pitfalls: with towers of a layer or more a tower can undo scale and shift, so expect little over hard
-    sharing.
+    Pitfalls: a tower with at least one hidden layer can undo the scale and shift, so expect little gain over
+    hard sharing.
     """
 
     Config = FiLMConfig
@@ -75,7 +75,7 @@ class InverseLossConfig:
     """Options of the balancer.
 
     Attributes:
-        power: p in w_k = L_k^-p; 0 is equal weights.
+        power: p in w_k = L_k^-p; 0 gives equal weights.
     """
 
     power: float = 1.0

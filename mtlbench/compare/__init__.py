@@ -1,9 +1,9 @@
-"""Comparison: results in, a verdict on every task of every method out. Trains nothing.
+"""Comparison: turns results into a verdict on every task of every method. Trains nothing.
 
-`arms` groups results, `sides` says who is held against whom and who is judged with whom, `contrasts` reads
-scores and estimates each gain, `families` has `mtlbench.statistics` judge the gains, `comparison` holds and
-writes down what came out. Grids of static weights enter as the point that validation chooses (`frontier`),
-against which balancers have a family of tests of their own.
+`arms` groups results, `sides` finds the baselines and the families that are judged together, `contrasts`
+reads scores and estimates each gain, `families` has `mtlbench.statistics` judge the gains, `comparison` holds
+the outcome and its JSON form. A grid of static weights enters as the point that validation chooses
+(`frontier`); tests of balancers against that point are a family of their own.
 """
 
 import math
@@ -45,29 +45,29 @@ def compare(
     """Compare every arm with the baseline on every task of the family.
 
     Methods and controls (`sides.is_control`) are a family each: controls answer another question, and adding
-    one changes nothing for the methods. Where there are controls alone, they are the family. A file may name
+    one changes nothing for the methods. If there are only controls, they are the family. A file may name
     families of its own (`families`).
 
     Args:
         results: finished runs of one prepared dataset and one set of training settings.
         schema: the dataset's tasks, and what its clusters are.
-        family_tasks: the tasks that are compared; all of them unless given.
+        family_tasks: the tasks to compare; all of them by default.
         alpha: chance of any false POSITIVE or NEGATIVE in a family.
-        delta: smallest effect of interest in the unit of each gain, for all tasks or task by task; that of
-            the metric (`MEASURES`) where none is given.
-        baseline: the method that the others are held against; in no family.
-        metric: what is compared on the tasks that have it; else each task's primary metric.
-        declared: the file that declares the family; empty where it is what happens to be compared.
-        members: family (`Sides.families`) -> the comparisons that were declared to be in it, as in
-            `grid.family_sizes`. Those without a result count in its size, as p = 1: what has not finished
+        delta: smallest effect of interest in the unit of each gain, for all tasks or task by task; by
+            default that of the metric (`MEASURES`).
+        baseline: the method that the others are compared with; in no family.
+        metric: the metric to compare on the tasks that have it; else each task's primary metric.
+        declared: the file that declares the family; empty if the family is whatever is compared here.
+        members: family (`Sides.families`) -> number of comparisons declared in it, as in
+            `grid.family_sizes`. Those without a result count towards its size, as p = 1: unfinished runs
             must not make the verdicts on the rest bolder.
-        rivals: tests against the frontiers that were declared, as in `grid.rival_tests`; likewise.
+        rivals: number of declared tests against the frontiers, as in `grid.rival_tests`; likewise.
         families: arm (`arms.identity_key`) -> the family that it is declared to be judged in.
 
     Returns:
-        One comparison for each (arm, task), family by family, else in the order of the arms' first
-        results and of the tasks. Where there is no baseline run to pair with, the verdict is NO_VERDICT with
-        the reason.
+        The verdicts, one for each (arm, task), family by family, then in the order of the arms' first
+        results and of the tasks. Without a baseline run to pair with, the verdict is NO_VERDICT with the
+        reason.
 
     Raises:
         UsageError: an unknown task or metric, alpha or delta out of range, two results of one arm and seed.
@@ -138,6 +138,6 @@ def _summary(arm: Arm, against: Arm | None, comparisons: Sequence[TaskComparison
 
 
 def _cost(cost: str, arm: Arm, against: Arm | None) -> dict[str, float]:
-    """The arm's mean over its seeds, the same of the baseline's models together, and the ratio."""
+    """Return the arm's mean over its seeds, that of the baseline's models together, and the ratio."""
     mine, theirs = arm.mean_cost(cost), against.mean_cost(cost) if against else math.nan
     return {"method": mine, "baseline": theirs, "ratio": mine / theirs if theirs else math.nan}

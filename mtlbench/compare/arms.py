@@ -1,4 +1,4 @@
-"""Arms: the results of one method and balancer with their options, one a seed."""
+"""Arms: the results of one method and balancer with their options, one per seed."""
 
 import json
 import math
@@ -19,9 +19,9 @@ class Arm:
     Attributes:
         identity: method, method_options, balancer, balancer_options.
         results: seed -> result.
-        name: for people; tells the arm from the others it is listed with.
-        trials: settings that were tried on validation, of which this is the best; 1 where nothing was tuned.
-        family: that a file declares it to be judged in; empty where none does.
+        name: display name; tells the arm from the others it is listed with.
+        trials: number of settings tried on validation, of which this is the best; 1 if nothing was tuned.
+        family: the family that a file declares the arm to be judged in; empty if none does.
     """
 
     identity: Mapping[str, Any]
@@ -42,17 +42,17 @@ class Arm:
 
     @property
     def short_name(self) -> str:
-        """The method, and the balancer where it does anything."""
+        """The method's name, followed by the balancer's unless that is `equal`."""
         return arm_name(self.method, self.balancer)
 
     def mean_cost(self, cost: str) -> float:
-        """Mean over the seeds of a recorded cost; NaN where one has none."""
+        """Return the mean over the seeds of a recorded cost; NaN if any seed lacks it."""
         costs = [r.data.get("costs", {}).get(cost) for r in self.results.values()]
         return math.nan if None in costs or not costs else math.fsum(costs) / len(costs)
 
 
 def identity(run: Mapping[str, Any]) -> dict[str, Any]:
-    """What an arm is, of a run's identity: all but data, training settings and seed."""
+    """Return the arm's part of a run's identity: all but data, training settings and seed."""
     return {
         "method": str(run["method"]),
         "method_options": dict(run.get("method_options", {})),
@@ -62,15 +62,17 @@ def identity(run: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def identity_key(what: Mapping[str, Any]) -> str:
-    """What tells one arm from another, as one string."""
+    """Return an arm's identity as one string, a key that tells arms apart."""
     return json.dumps(what, sort_keys=True)
 
 
 def group(results: Sequence[Result], families: Mapping[str, str] | None = None) -> list[Arm]:
-    """The arms, in the order of each one's first result; `families` names those declared, by `identity_key`.
+    """Group results into arms, in the order of each arm's first result.
+
+    `families` maps an arm's `identity_key` to the family that is declared for it.
 
     Raises:
-        DataError: the results are not all of one preparation of the data.
+        DataError: the results come from different preparations of the data.
         UsageError: two results have the same arm and seed, hence different settings.
     """
     grouped: dict[str, tuple[dict[str, Any], dict[int, Result]]] = {}
@@ -95,10 +97,10 @@ def group(results: Sequence[Result], families: Mapping[str, str] | None = None) 
 
 
 def baseline_of(arm: Arm, baselines: Sequence[Arm]) -> Arm | None:
-    """The baseline to hold an arm against, or None where there is not exactly one.
+    """Return the baseline to compare an arm with, or None if there is not exactly one.
 
-    One whose options name what it is made to `match` serves that arm alone. Any other serves every arm if it
-    is the only one, else the arms that share its options. Floors share none: the first serves them.
+    A baseline whose options name an arm to `match` serves that arm alone. Any other serves every arm if it is
+    the only one, else the arms that share its options. Floors share none: the first baseline serves them.
     """
     made = [b for b in baselines if "match" in b.identity["method_options"]]
     if made:
@@ -113,19 +115,19 @@ def baseline_of(arm: Arm, baselines: Sequence[Arm]) -> Arm | None:
 
 
 def differing(arm: Arm, baseline: Arm) -> dict[str, tuple[Any, Any]]:
-    """Method options that both have, as every network has its widths, but not alike: the values of each."""
+    """Return method options, such as widths, that both have with different values: name -> both values."""
     mine, theirs = arm.identity["method_options"], baseline.identity["method_options"]
     return {key: (mine[key], theirs[key]) for key in mine if key in theirs and mine[key] != theirs[key]}
 
 
 def _matches(control: Mapping[str, Any], identity: Mapping[str, Any]) -> bool:
-    """Both stand there with every option filled in, so they are the same or they are not."""
+    """Return whether a control is made for an arm; both have every option filled in, so equality decides."""
     named = (control["match"], control["match_options"])
     return named == (identity["method"], identity["method_options"])
 
 
 def named(arms: Sequence[Arm]) -> list[Arm]:
-    """Name each by its method, its balancer if that is not `equal`, and the options that tell it apart."""
+    """Name each arm by its method, its balancer unless `equal`, and the options that tell it apart."""
     result = []
     for arm in arms:
         namesakes = [_options(a) for a in arms if a.short_name == arm.short_name]
@@ -136,7 +138,7 @@ def named(arms: Sequence[Arm]) -> list[Arm]:
 
 
 def _options(arm: Arm) -> dict[str, Any]:
-    """Every option by name, those inside another one too."""
+    """Return every option by its dotted name, nested ones included."""
     balancer = {f"balancer.{k}": v for k, v in arm.identity["balancer_options"].items()}
     flat: dict[str, Any] = {}
     for key, value in {**arm.identity["method_options"], **balancer}.items():

@@ -1,4 +1,4 @@
-"""A whole comparison: the verdicts of its families, what stands beside them, and how it is written down."""
+"""A whole comparison: the verdicts of its families, the figures beside them, and their JSON form."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -15,12 +15,12 @@ class Summary:
     """One arm over all tasks of the family.
 
     Attributes:
-        arm: the arm's name for people.
+        arm: the arm's display name.
         identity: method, method_options, balancer, balancer_options.
         seesaw: at least one task POSITIVE and one NEGATIVE.
-        secondary: figures that are no verdict.
-        costs: cost -> `method` (mean over its seeds), `baseline` (the same, all its models), `ratio`.
-        trials: settings tried on validation before the arm's were chosen; 1 where none were.
+        secondary: figures that are not verdicts.
+        costs: cost -> `method` (mean over its seeds), `baseline` (the same for all its models), `ratio`.
+        trials: number of settings tried on validation before the arm's were chosen; 1 if nothing was tuned.
     """
 
     arm: str
@@ -31,7 +31,7 @@ class Summary:
     trials: int = 1
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values; what has no value is None."""
+        """Return plain values; numbers without a value are None."""
         return {
             "arm": self.arm,
             **self.identity,
@@ -58,7 +58,7 @@ class Comparison:
     frontiers: tuple[FrontierReport, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """`family`, `other_families`, `comparisons`, `summaries` and `frontiers` as plain values."""
+        """Return `family`, `other_families`, `comparisons`, `summaries` and `frontiers` as plain values."""
         first, *others = dict.fromkeys(c.family for c in self.comparisons) or [OF_METHODS]
         return {
             "family": {

@@ -1,4 +1,4 @@
-"""From influences to one estimate a cell: each arm is paired with its baseline seed by seed."""
+"""From influences to one estimate per cell: each arm is paired with its baseline seed by seed."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -20,12 +20,12 @@ NOTHING = undefined(0, 0)
 
 @dataclass(frozen=True, slots=True)
 class Pairing:
-    """How alike two arms are, as correlations: what the pairing by seed and by cluster is worth.
+    """How similar two arms are, as correlations: what pairing by seed and by cluster is worth.
 
     Attributes:
-        seeds: over seeds, of the two arms' metric.
-        clusters: over clusters, of their influences, each averaged over the seeds. Two models scored on the
-            same rows agree on who is hard to predict; near 0, they may not be the same rows.
+        seeds: correlation over seeds of the two arms' metric.
+        clusters: correlation over clusters of their influences, averaged over seeds. Two models scored on
+            the same rows agree on who is hard to predict; a value near 0 suggests that the rows differ.
     """
 
     seeds: float = math.nan
@@ -34,17 +34,17 @@ class Pairing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """One cell of one arm against the baseline, before it is judged; NaN where a number has no value.
+    """One cell of one arm compared with the baseline, before it is judged; NaN where a number has no value.
 
     Attributes:
         estimate: the gain and its variance components, in the unit of the gain.
-        reason: why there is no gain, else empty.
+        reason: why there is no gain; empty if there is one.
         value: the arm's metric, mean over the paired seeds.
-        baseline_value: the baseline's, the same.
+        baseline_value: the same for the baseline.
         seed_gains: the gain of each paired seed.
         best: the gain when each arm uses the checkpoint that is best for this task alone.
-        pairing: how alike the two arms are.
-        unpaired: seeds that one of the two arms has and the other has not.
+        pairing: how similar the two arms are.
+        unpaired: number of seeds that only one of the two arms has.
     """
 
     estimate: Estimate
@@ -69,7 +69,7 @@ class Contrasts:
         self._kept: dict[tuple[str, int], Influenced] = {}
 
     def measure(self, arm: Arm, baselines: Sequence[Arm]) -> list[Measured]:
-        """Every cell of the arm, on the seeds that it and its baseline both have."""
+        """Measure every cell of the arm, on the seeds that it and its baseline both have."""
         against = baseline_of(arm, baselines)
         seeds = sorted(arm.results.keys() & against.results.keys()) if against else []
         if against is None or not seeds:
@@ -88,10 +88,10 @@ class Contrasts:
         return [replace(self._measured(i, pairs), unpaired=unpaired) for i in range(len(self.cells))]
 
     def influences(self, result: Result) -> Influenced:
-        """Read a result's score file.
+        """Read a result's score file and return its influences.
 
         Raises:
-            DataError: it is missing or damaged, or was made on other test rows than the ones before.
+            DataError: the file is missing or damaged, or was made on other test rows than earlier ones.
         """
         scores = result.scores()
         if self._test_rows is None:
@@ -131,10 +131,10 @@ def _best(metric: str, clusters: int, cell: int, pairs: Sequence[tuple[Influence
 
 
 def stacked(pairs: Iterable[tuple[Influences, Influences]]) -> list[NDArray[np.float64]]:
-    """The (clusters, seeds) influences of the method and of the baseline.
+    """Stack the influences of the method and those of the baseline, each as (clusters, seeds).
 
     Raises:
-        UndefinedMetric: some seed has none.
+        UndefinedMetric: some seed has no influences.
     """
     sides: list[NDArray[np.float64]] = []
     for side in zip(*pairs, strict=True):
@@ -148,7 +148,7 @@ def stacked(pairs: Iterable[tuple[Influences, Influences]]) -> list[NDArray[np.f
 
 
 def _correlation(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
-    """Pearson's; NaN where one of the two does not vary."""
+    """Return Pearson's correlation; NaN if one of the two does not vary."""
     if len(one) < 2 or np.ptp(one) == 0 or np.ptp(other) == 0:
         return math.nan
     return float(np.corrcoef(one, other)[0, 1])

@@ -1,8 +1,8 @@
 """Gains within groups of test rows: to explore where an effect comes from, never a verdict.
 
-Every (arm, task, stratum) is a cell, estimated as in the family but from the stratum's rows alone: an AUC
-among the rows of new users says how those are ranked among themselves. Calls control the share of false ones
-among all (Benjamini-Hochberg), not the chance of any, and nobody declared the groups beforehand.
+Every (arm, task, stratum) is a cell, estimated as in the family but from the stratum's rows alone: the AUC on
+the rows of new users tells how these are ranked among themselves. Calls control the share of false calls
+among all (Benjamini-Hochberg), not the chance of any, and the groups were not declared beforehand.
 """
 
 import math
@@ -26,7 +26,7 @@ from mtlbench.statistics.variance import interval, p_value
 from mtlbench.statistics.verdict import INTERVAL_ALPHA, adjusted_df, why_no_verdict
 
 RATE = 0.10
-"""Expected share of false calls among all."""
+"""Expected share of false calls among all calls."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,8 @@ class Stratum:
 
     Attributes:
         of: what the rows are grouped by.
-        name: the group.
-        rows: (test rows,) which ones.
+        name: name of the group.
+        rows: (test rows,) True for the rows of the group.
     """
 
     of: str
@@ -50,8 +50,8 @@ def explore(
     """Compare every arm with the baseline within every stratum.
 
     Returns:
-        `by`, `label`, `rate`, the number of cells, and `cells`: plain values, with `call` "EXPLORATORY
-        POSITIVE" or "EXPLORATORY NEGATIVE" where there is one, and a `reason` where there can be none.
+        Plain values: `by`, `label`, `rate`, `size` (the number of cells) and `cells`. A cell's `call` is
+        "EXPLORATORY POSITIVE", "EXPLORATORY NEGATIVE" or None; its `reason` says why it cannot have one.
     """
     tasks = [t for t in schema.tasks if t.name in (family.tasks or schema.task_names)]
     held = sides(results, schema, family.baseline)
@@ -78,11 +78,11 @@ def explore(
 
 
 def _adjusted(cells: Sequence[Measured], cluster: str) -> list[float]:
-    """Benjamini-Hochberg over all cells; NaN, and counted as p = 1, where there can be no call.
+    """Adjust over all cells (Benjamini-Hochberg); a cell that cannot have a call is NaN and counts as p = 1.
 
     The p-value of a cell with too few users may be anything: ranked with the others, it would lower the bar
-    for them. The degrees of freedom are those of a family of as many, since far out Satterthwaite's are too
-    generous.
+    for them. The degrees of freedom are those of a family of this size, since Satterthwaite's are too
+    generous far out.
     """
     level = RATE / max(len(cells), 1)
     estimates = [None if _no_call(cell, cluster) else cell.estimate for cell in cells]
@@ -92,7 +92,7 @@ def _adjusted(cells: Sequence[Measured], cluster: str) -> list[float]:
 
 
 def _no_call(cell: Measured, cluster: str) -> str:
-    """Why there can be no call; empty where there can."""
+    """Return why a cell cannot have a call; empty if it can."""
     return cell.reason or why_no_verdict(cell.estimate, cluster)
 
 

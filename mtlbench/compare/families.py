@@ -1,4 +1,4 @@
-"""A family: arms whose comparisons are judged together, at an alpha of their own."""
+"""A family: arms whose comparisons are judged together, at the family's own alpha."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -25,18 +25,18 @@ def judged_together(
     delta: float | Mapping[str, float] | None,
     declared: int = 0,
 ) -> Iterator[TaskComparison]:
-    """Every arm of a family against its baseline on every task, arm by arm.
+    """Compare every arm of a family with its baseline on every task, arm by arm.
 
     Args:
-        family: its name, as in `Sides.families`.
+        family: the family's name, as in `Sides.families`.
         arms: its arms.
-        baselines: what they are held against.
-        contrasts: measures them.
-        baseline: the baselines' method.
+        baselines: the arms that they are compared with.
+        contrasts: measures the gains.
+        baseline: the method of the baselines.
         cluster: what a cluster is called.
         alpha: chance of any false POSITIVE or NEGATIVE among these comparisons.
         delta: smallest effect of interest, as given to `compare`.
-        declared: the family's size as a file declares it; arms without a result are members still.
+        declared: the family's size as a file declares it; arms without a result still count.
     """
     members = [(arm, cell) for arm in arms for cell in contrasts.cells]
     measured = [m for arm in arms for m in contrasts.measure(arm, baselines)]

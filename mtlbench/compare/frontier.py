@@ -1,14 +1,14 @@
-"""The fixed-weight frontier: which static weights validation chooses out of a grid of them.
+"""The fixed-weight frontier: the static weights that validation chooses from a grid.
 
-A balancer helps only if it does better than this choice: doing better than equal weights is not enough (the
-papers stand in `mtlbench.balancing.static_frontier`). The points are gathered from the results. One set of
-weights is chosen for all seeds and stands in the comparison as one arm that was tuned.
+A balancer helps only if it does better than this choice: doing better than equal weights is not enough (for
+the papers see `mtlbench.balancing.static_frontier`). The points are gathered from the results. One set of
+weights is chosen for all seeds and enters the comparison as one arm that was tuned.
 
-The choice is made on validation and by tuning seeds alone, by which nothing is compared. The best of P points
-over the seeds that are compared is partly the luckiest one, on test as on validation, which see the same
-weights. In the worst case (no point better than another, luck that is all the seeds') a rival was then
+The choice is made on validation, by tuning seeds that are used in no comparison. Chosen by the compared
+seeds, the best of P points would partly be the luckiest one, on test as on validation, which see the same
+trained weights. In the worst case (no point better than another, all luck due to the seeds) a rival was then
 falsely called worse, at a nominal 2.5 %, in 11 and 18 % of 40,000 simulations with 5 seeds (11 and 32
-points), in 14 and 21 % with 10, and the chosen point falsely better than single-task as often; with other
+points), in 14 and 21 % with 10, and the chosen point falsely better than single-task as often; with separate
 seeds for the choice in 2.5 to 2.6 %.
 """
 
@@ -26,7 +26,7 @@ from mtlbench.results import Result
 from mtlbench.schema import Schema, Task
 
 FAMILY = "frontier"
-"""The family of balancers whose runs are points of a grid."""
+"""Registry family of the balancers whose runs are points of a grid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +34,12 @@ class Frontier:
     """The points of one method with one set of options.
 
     Attributes:
-        name: of the arm that stands for it.
-        points: the arms that differ in their weights alone.
-        tuning_seeds: those by which the points were held against each other.
-        criteria: of each point the validation criterion, mean over those seeds; NaN where it lacks one.
-        seeds: the others, by which arms are compared.
-        chosen: the point with the best criterion, with these seeds alone, named, with its trials; None where
+        name: name of the arm that represents the frontier.
+        points: the arms that differ only in their weights.
+        tuning_seeds: the seeds by which the points were compared with each other.
+        criteria: each point's validation criterion, mean over the tuning seeds; NaN if it lacks one of them.
+        seeds: the other seeds, by which arms are compared.
+        chosen: the point with the best criterion, without its tuning seeds, named, with its trials; None if
             no point can be chosen.
     """
 
@@ -52,11 +52,11 @@ class Frontier:
 
     @property
     def trials(self) -> int:
-        """Points that could have been chosen."""
+        """Number of points that could have been chosen."""
         return sum(not math.isnan(criterion) for criterion in self.criteria)
 
     def rivals(self, arms: Iterable[Arm]) -> list[Arm]:
-        """The arms of the same method and options whose weights are not of this grid."""
+        """Return the arms of the same method and options that are not points of a grid."""
         mine = self.points[0].identity
         return [
             arm
@@ -67,10 +67,10 @@ class Frontier:
 
 
 def gather(arms: Sequence[Arm], schema: Schema) -> tuple[list[Arm], list[Frontier]]:
-    """Put each frontier's chosen point in the place of its points.
+    """Replace the points of each frontier by the chosen one.
 
     Returns:
-        The arms, named anew, and the frontiers. One of which no point can be chosen leaves no arm.
+        The arms, named anew, and the frontiers. A frontier without a chosen point leaves no arm.
     """
     grouped: dict[str, list[Arm]] = {}
     for arm in arms:
@@ -96,7 +96,7 @@ def _is_point(arm: Arm) -> bool:
 
 
 def _choose(points: Sequence[Arm], tasks: Sequence[Task]) -> Frontier:
-    """The point with the best mean criterion over the tuning seeds.
+    """Choose the point with the best mean criterion over the tuning seeds.
 
     A point that lacks one of these seeds (it failed there, or has not been trained yet) cannot be chosen.
     """
@@ -119,15 +119,15 @@ def _choose(points: Sequence[Arm], tasks: Sequence[Task]) -> Frontier:
 
 
 def _shared_seeds(points: Sequence[Arm]) -> list[int]:
-    """The seeds that at least half of the points have; those of a grid that was interrupted are not."""
+    """Return the seeds that at least half of the points have, which excludes those of an interrupted grid."""
     everyone = sorted({seed for point in points for seed in point.results})
     return [s for s in everyone if 2 * sum(s in p.results for p in points) >= len(points)]
 
 
 def criterion(result: Result, tasks: Sequence[Task]) -> float:
-    """What the deployable checkpoint was chosen by: `mean_k M_k / delta_k` on validation; NaN if unknown.
+    """Return what the deployable checkpoint was chosen by, `mean_k M_k / delta_k` on validation.
 
-    Results without `checkpoint_criterion` have it in their history.
+    It is NaN if unknown; for results without `checkpoint_criterion` it is computed from their history.
     """
     stored = result.data.get("checkpoint_criterion")
     if stored is not None:

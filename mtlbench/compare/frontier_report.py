@@ -1,4 +1,4 @@
-"""A frontier as it is written down: its points, the choice, who was held against it, what it covers."""
+"""The JSON form of a frontier: its points, the choice, the tests of its rivals, what it covers."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,17 +16,17 @@ from mtlbench.statistics.hypervolume import hypervolume, non_dominated
 from mtlbench.statistics.verdict import Verdict
 
 MOST_AXES = 6
-"""With more tasks the exact volume takes too long for a figure that decides nothing."""
+"""Most tasks of a hypervolume: with more, the exact one takes too long for a figure that decides nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrontierReport:
-    """One frontier with everything that is said of it.
+    """One frontier with everything that is reported about it.
 
     Attributes:
-        frontier: its points and the chosen one.
-        tests: of its rivals.
-        reference: the baseline, from whose test metrics the hypervolume is counted.
+        frontier: the points and the chosen one.
+        tests: the tests of its rivals.
+        reference: the baseline, whose test metrics are the origin of the hypervolume.
         tasks: all tasks, the axes of the hypervolume.
     """
 
@@ -36,7 +36,7 @@ class FrontierReport:
     tasks: tuple[Task, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values; what has no value is None."""
+        """Return plain values; numbers without a value are None."""
         frontier, first = self.frontier, self.frontier.points[0].identity
         chosen = frontier.chosen
         written = {
@@ -84,7 +84,7 @@ class FrontierReport:
         ]
 
     def _test(self, arms: Iterable[Arm]) -> NDArray[np.float64]:
-        """(arm, task) primary test metrics, mean over the seeds compared by; NaN where an arm lacks one."""
+        """Return (arm, task) primary test metrics, mean over the compared seeds; NaN if an arm lacks one."""
         return np.array([[self._mean(arm, task) for task in self.tasks] for arm in arms])
 
     def _mean(self, arm: Arm, task: Task) -> float:
@@ -97,7 +97,7 @@ class FrontierReport:
         return float(np.mean(known)) if known and len(known) == len(self.frontier.seeds) else np.nan
 
     def _hypervolume(self) -> dict[str, Any] | None:
-        """Of the points above the baseline, and of them with each rival; in deltas, one axis a task."""
+        """Return the volume of the points above the baseline, alone and with each rival; axes in deltas."""
         if self.reference is None or len(self.tasks) > MOST_AXES:
             return None
         deltas = np.array([task.smallest_effect for task in self.tasks])
@@ -120,7 +120,7 @@ class FrontierReport:
         }
 
     def _costs(self) -> dict[str, Any]:
-        """What all points took with all seeds, against the chosen weights with the seeds compared by."""
+        """Return the cost of all points with all seeds, and its ratio to the chosen weights with `seeds`."""
         frontier = self.frontier
         total = sum(len(p.results) * p.mean_cost("wall_seconds") for p in frontier.points)
         one = (
@@ -144,9 +144,9 @@ def frontier_reports(
     delta: Delta,
     declared: int = 0,
 ) -> tuple[FrontierReport, ...]:
-    """Each frontier with the tests of its rivals among the arms, all of which are one family.
+    """Return each frontier with the tests of its rivals among the arms, all of which are one family.
 
-    `declared` is the size of that family as a file declares it; rivals without a result are members still.
+    `declared` is the size of that family as a file declares it; rivals without a result still count.
     """
     tests = frontier_tests(frontiers, arms, schema, family_tasks, alpha=alpha, delta=delta, declared=declared)
     return tuple(

@@ -1,8 +1,8 @@
-"""Who beats the fixed-weight frontier: each rival against its chosen point, by the primary test.
+"""Tests against the fixed-weight frontier: each rival against its chosen point, by the primary test.
 
-Of every rival a test on each task and one on their mean, `mean_k g_k / delta_k`: the very mean that the
-checkpoints and the weights were chosen by. All of them, over all frontiers, are one family for Holm, beside
-the family of the main comparison. Only the mean says whether a balancer helps.
+Every rival has a test on each task and one on their mean, `mean_k g_k / delta_k`: the very mean by which the
+checkpoints and the weights were chosen. All tests, over all frontiers, are one family for Holm, separate from
+that of the main comparison. Only the mean says whether a balancer helps.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ from mtlbench.statistics.verdict import Judgement, judge, why_no_verdict
 
 Delta = float | Mapping[str, float] | None
 Contrast = NDArray[np.float64] | UndefinedMetric
-"""(clusters, seeds) rival less chosen point, or why there is none."""
+"""(clusters, seeds) rival minus chosen point, or why there is no contrast."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,14 +35,14 @@ class FrontierTest:
     """One rival against the chosen point of its frontier.
 
     Attributes:
-        frontier: whose chosen point it is held against.
+        frontier: the frontier whose chosen point the rival is compared with.
         arm: the rival.
-        task: what is predicted; None for the mean of all tasks.
-        estimate: the gain, in the metric's unit, of the mean in deltas (`Task.smallest_effect`).
-        judgement: as a member of the family of frontier tests.
+        task: the task that is compared; None for the mean of all tasks.
+        estimate: the gain, in the metric's unit; for the mean in deltas (`Task.smallest_effect`).
+        judgement: the verdict, as a member of the family of frontier tests.
         alpha: chance of any false call in that family.
         delta: smallest effect of interest, in the unit of the gain.
-        family_size: frontier tests, over all frontiers.
+        family_size: number of frontier tests, over all frontiers.
     """
 
     frontier: Frontier
@@ -55,7 +55,7 @@ class FrontierTest:
     family_size: int
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values; what has no value is None."""
+        """Return plain values; numbers without a value are None."""
         data = {
             "arm": self.arm.name,
             **self.arm.identity,
@@ -82,10 +82,10 @@ def frontier_tests(
     delta: Delta,
     declared: int = 0,
 ) -> list[FrontierTest]:
-    """Every rival of every frontier, on each task of the family and on the mean of all tasks.
+    """Test every rival of every frontier, on each task of the family and on the mean of all tasks.
 
-    Tasks are tested by their primary metric, which the checkpoints were chosen by. All tests are one family,
-    of the size that was `declared` where some rivals have no result.
+    Tasks are tested by their primary metric, by which the checkpoints were chosen. All tests are one family,
+    of the size `declared` if some rivals have no result.
     """
     reader = _Reader(schema.tasks, schema.cluster)
     deltas = {task.name: smallest_effect(task, task.metric, delta) for task in schema.tasks}
@@ -126,7 +126,7 @@ def frontier_tests(
 
 
 class _Reader:
-    """Reads score files to contrasts; keeps the influences of the point that everybody is held against."""
+    """Turns score files into contrasts; keeps the influences of the chosen point, which all rivals need."""
 
     def __init__(self, tasks: Sequence[Task], cluster: str) -> None:
         self._cluster = cluster
@@ -137,7 +137,7 @@ class _Reader:
     def measure(
         self, rival: Arm, chosen: Arm, family_tasks: Sequence[Task]
     ) -> list[tuple[Task | None, tuple[Estimate, str]]]:
-        """The gain over the chosen point on each task of the family and on the mean, or why there is none."""
+        """Return the gain over the chosen point on each task of the family and on the mean, or why none."""
         seeds = sorted(rival.results.keys() & chosen.results.keys())
         if not seeds:
             nothing = undefined(0, 0), f"no seed in common with {chosen.name}"
@@ -162,7 +162,7 @@ class _Reader:
         return [*found, (None, self._mean(contrasts, members, alone))]
 
     def _alone(self, cell: int, contrast: Contrast, seeds: int) -> tuple[Estimate, str]:
-        """The gain on one task, or why there is none."""
+        """Return the gain on one task, or why there is none."""
         assert self._rows is not None
         if isinstance(contrast, UndefinedMetric):
             reason = f"{self._cells[cell].metric} is undefined: {contrast}"
@@ -175,10 +175,10 @@ class _Reader:
         members: Sequence[NDArray[np.int64]],
         alone: Sequence[tuple[Estimate, str]],
     ) -> tuple[Estimate, str]:
-        """The mean over all tasks, each gain in units of the task's smallest effect.
+        """Return the mean over all tasks, each gain in units of the task's smallest effect.
 
-        A task that can have no verdict of its own would weigh as much as the others and know less: then the
-        mean has none either.
+        A task that cannot have a verdict of its own would weigh as much as the others but be less certain:
+        then the mean has none either.
         """
         estimates, reasons = zip(*alone, strict=True)
         defined = [c for c in contrasts if not isinstance(c, UndefinedMetric)]

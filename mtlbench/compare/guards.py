@@ -1,4 +1,4 @@
-"""What to doubt about one comparison, found every time and stored with it."""
+"""Guards: reasons to doubt a comparison, checked every time and stored with it."""
 
 from dataclasses import dataclass
 
@@ -6,19 +6,19 @@ from mtlbench.compare.contrasts import Measured
 from mtlbench.statistics.verdict import MIN_CLUSTERS, MIN_SEEDS
 
 LEAST_CORRELATION = 0.1
-"""Below it, the difference of two arms is hardly less noisy than if nothing were paired."""
+"""Correlation below which the difference of two arms is hardly less noisy than without pairing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """One finding: its short name, and a sentence."""
+    """One reason for doubt: a short name and a sentence."""
 
     guard: str
     message: str
 
 
 def guards(measured: Measured, cluster: str) -> tuple[Guard, ...]:
-    """Everything to doubt about a measurement; `cluster` is what a cluster is called."""
+    """Return every reason to doubt a measurement; `cluster` is what a cluster is called."""
     if measured.reason:
         return (Guard("undefined", measured.reason),)
     found, e = [], measured.estimate

@@ -1,7 +1,7 @@
 """From score files to influences: read, check that the rows are the same, linearise.
 
-A cell is a task on all test rows, or on some of them. What is kept of a score file is one influence a cluster
-and cell, so memory holds the rows of one file, however many there are.
+A cell is a task on all test rows, or on some of them. Only one influence per cluster and cell is kept of a
+score file, so memory holds the rows of a single file, however many there are.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -18,17 +18,17 @@ from mtlbench.schema import Task
 from mtlbench.statistics.influence import influence, informative_clusters
 
 THREADS = 2
-"""Sorting ten million scores takes most of a gigabyte a thread, and numpy lets go of the lock meanwhile."""
+"""Number of threads: sorting ten million scores takes most of a gigabyte each; numpy releases the GIL."""
 
 Rows = NDArray[np.bool_] | None
-"""(rows,) which test rows count; None: all."""
+"""(rows,) True for the test rows that count; None for all."""
 Influences = NDArray[np.float64] | UndefinedMetric
-"""(clusters,) influences on a task's metric, or why it has no value."""
+"""(clusters,) influences on a task's metric, or the reason why the metric has no value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What is measured: a metric of a task, on some of the test rows."""
+    """What is measured: a metric of a task, on all or some of the test rows."""
 
     task: Task
     metric: str
@@ -37,14 +37,14 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Influenced:
-    """One result's influences, one a cell: of the deployable checkpoint, and of each task's own best."""
+    """One result's influences, one per cell: of the deployable checkpoint, and of each task's own best."""
 
     deployable: Sequence[Influences]
     best: Sequence[Influences]
 
 
 class ScoredRows:
-    """The test rows that all results share, as the first one has them."""
+    """The test rows that all results share, taken from the first result."""
 
     def __init__(self, result: Result, scores: Scores, cells: Sequence[Cell]) -> None:
         _check_complete(result, scores, {cell.task.name for cell in cells})
@@ -62,10 +62,10 @@ class ScoredRows:
         return _Defined(rows, _outcome(cell.task, label[rows]), *_dense(self._cluster[rows]))
 
     def _check_same(self, result: Result, scores: Scores) -> None:
-        """Make sure that another result was scored on these very rows.
+        """Make sure that another result was scored on exactly these rows.
 
         Raises:
-            DataError: it was not; the message names both folders.
+            DataError: the rows differ; the message names both folders.
         """
         differs = [
             f"label/{task}"
@@ -82,24 +82,24 @@ class ScoredRows:
             )
 
     def clusters(self, cell: int) -> int:
-        """Clusters with at least one row of the cell."""
+        """Return the number of clusters with at least one row of the cell."""
         return self._defined[cell].clusters
 
     def informative(self, cell: int) -> int:
-        """Of these, those that the cell's metric rests on."""
+        """Return how many of the cell's clusters its metric rests on."""
         at = self._defined[cell]
         return informative_clusters(self._cells[cell].metric, at.label, at.index, at.clusters)
 
     def members(self, cell: int) -> NDArray[np.int64]:
-        """The ids of those clusters, increasing: the order of their influences."""
+        """Return the ids of the cell's clusters, increasing: the order of their influences."""
         rows = self._defined[cell].rows
         return np.unique(self._cluster if rows is None else self._cluster[rows])
 
     def influences(self, result: Result, scores: Scores) -> Influenced:
-        """The influences on every cell's metric, or why it has no value.
+        """Return the influences on every cell's metric, or why it has no value.
 
         Raises:
-            DataError: a column is missing, or these are other rows.
+            DataError: a column is missing, or the result was scored on other rows.
         """
         _check_complete(result, scores, self._label)
         self._check_same(result, scores)
@@ -126,7 +126,7 @@ class ScoredRows:
 
 @dataclass(frozen=True, slots=True)
 class _Defined:
-    """Where a task is defined: the rows (None: all), their labels, the dense numbers of their clusters."""
+    """Where a cell is defined: the rows (None: all), their labels, the dense numbers of their clusters."""
 
     rows: NDArray[np.bool_] | None
     label: NDArray[Any]

@@ -1,4 +1,4 @@
-"""What can be compared: the metrics that have an influence, and the smallest effect of each that matters."""
+"""The metrics that can be compared, each with an influence, and the smallest effect of each that matters."""
 
 from collections.abc import Collection, Mapping
 
@@ -15,19 +15,19 @@ MEASURES: Mapping[str, Mapping[str, float]] = {
 }
 """Kind of task -> metric -> smallest effect of interest, in the unit of the gain."""
 LOSSES = ("log_loss",)
-"""Lower is better; their gain is relative, as a share of the baseline's loss."""
+"""Metrics of which lower is better; their gain is relative, a share of the baseline's loss."""
 
 
 def metric_of(task: Task, wanted: str) -> str:
-    """The metric to compare a task by: the one that is wanted where the task has it, else its primary one."""
+    """Return the metric to compare a task by: the wanted one if the task has it, else its primary one."""
     return wanted if wanted in MEASURES[task.kind] else task.metric
 
 
 def check_metric(wanted: str, tasks: Collection[Task] = ()) -> None:
-    """Refuse a metric that nothing can be compared by, or that none of these tasks has.
+    """Refuse a metric that cannot be compared, or that none of the given tasks has.
 
     Raises:
-        UsageError: it is unknown here, or of another kind of task.
+        UsageError: the metric is unknown here, or belongs to another kind of task.
     """
     known = [metric for metrics in MEASURES.values() for metric in metrics]
     if wanted and wanted not in known:
@@ -38,17 +38,17 @@ def check_metric(wanted: str, tasks: Collection[Task] = ()) -> None:
 
 
 def smallest_effect(task: Task, metric: str, given: float | Mapping[str, float] | None) -> float:
-    """Delta of a task: the one given for all, or for this one, else the metric's own."""
+    """Return a task's delta: the one given for all tasks or for this one, else the metric's own."""
     if isinstance(given, Mapping):
         given = given.get(task.name)
     return given or MEASURES[task.kind][metric]
 
 
 def check_deltas(given: float | Mapping[str, float] | None, tasks: Collection[str]) -> None:
-    """Refuse deltas of unknown tasks, and those that are not above 0.
+    """Refuse deltas of unknown tasks, and those that are not positive and finite.
 
     Raises:
-        UsageError: such a delta.
+        UsageError: a delta is refused.
     """
     for task, delta in (given if isinstance(given, Mapping) else {"": given}).items():
         if task and task not in tasks:
@@ -58,12 +58,12 @@ def check_deltas(given: float | Mapping[str, float] | None, tasks: Collection[st
 
 
 def gain_unit(metric: str) -> str:
-    """The unit of a gain: the metric itself, or a share of it."""
+    """Return the unit of a gain: the metric itself, or a share of it."""
     return f"relative {metric}" if metric in LOSSES else metric
 
 
 def contrast(metric: str, method: NDArray[np.float64], baseline: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(clusters, seeds) influences of two arms to their contrast, higher is better for the method.
+    """Return the contrast of two arms' (clusters, seeds) influences; higher is better for the method.
 
     Raises:
         UndefinedMetric: the baseline's loss is 0.

@@ -1,4 +1,4 @@
-"""Whether an arm and its baseline are one network, but for what is shared."""
+"""A check that an arm and its baseline are the same network except for what is shared."""
 
 import json
 from collections.abc import Sequence
@@ -8,9 +8,9 @@ from mtlbench.compare.guards import Guard
 
 
 def other_network(arm: Arm, baselines: Sequence[Arm]) -> tuple[Guard, ...]:
-    """The options that both have and that differ: the gain is not that of sharing alone.
+    """Report options that both have but that differ: the gain is then not due to sharing alone.
 
-    A baseline that `run` adds has the arm's options; one that somebody wrote down may have others.
+    A baseline that `run` adds has the arm's options; one that a file names may have others.
     """
     against = baseline_of(arm, baselines)
     found = differing(arm, against) if against else {}

@@ -1,4 +1,4 @@
-"""Figures that others report, beside the verdicts and never instead of them."""
+"""Figures that others report, given beside the verdicts and never instead of them."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -15,19 +15,19 @@ from mtlbench.statistics.verdict import Verdict
 class Secondary:
     """One arm over all tasks of the family; NaN where a figure has no value.
 
-    They add up tasks whose errors differ and have no error of their own, so none of them says that a task is
-    harmed.
+    They combine tasks whose errors differ and have no error of their own, so none of them shows that a task
+    is harmed.
 
     Attributes:
         delta_m: mean over tasks of the relative change of the metric in percent, signed so that higher is
             better: `100/K sum_k s_k (M_k - M_b,k) / M_b,k`, s_k = -1 where lower is better.
             Source: Maninis et al., CVPR 2019, equation 2, with the sign turned.
         mean_gain: mean over tasks of gain / delta.
-        worst_task: the one with the lowest gain / delta; empty where none has a gain.
-        worst_gain: that gain / delta.
-        harmed_tasks: those with the verdict NEGATIVE.
+        worst_task: the task with the lowest gain / delta; empty if no task has a gain.
+        worst_gain: gain / delta of the worst task.
+        harmed_tasks: tasks with the verdict NEGATIVE.
         relative_improvement: RelaImpr, mean over the tasks that have one.
-        share_of_seeds_gaining: share of seeds with a mean of gain / delta above 0: P(MTL > STL).
+        share_of_seeds_gaining: share of seeds whose mean gain / delta is above 0: P(MTL > STL).
     """
 
     delta_m: float
@@ -40,7 +40,7 @@ class Secondary:
 
 
 def secondary(comparisons: Sequence[TaskComparison]) -> Secondary:
-    """The figures of one arm, over its tasks that have a gain; `harmed_tasks` over all."""
+    """Compute the figures of one arm over its tasks that have a gain; `harmed_tasks` covers all."""
     known = [c for c in comparisons if not math.isnan(c.gain)]
     worst = min(known, key=lambda c: c.gain / c.delta) if known else None
     by_seed = np.array([[gain / c.delta for gain in c.measured.seed_gains] for c in known])  # (task, seed)

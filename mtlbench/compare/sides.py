@@ -1,4 +1,4 @@
-"""Who is held against whom, and who is judged with whom."""
+"""Sides: which baseline each arm is compared with, and which arms are judged together."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ from mtlbench.results import Result
 from mtlbench.schema import Schema
 
 OF_METHODS, OF_CONTROLS = "methods", "controls"
-"""Families of comparisons: what is judged together."""
+"""Names of two families of comparisons, each judged together."""
 CONTROLS = ("baseline", "floor")
-"""Families of registered methods that say what the gains of the others are made of."""
+"""Registry families of the controls: methods that show where the gains of other methods come from."""
 
 
 class Held(Protocol):
-    """What is held against a baseline: an arm of results, or one that a benchmark file names."""
+    """An arm to compare with a baseline: one with results, or one that a benchmark file names."""
 
     @property
     def method(self) -> str:
@@ -30,7 +30,7 @@ class Held(Protocol):
 
     @property
     def family(self) -> str:
-        """The family that a file declares it to be judged in; empty where none does."""
+        """The family that a file declares the arm to be judged in; empty if none does."""
 
 
 AnyArm = TypeVar("AnyArm", bound=Held)
@@ -38,15 +38,15 @@ AnyArm = TypeVar("AnyArm", bound=Held)
 
 @dataclass(frozen=True, slots=True)
 class Sides:
-    """All arms, each frontier as its chosen point.
+    """All arms, with each frontier represented by its chosen point.
 
     Attributes:
-        everyone: all of them.
-        frontiers: with all their points.
-        baselines: what the others are held against.
-        families: the others, `OF_METHODS` first, then those that a file names, then `OF_CONTROLS`, as far as
-            there are any. Where there are controls alone, the table is about them and they stand for
-            `OF_METHODS`.
+        everyone: all arms.
+        frontiers: the frontiers with all their points.
+        baselines: the arms that the others are compared with.
+        families: the other arms by family: `OF_METHODS` first, then those that a file names, then
+            `OF_CONTROLS`, without empty ones. If there are only controls, the table is about them and they
+            are listed as `OF_METHODS`.
     """
 
     everyone: list[Arm]
@@ -56,18 +56,18 @@ class Sides:
 
     @property
     def arms(self) -> list[Arm]:
-        """All that are held against a baseline, family by family."""
+        """All arms that are compared with a baseline, family by family."""
         return [arm for arms in self.families.values() for arm in arms]
 
 
 def sides(
     results: Sequence[Result], schema: Schema, baseline: str, declared: Mapping[str, str] | None = None
 ) -> Sides:
-    """The arms of these results, and those of the method that is the baseline; `declared` as in `group`.
+    """Split the arms of these results into baselines and families; `declared` is the `families` of `group`.
 
     Raises:
-        UsageError: two results have one arm and seed.
-        DataError: the results are not all of one preparation of the data.
+        UsageError: two results have the same arm and seed.
+        DataError: the results come from different preparations of the data.
     """
     everyone, frontiers = gather(group(results, declared), schema)
     tuned = [frontier.chosen for frontier in frontiers]
@@ -76,21 +76,21 @@ def sides(
 
 
 def baselines_among(arms: Sequence[AnyArm], baseline: str) -> list[AnyArm]:
-    """The arms of that method that the others are held against.
+    """Return the arms of the baseline method that the others are compared with.
 
-    Those with equal weights, where there are any: the same method with a balancer is then one of the others.
+    These are the ones with equal weights, if any: the same method with a balancer is then one of the others.
     """
     mine = [arm for arm in arms if arm.method == baseline]
     return [arm for arm in mine if arm.balancer == EQUAL] or mine
 
 
 def is_control(method: str) -> bool:
-    """Whether a method is a baseline or a floor; one that nobody registered is not."""
+    """Return whether a method is registered as a baseline or a floor."""
     return method in METHODS and METHODS[method].family in CONTROLS
 
 
 def families(arms: Sequence[AnyArm]) -> dict[str, list[AnyArm]]:
-    """Who is judged with whom, as `Sides.families` says."""
+    """Group arms into the families that are judged together, as in `Sides.families`."""
     found: dict[str, list[AnyArm]] = {OF_METHODS: []}
     controls = []
     for arm in arms:
@@ -105,13 +105,13 @@ def families(arms: Sequence[AnyArm]) -> dict[str, list[AnyArm]]:
 
 
 def declared_size(family: str, arms: Sequence[Held], declared: Mapping[str, int]) -> int:
-    """Comparisons that a file declares in a family; 0 where it declares none.
+    """Return how many comparisons a file declares in a family; 0 if it declares none.
 
     Args:
-        family: its name among those whose arms have a result.
-        arms: those arms.
-        declared: family -> its size. Where it has methods too, but none of them a result, controls stand for
-            `OF_METHODS` here, and are still those that it declares.
+        family: the family's name, as in `Sides.families`.
+        arms: its arms, all with a result.
+        declared: family -> its size. If it has methods too but none of them has a result, the controls are
+            listed as `OF_METHODS` here, and their declared size is still that of `OF_CONTROLS`.
     """
     undeclared = family == OF_METHODS and OF_CONTROLS in declared
     alone = undeclared and all(is_control(arm.method) for arm in arms)
@@ -119,6 +119,6 @@ def declared_size(family: str, arms: Sequence[Held], declared: Mapping[str, int]
 
 
 def about_sharing(arm: Arm, baseline: str) -> bool:
-    """Whether one side shares and the other does not, which is what a planted truth is about."""
+    """Return whether the arm shares and the baseline does not, which is what a planted truth is about."""
     shares = [name in METHODS and not is_control(name) for name in (arm.method, baseline)]
     return shares == [True, False]

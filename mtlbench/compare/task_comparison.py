@@ -1,4 +1,4 @@
-"""One task of one arm against the baseline, and how it is written down."""
+"""One task of one arm compared with the baseline, and its JSON form."""
 
 import math
 from collections.abc import Mapping
@@ -15,22 +15,22 @@ from mtlbench.statistics.verdict import INTERVAL_ALPHA, Judgement, Verdict
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskComparison:
-    """One task of one arm against the baseline; NaN where a number has no value.
+    """One task of one arm compared with the baseline; NaN where a number has no value.
 
     Attributes:
-        arm: the arm's name for people, unique in the comparison.
+        arm: the arm's display name, unique in the comparison.
         identity: method, method_options, balancer, balancer_options of the arm.
-        baseline: the method that it is held against.
-        task: what is predicted.
-        metric: what is compared.
-        measured: the gain, its variance components and what stands beside them.
-        judgement: what may be said of the gain, as a member of its family.
+        baseline: the method that the arm is compared with.
+        task: the task that is compared.
+        metric: the metric that is compared.
+        measured: the gain, its variance components and the figures beside them.
+        judgement: the verdict on the gain, as a member of its family, and its tests.
         alpha: chance of any false POSITIVE or NEGATIVE in its family.
         delta: smallest effect of interest, in the unit of the gain.
         family: the name of its family, as in `Sides.families`.
-        family_size: comparisons in it.
-        guards: what to doubt.
-        trials: settings that were tried on validation before the arm's were chosen; 1 where none were.
+        family_size: number of comparisons in the family.
+        guards: reasons to doubt the comparison.
+        trials: number of settings tried on validation before the arm's were chosen; 1 if nothing was tuned.
     """
 
     arm: str
@@ -49,12 +49,12 @@ class TaskComparison:
 
     @property
     def gain(self) -> float:
-        """The method's metric less the baseline's, mean over seeds; higher is better."""
+        """The gain over the baseline in `gain_unit`, mean over seeds; higher is better."""
         return self.measured.estimate.gain
 
     @property
     def relative_improvement(self) -> float:
-        """RelaImpr `(AUC_m - .5)/(AUC_b - .5) - 1`; NaN for other metrics and a baseline at or below chance.
+        """RelaImpr `(AUC_m - .5)/(AUC_b - .5) - 1`; NaN for other metrics or a baseline at or below chance.
 
         Source: Yan et al., "Coupled Group Lasso for Web-Scale CTR Prediction", ICML 2014.
         """
@@ -74,14 +74,14 @@ class TaskComparison:
 
     @property
     def peaks_apart(self) -> bool:
-        """The task loses at the one deployable checkpoint, but not beyond doubt at one of its own.
+        """Whether the task loses at the one deployable checkpoint, but not beyond doubt at its own best one.
 
-        Then the tasks peak at different times, which is no interference.
+        The tasks then peak at different times, which is not interference.
         """
         return self.judgement.verdict is Verdict.NEGATIVE and self.interval_best[1] >= 0
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values; what has no value is None."""
+        """Return plain values; numbers without a value are None."""
         m, j = self.measured, self.judgement
         data = {
             "arm": self.arm,
@@ -115,7 +115,7 @@ class TaskComparison:
 
 
 def judged(e: Estimate, j: Judgement) -> dict[str, Any]:
-    """A gain with its variance components and what may be said of it: enough to recompute every test."""
+    """Return a gain with its variance components and its judgement: enough to recompute every test."""
     data = {
         "gain": e.gain,
         "se": e.se,
@@ -141,7 +141,7 @@ def judged(e: Estimate, j: Judgement) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """The value as JSON can hold it: NaN and infinity become None."""
+    """Convert a value to what JSON can hold: NaN and infinity become None."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, list | tuple):
@@ -152,5 +152,5 @@ def plain(value: Any) -> Any:
 
 
 def ends(interval: tuple[float, float]) -> tuple[float, float] | None:
-    """An interval, None where it has no value."""
+    """Return an interval, or None if it has no value."""
     return None if any(map(math.isnan, interval)) else interval

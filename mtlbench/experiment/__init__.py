@@ -1,1 +1,1 @@
-"""The main job: a benchmark to runs, the runs to outcomes, the outcomes to verdicts."""
+"""The main job: turn a benchmark into runs, runs into outcomes and outcomes into verdicts."""

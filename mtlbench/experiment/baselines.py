@@ -1,4 +1,4 @@
-"""Baselines that a benchmark does not name itself: the same network as each of its arms, nothing shared."""
+"""Baselines that a benchmark does not name itself: the network of each of its arms, with nothing shared."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
@@ -10,16 +10,17 @@ from mtlbench.methods.base import Method, NetworkConfig
 from mtlbench.registry import lookup
 
 NETWORK = tuple(field.name for field in fields(NetworkConfig))
-"""Options that every network has; a gain is about sharing where both sides have the same."""
+"""Names of the options that every network has; a gain is about sharing only if both sides agree in them."""
 
 
 def missing(name: str, arms: Sequence[Arm]) -> list[Arm]:
-    """The baselines of that method that arms still need.
+    """Return the baseline arms of method `name` that `arms` still need.
 
-    Where the arms themselves name one, it serves as it stands; with a balancer it is no baseline. Else
-    there is one for each set of `NETWORK` options among the arms, so that none differs from its baseline
-    in these; floors have none and need no other. A baseline that is made to `match` a method is wanted
-    for each of them that has none yet.
+    If the arms include that method, it serves as the baseline unchanged; with a balancer it is not one,
+    unless the method trains one model per task. Otherwise there is one baseline for each set of `NETWORK`
+    options among the arms, so that no arm differs from its baseline in these. Floors have no such options
+    and need no baseline of their own. A baseline that is made to `match` a method is added for each network
+    that has none yet.
 
     Raises:
         UsageError: an unknown method or option.
@@ -39,7 +40,7 @@ def missing(name: str, arms: Sequence[Arm]) -> list[Arm]:
 
 
 def _made_to_match(name: str, config: Any, there: Sequence[Arm], arms: Sequence[Arm]) -> list[Arm]:
-    """One for each network with its options; not for models a task or for floors, which are no larger."""
+    """Return one baseline per network and options; floors and per-task models, no larger, need none."""
     matched = [_matched(config, arm.method_options) for arm in there]
     wanted = []
     for arm in arms:
@@ -53,7 +54,7 @@ def _made_to_match(name: str, config: Any, there: Sequence[Arm], arms: Sequence[
 
 
 def _matched(config: Any, options: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
-    """What a control is made to match, every option filled in."""
+    """Return the method and options that a control is made to match, every option filled in."""
     filled = fill(config, options, "options of the baseline")
     return filled.match, filled.match_options
 
@@ -63,7 +64,7 @@ def _is_network(method: str) -> bool:
 
 
 def _network(config: Any, arm: Arm) -> dict[str, Any]:
-    """The arm's `NETWORK` options, as far as they are not what `config` has anyway."""
+    """Return the arm's `NETWORK` options that differ from the defaults of `config`."""
     usual = fill(config, {}, "options of the baseline")
     method = lookup(METHODS, arm.method, "method").load()
     own = fill(method.Config, arm.method_options, f"options of {arm.method}")

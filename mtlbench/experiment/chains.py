@@ -1,4 +1,4 @@
-"""Whether a chain of tasks is true of the data: counted on train before a method trains that assumes it."""
+"""Check on the train split that a chain of tasks holds, before a method that assumes it is trained."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from mtlbench.methods.base import Method
 from mtlbench.registry import lookup
 
 MOST_BROKEN = 0.05
-"""Share of a task's positives without its parent above which the method is refused; below it is a warning."""
+"""Share of a task's positives without its parent above which a method is refused; below it, warn."""
 ROWS = 1 << 20
 
 
@@ -23,10 +23,10 @@ class Link:
     """A task and its parent, counted over the rows where both are defined.
 
     Attributes:
-        rows: so many.
-        without: of these, without the parent.
-        positives: of these, with the child.
-        broken: of these, with the child and without the parent.
+        rows: number of these rows.
+        without: how many of them have no parent event.
+        positives: how many have the child event.
+        broken: how many have the child event without the parent event.
     """
 
     child: str
@@ -38,12 +38,12 @@ class Link:
 
     @property
     def share(self) -> float:
-        """Of the positives that came without the parent; 0 without any."""
+        """Share of the child's positives without the parent; 0 if there are no positives."""
         return self.broken / max(1, self.positives)
 
     @property
     def fault(self) -> str:
-        """What keeps a funnel from learning it, and what would do; empty where nothing does."""
+        """Why a funnel cannot learn this link, and what to do about it; empty if it can."""
         child, parent, otherwise = self.child, self.parent, "use a method that assumes no chain"
         if self.rows and not self.without:
             return (
@@ -75,11 +75,11 @@ class Link:
 def check_chains(
     planned: Sequence[Sequence[RunSpec]], prepared: Prepared, say: Callable[[str], None]
 ) -> None:
-    """Hold what the planned methods take for granted against the train split; a little of it untrue is said.
+    """Check the chains that the planned methods assume against the train split; warn of small violations.
 
     Raises:
-        UsageError: a chain is not one on this data, or cannot be learned from its labels; the message has
-            what was counted.
+        UsageError: a chain does not hold on this data, or cannot be learned from its labels; the message
+            gives the counts.
     """
     assumed = [(spec.method, link) for spec, *_ in planned for link in _links(spec, prepared)]
     if not assumed:
@@ -110,7 +110,7 @@ def _links(spec: RunSpec, prepared: Prepared) -> list[tuple[str, str]]:
 
 
 def count(labels: NDArray[np.float32], tasks: Sequence[str], links: Sequence[tuple[str, str]]) -> list[Link]:
-    """Count each (child, parent) over the rows of (row, task) labels, a part at a time."""
+    """Count each (child, parent) over the labels (row, task), one block of rows at a time."""
     counts = np.zeros((len(links), 4), int)
     for part in _parts(labels):
         for i, (child, parent) in enumerate(links):
@@ -122,9 +122,12 @@ def count(labels: NDArray[np.float32], tasks: Sequence[str], links: Sequence[tup
 
 
 def conditionals(labels: NDArray[np.float32], tasks: Sequence[str], link: tuple[str, str]) -> list[str]:
-    """Tasks that are the child on the rows with the parent, and not defined on others: P(child | parent)."""
+    """Return the tasks that equal the child where the parent happened and are undefined elsewhere.
+
+    These are P(child | parent).
+    """
     child, parent = (tasks.index(task) for task in link)
-    left = {task: 0 for task in tasks if task not in link}  # and the rows seen of it
+    left = {task: 0 for task in tasks if task not in link}  # candidate -> rows where it is defined
     for part in _parts(labels):
         for task in list(left):
             defined = part[~np.isnan(part[:, tasks.index(task)])]

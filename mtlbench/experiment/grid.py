@@ -1,4 +1,4 @@
-"""Grids: the runs that a benchmark asks for, each with every option filled in."""
+"""The grid of a benchmark: the runs that it asks for, each with every option filled in."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -22,7 +22,7 @@ from mtlbench.train.loop import REVISION
 
 
 def plan(benchmark: Benchmark, schema: Schema, fingerprint: str) -> list[list[RunSpec]]:
-    """The runs of a benchmark, one list of seeds an arm; an arm that stands for a grid has a list a point.
+    """Return the runs of a benchmark, one list of seeds per arm, or per grid point of an arm that is a grid.
 
     Raises:
         UsageError: an unknown method, balancer, task or option.
@@ -43,9 +43,9 @@ def plan(benchmark: Benchmark, schema: Schema, fingerprint: str) -> list[list[Ru
 
 
 def _refuse_what_cannot_be_built(arm: Arm, schema: Schema) -> None:
-    """Options that do not fit the dataset's fields and tasks; gradients to mix where nothing is shared.
+    """Refuse options that do not fit the dataset, and gradient balancing where nothing is shared.
 
-    Also what breaks its contract; that our own balancers do not is tested.
+    Methods and plugin balancers that break their contract are refused too; built-in balancers have tests.
     """
     method: type[Method | Floor] = lookup(METHODS, arm.method, "method").load()
     balancer_entry = lookup(BALANCERS, arm.balancer, "balancer")
@@ -69,9 +69,9 @@ def _refuse_what_cannot_be_built(arm: Arm, schema: Schema) -> None:
 
 
 def _points(arm: Arm, benchmark: Benchmark, schema: Schema) -> list[tuple[Arm, tuple[int, ...]]]:
-    """The arm itself with its seeds, or one for every point of the grid that its balancer is.
+    """Return the arm with its seeds, or one arm for every grid point if its balancer is a grid.
 
-    Points have seeds more than other arms: those by which one of them is chosen.
+    Grid points have extra tuning seeds, on which one of them is chosen.
     """
     balancer: type[Balancer] = lookup(BALANCERS, arm.balancer, "balancer").load()
     if balancer.Grid is None or not is_grid(arm):
@@ -84,9 +84,9 @@ def _points(arm: Arm, benchmark: Benchmark, schema: Schema) -> list[tuple[Arm, t
 
 
 def is_grid(arm: Arm) -> bool:
-    """Whether the arm stands for many runs a seed, of which validation chooses one for the family.
+    """Return whether the arm stands for a grid of runs per seed, one of which validation chooses.
 
-    It does not where every task has a model of its own, since there is nothing to balance.
+    It does not if every task has its own model, since there is nothing to balance.
     """
     method: type[Method | Floor] = lookup(METHODS, arm.method, "method").load()
     balancer: type[Balancer] = lookup(BALANCERS, arm.balancer, "balancer").load()
@@ -94,7 +94,10 @@ def is_grid(arm: Arm) -> bool:
 
 
 def family_sizes(benchmark: Benchmark, schema: Schema) -> dict[str, int]:
-    """Family -> the comparisons that the benchmark declares, run or not; empty where it has no baseline."""
+    """Return family -> number of comparisons that the benchmark declares, run or not.
+
+    Empty if it has no baseline.
+    """
     points = [arm for arm in benchmark.run if is_grid(arm)]
     baselines = baselines_among(
         [arm for arm in benchmark.run if arm not in points], benchmark.family.baseline
@@ -107,7 +110,10 @@ def family_sizes(benchmark: Benchmark, schema: Schema) -> dict[str, int]:
 
 
 def rival_tests(benchmark: Benchmark, schema: Schema) -> int:
-    """Tests against its frontiers that the benchmark declares, run or not: a rival's tasks and their mean."""
+    """Count the tests against frontiers that the benchmark declares, run or not.
+
+    Each rival, an arm with the network of a frontier, has one test per task and one of their mean.
+    """
     tasks = len(set(benchmark.family.tasks or schema.task_names))
     others = [_resolve(arm, benchmark, schema, "", 0) for arm in benchmark.run if not is_grid(arm)]
     rivals = 0
@@ -120,7 +126,7 @@ def rival_tests(benchmark: Benchmark, schema: Schema) -> int:
 
 
 def declared_families(benchmark: Benchmark, schema: Schema) -> dict[str, str]:
-    """Arm (`compare.arms.identity_key`) -> the family that the benchmark names for it."""
+    """Return arm (`compare.arms.identity_key`) -> the family that the benchmark names for it."""
     named = {}
     for written in (arm for arm in benchmark.run if arm.family):
         for arm, _ in _points(written, benchmark, schema):
@@ -129,20 +135,20 @@ def declared_families(benchmark: Benchmark, schema: Schema) -> dict[str, str]:
 
 
 def _resolve(arm: Arm, benchmark: Benchmark, schema: Schema, fingerprint: str, seed: int) -> RunSpec:
-    """Fill in all options, so that the identity names every number that matters."""
+    """Fill in all options, so that the run's identity holds every value that matters."""
     method_entry = lookup(METHODS, arm.method, "method")
     method: type[Method | Floor] = method_entry.load()
     config = fill(method.Config, arm.method_options, f"options of {arm.method}")
     if issubclass(method, Method):
         method.check(arm.method, schema.tasks)
-    # Where every task has a model of its own there is nothing to balance.
+    # If every task has its own model there is nothing to balance.
     name = EQUAL if method.per_task else arm.balancer
     balancer_entry = lookup(BALANCERS, name, "balancer")
     balancer: type[Balancer] = balancer_entry.load()
     options = fill(
         balancer.Config, {} if method.per_task else arm.balancer_options, f"options of {arm.balancer}"
     )
-    balancer(schema.task_names, [options])  # refuses weights of tasks that are not there
+    balancer(schema.task_names, [options])  # refuses weights of unknown tasks
     codes = {"method_code": method_entry.version, "balancer_code": balancer_entry.version}
     return RunSpec(
         fingerprint=fingerprint,
@@ -163,10 +169,10 @@ def _resolve(arm: Arm, benchmark: Benchmark, schema: Schema, fingerprint: str, s
 
 
 def to_jobs(missing: Sequence[Sequence[RunSpec]], *, stacked: bool) -> list[list[RunSpec]]:
-    """Jobs for the launcher from the runs of each arm that are still to be done.
+    """Group the missing runs of each arm into jobs for the launcher.
 
-    Stacked (on a GPU), all that differs in seed and balancer options alone is one program: a whole frontier
-    is one job. Else each run goes alone, seed by seed: an interrupted grid then has something of every arm.
+    Stacked (on a GPU), runs that differ only in seed and balancer options form one job, such as a whole
+    frontier. Otherwise each run is a job, ordered seed by seed, so an interrupted grid has runs of every arm.
     """
     if not stacked:
         longest = max(map(len, missing), default=0)
@@ -178,9 +184,9 @@ def to_jobs(missing: Sequence[Sequence[RunSpec]], *, stacked: bool) -> list[list
 
 
 def shard_of(planned: Sequence[Sequence[RunSpec]], number: int, shards: int) -> list[list[RunSpec]]:
-    """Every `shards`-th run, from the one at `number` (1 is the first), counted seed by seed over all arms.
+    """Return every `shards`-th run from `number` on (1 is the first), counted seed by seed over all arms.
 
-    Which runs these are hangs on the benchmark alone, not on what is done already.
+    The choice depends only on the benchmark, not on which runs are already done.
     """
     counted = [spec for (spec,) in to_jobs(planned, stacked=False)]
     mine = {spec.hash for spec in counted[number - 1 :: shards]}
@@ -189,6 +195,6 @@ def shard_of(planned: Sequence[Sequence[RunSpec]], number: int, shards: int) -> 
 
 
 def rows_to_train(spec: RunSpec, prepared: Prepared) -> int:
-    """Rows that a run goes through at the most, over all its models."""
+    """Return the maximum number of rows that a run trains on, over all its models."""
     models = len(spec.tasks) if lookup(METHODS, spec.method, "method").load().per_task else 1
     return models * spec.training.epochs * int(prepared.manifest["splits"]["train"]["rows"])

@@ -1,4 +1,4 @@
-"""Options that a command line sets on every arm of a benchmark."""
+"""Options that the command line sets on every arm of a benchmark."""
 
 from collections.abc import Mapping
 from dataclasses import fields, replace
@@ -12,10 +12,10 @@ from mtlbench.registry import lookup, written_options
 
 
 def with_options(benchmark: Benchmark, given: Mapping[str, str]) -> Benchmark:
-    """The benchmark with `method.KEY` and `balancer.KEY` set on every arm that has such an option.
+    """Return the benchmark with `method.KEY` and `balancer.KEY` set on every arm that has such an option.
 
     Raises:
-        UsageError: no arm has it.
+        UsageError: no arm has the option.
     """
     arms = list(benchmark.run)
     for path, text in given.items():

@@ -1,4 +1,4 @@
-"""Which benchmarks have been run: kept beside the runs, so that MLflow's store can be written again.
+"""Which benchmarks have been run: stored next to the runs, so that MLflow's store can be rebuilt.
 
 results/runs/.asked/<dataset>/<hash>.json       a benchmark as it was run, and the fingerprint of the data
 """
@@ -19,7 +19,7 @@ from mtlbench.results import Say
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What `run` was asked for, once."""
+    """One benchmark that `run` was asked for, and when."""
 
     benchmark: Benchmark
     dataset: str
@@ -28,7 +28,7 @@ class Request:
 
 
 def note_request(home: Home, benchmark: Benchmark, dataset: str, fingerprint: str) -> None:
-    """Keep what is run now; the same again changes no more than its time."""
+    """Store the benchmark that is being run; storing the same one again only updates its time."""
     what = {"benchmark": asdict(benchmark), "dataset": dataset, "fingerprint": fingerprint}
     name = sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:20]
     at = datetime.now(UTC).isoformat(timespec="microseconds")
@@ -36,7 +36,7 @@ def note_request(home: Home, benchmark: Benchmark, dataset: str, fingerprint: st
 
 
 def requests(home: Home, dataset: str, say: Say) -> Iterator[Request]:
-    """All that is kept of a dataset (empty: of all); what cannot be read is said and left out."""
+    """Yield the stored requests of a dataset (empty: of all); report and skip those that cannot be read."""
     for file in _files(home, dataset):
         try:
             stored = json.loads(file.read_text(encoding="utf-8"))

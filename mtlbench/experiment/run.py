@@ -1,4 +1,4 @@
-"""The main job as one call: train what is missing, compare, write down."""
+"""The main job as one call: train the missing runs, compare all, track the verdicts."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -41,24 +41,24 @@ class Bar(Protocol):
     """Progress of a grid."""
 
     def rows(self, rows: int) -> None:
-        """So many more rows have been trained on."""
+        """Advance by `rows` more rows that have been trained on."""
 
     def ended(self, outcome: Outcome) -> None:
-        """A run is done, or has failed."""
+        """Count a run that is done or has failed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Execution:
-    """How to run, as opposed to what: nothing here changes a number.
+    """How to run, as opposed to what: apart from rounding on another device, nothing here changes a number.
 
     Attributes:
         device: auto, cpu or cuda.
-        workers: runs at a time; None means one a core, or one a GPU, or as many as a cluster has room for.
-        force: train again what already has a result.
+        workers: runs at a time; None means one per core, one per GPU, or as many as a cluster has room for.
+        force: train again runs that already have a result.
         track: write to MLflow.
-        shard: (i, n) trains the i-th of n parts alone, from 1 on, compares nothing and does not track.
+        shard: (i, n) trains only the i-th of n parts, counted from 1, compares nothing and does not track.
         launcher: local or ray.
-        address: of the cluster that a launcher works on.
+        address: address of the cluster that the launcher uses.
     """
 
     device: str = "auto"
@@ -70,7 +70,7 @@ class Execution:
     address: str | None = None
 
     def make_launcher(self) -> Launcher:
-        """What brings the runs to where they are trained."""
+        """Return the launcher, made for `address`."""
         made: Launcher = lookup(LAUNCHERS, self.launcher, "launcher").load()(self.address)
         return made
 
@@ -85,16 +85,16 @@ def run(
     """Train and evaluate each run of the benchmark that has no result yet, then compare all of them.
 
     Args:
-        home: where data and results lie.
-        benchmark: what to run; no dataset named means the most recently prepared one.
-        execution: how.
+        home: where data and results are stored.
+        benchmark: what to run; if it names no dataset, the most recently prepared one is used.
+        execution: how to run it.
         say: told what is going on.
-        bar: shows progress, given the number of runs to do and the rows that they take at the most.
+        bar: shows progress, given the number of runs to do and the maximum number of rows they train on.
 
     Returns:
         The `run --json` document.
     """
-    # What is not there is refused before all else.
+    # First refuse a device or precision that is not available.
     device = execution.make_launcher().pick_device(execution.device)
     precision.check(benchmark.training.precision, device)
     for line in idle_balancers(benchmark.run):
@@ -129,7 +129,7 @@ def run(
 
 
 def idle_balancers(arms: Sequence[Arm]) -> list[str]:
-    """A line for each balancer that was asked for and changes nothing."""
+    """Return one line for each requested balancer that changes nothing."""
     lines = []
     for arm in arms:
         method = lookup(METHODS, arm.method, "method").load()
@@ -147,7 +147,7 @@ def idle_balancers(arms: Sequence[Arm]) -> list[str]:
 
 
 def reused(home: Home, dataset: str, planned: Sequence[Sequence[RunSpec]], say: Say) -> dict[str, Outcome]:
-    """Those of the runs that have a result already, by hash; what only looks like one is set aside."""
+    """Return the planned runs that already have a result, by hash; set damaged results aside."""
     outcomes = {}
     for spec in (spec for arm in planned for spec in arm):
         if (result := finished(home, dataset, spec)) is not None:
@@ -171,19 +171,20 @@ def train_missing(
     """Train and evaluate the runs that have no outcome yet.
 
     Args:
-        home: where data and results lie.
-        prepared: what they train on.
-        planned: the runs, an arm a list.
-        outcomes: by hash; what becomes of each run is added.
-        execution: how.
+        home: where data and results are stored.
+        prepared: the data to train on.
+        planned: the runs, one list per arm.
+        outcomes: known outcomes by hash; that of each trained run is added.
+        execution: how to run.
         say: told what is going on.
-        bar: shows progress, given the number of runs to do and the rows that they take at the most.
+        bar: shows progress, given the number of runs to do and the maximum number of rows they train on.
         look: shown all outcomes so far whenever there are new ones.
     """
     launcher = execution.make_launcher()
     device = launcher.pick_device(execution.device)
     missing = [[spec for spec in arm if spec.hash not in outcomes] for arm in planned]
-    # A stack of another size rounds otherwise: what a run gives must not hang on which others are missing.
+    # A stack of another size rounds differently, so on a CPU each run goes alone: its numbers must not depend
+    # on which others are missing.
     jobs = to_jobs(missing, stacked=device.type != "cpu")
     todo = [spec for job in jobs for spec in job]
     taken: list[RunSpec] = []
@@ -216,7 +217,7 @@ def train_missing(
 def compare_results(
     outcomes: Sequence[Outcome], schema: Schema, family: Family, declared: Benchmark | None = None
 ) -> Comparison:
-    """Compare what has a result, as that family; `declared` is the benchmark that says who is in it."""
+    """Compare the outcomes that have a result, as `family`; `declared` is the benchmark that defines it."""
     return compare(
         [o.result for o in outcomes if o.result is not None],
         schema,
@@ -235,7 +236,7 @@ def compare_results(
 def track_document(
     home: Home, benchmark: str, results: Sequence[Result], written: Mapping[str, Any], say: Say
 ) -> str | None:
-    """Write to MLflow; returns the experiment. Whatever goes wrong there is said and costs nothing else."""
+    """Write to MLflow and return the experiment's id; errors there are reported and do no other harm."""
     from mtlbench.tracking import track
 
     if not results:

@@ -1,4 +1,4 @@
-"""What `compare` says again from `results/` alone: no data, no training."""
+"""The comparison again, from `results/` alone: no data, no training."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -28,24 +28,24 @@ def compare_stored(
     command: str = "mtlbench run",
     fingerprint: str = "",
 ) -> dict[str, Any]:
-    """The same document from `results/` alone: no training, and no data but for strata.
+    """Return the document of `run --json` from `results/` alone: no training, and no data except for strata.
 
-    Of the dataset's results the newest fingerprint counts; with a benchmark its runs, else every run with the
-    tasks and the training settings of the newest one.
+    Only results on the data with the newest fingerprint count: with a benchmark its runs, else every run with
+    the tasks and training settings of the newest one.
 
     Args:
-        home: where results lie.
-        benchmark: whose runs; None for all that go together.
-        dataset: its name; empty for that of the benchmark, or the one with the newest result.
+        home: where results are stored.
+        benchmark: the benchmark whose runs are compared; None for all runs that can be compared.
+        dataset: name of the dataset; empty for the benchmark's, or the one with the newest result.
         say: told what is left out.
         family: what is compared, and how.
         by: also look at strata of the test rows (`mtlbench.strata`); this needs the prepared data.
-        command: trains what the benchmark has no result of.
-        fingerprint: of the data, for another one than the newest.
+        command: the command that trains the benchmark's missing runs.
+        fingerprint: of the data, if not the newest.
     """
     check_metric(family.metric)
     where = dataset or (benchmark.dataset if benchmark else "")
-    # The results of a plugin do without it.
+    # A plugin's stored results can be compared without loading the plugin.
     if family.baseline not in METHODS and family.baseline not in {
         r.method for r in each_result(home.results, where)
     }:
@@ -96,9 +96,9 @@ def compare_stored(
 
 
 def _usual_tasks(results: Sequence[Result]) -> tuple[str, ...]:
-    """What is learned where no tasks are named: all that are not optional, as far as the results tell.
+    """Return the tasks learned when none are named: all that are not optional, judging by the results.
 
-    Of the data that the first result is of. A run of some tasks alone is another run.
+    Only results on the data of the first one count. Runs on fewer tasks are not taken for the usual ones.
     """
     of = results[0].data["fingerprint"]
     schemas = [Schema.from_json(r.data["schema"]) for r in results if r.data["fingerprint"] == of]
@@ -107,14 +107,14 @@ def _usual_tasks(results: Sequence[Result]) -> tuple[str, ...]:
 
 
 def _alike(results: Iterable[Result], newest: Result) -> list[Outcome]:
-    """Results with the training settings, and from the training loop, of the newest.
+    """Return the results with the same tasks, training settings and training loop as the newest.
 
-    Of each arm only those from the code of its newest one: seeds of two versions of a method would be noise
-    that no seed makes.
+    Of each arm, only those from the code of its newest result are kept: mixing two versions of a method
+    would add noise that does not come from the seeds.
     """
     chosen: list[Outcome] = []
     revisions: dict[str, Mapping[str, int | str]] = {}
-    for result in results:  # the newest first
+    for result in results:  # newest first
         if _conditions(result) != _conditions(newest):
             continue
         spec = RunSpec.from_json(result.data["run"])
@@ -125,16 +125,16 @@ def _alike(results: Iterable[Result], newest: Result) -> list[Outcome]:
 
 
 def _conditions(result: Result) -> tuple[Any, ...]:
-    """What has to be the same for all arms of a comparison."""
+    """Return the settings that all arms of a comparison must have in common."""
     run = result.data["run"]
     return run["training"], run["tasks"], run["revision"].get("loop")
 
 
 def stored(home: Home, dataset: str, say: Say) -> list[Result]:
-    """All results of a dataset, the newest first; without a name, of the dataset that has the newest.
+    """Return all results of a dataset, newest first; without a name, of the dataset with the newest result.
 
     Raises:
-        DataError: there is none.
+        DataError: there are no results.
     """
     results = read_results(home.results, dataset, say)
     results.sort(key=lambda r: (str(r.data["finished_at"]), r.path.name), reverse=True)

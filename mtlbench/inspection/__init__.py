@@ -1,1 +1,1 @@
-"""What went on inside a run, read off its result."""
+"""What happened inside a run, read from its result."""

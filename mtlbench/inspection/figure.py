@@ -1,4 +1,4 @@
-"""A run's inside as one figure: curves above, gates and the matrices between tasks below."""
+"""One figure of what happened inside a run: curves first, then gates and the matrices between tasks."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -17,9 +17,9 @@ Panel = Callable[["Axes"], None]
 
 
 def draw(document: Mapping[str, Any]) -> str:
-    """The figure as SVG text; the same document gives the same bytes.
+    """Return the figure as SVG text; the same document gives the same bytes.
 
-    Tasks are told apart by colour, in one order for all panels; a matrix has its numbers written in.
+    Tasks are told apart by colour, in the same order in all panels; a matrix has its numbers written in.
     """
     import matplotlib as mpl
     from matplotlib.figure import Figure
@@ -43,7 +43,7 @@ def draw(document: Mapping[str, Any]) -> str:
 
 
 def _panels(document: Mapping[str, Any]) -> list[Panel]:
-    """What there is to draw."""
+    """Return a panel for each part of the document that can be drawn."""
     curves, tasks, state = document["curves"], document["tasks"], document["state"]
     heads = {"validation": "Validation metric", "train_loss": "Train loss", "task_weights": "Task weights"}
     unmoved = {"validation": None, "train_loss": None, "task_weights": 1.0}  # equal weights are no curve
@@ -94,7 +94,7 @@ def _lines(axes: "Axes", head: str, curves: Mapping[str, Any], name: str) -> Non
 
 
 def _bars(axes: "Axes", gates: Mapping[str, Any]) -> None:
-    """A group of bars a task, one an expert."""
+    """Draw a group of bars per task, one bar per expert."""
     shares = gates["utilisation"]
     experts = max(map(len, shares.values()))
     for i in range(experts):
@@ -118,7 +118,7 @@ def _matrix(
     most: float = 1.0,
     form: str = ".2f",
 ) -> None:
-    """Numbers between tasks: blue is positive, red negative."""
+    """Draw numbers between tasks: blue is positive, red negative."""
     floats = [[float("nan") if value is None else value for value in row] for row in values]
     axes.imshow(
         floats, cmap="RdBu" if low is None else "Blues", vmin=-most if low is None else low, vmax=most

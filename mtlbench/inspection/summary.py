@@ -1,8 +1,8 @@
-"""What went on inside a run, read off its result: learning curves, weights, gates, gradients, dead units.
+"""What happened inside a run, read from its result: learning curves, weights, gates, gradients, dead units.
 
-Several seeds of an arm are shown as their mean. What the inside of the networks looks like is told at the
-deployable checkpoint, or where nobody looked then, at the last look before it. How the tasks' gradients agree
-is the mean over all looks: one look is mostly the draw of its rows.
+Several seeds of an arm are shown as their mean. The state of the networks is that of the last look
+(diagnostics taken in training) up to the deployable checkpoint. The agreement of the tasks' gradients is the
+mean over all looks: a single look mostly reflects which rows it drew.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,24 +25,24 @@ COSTS = ("parameters", "train_rows", "train_seconds", "rows_per_second")
 
 
 def inspect(home: Home, run: str, dataset: str = "") -> dict[str, Any]:
-    """All there is to see of a run, as plain values.
+    """Return all there is to see of a run, as plain values.
 
     Args:
-        home: where results lie.
+        home: where results are stored.
         run: a run's hash or the beginning of one; or METHOD, or METHOD+BALANCER: the arm of the newest run
             of that method, over all its seeds.
-        dataset: look among its results alone.
+        dataset: if given, look only among results on this dataset.
 
     Raises:
         DataError: there are no results.
-        UsageError: no run or more than one is called that.
+        UsageError: no run, or more than one, has that name.
     """
     results = find(home, run, dataset)
     first = results[0].data
     names = list(first["tasks"])
     seen = [state for state in map(_state, results) if state]
     dead = [state["dead_units"]["parts"] for state in seen if "dead_units" in state]
-    for parts in dead:  # a network that is not listed has none
+    for parts in dead:  # a network that is not listed has no dead units
         parts.update({part: 0.0 for other in dead for part in other if part not in parts})
     return {
         "dataset": first["dataset"],
@@ -63,12 +63,12 @@ def inspect(home: Home, run: str, dataset: str = "") -> dict[str, Any]:
 
 
 def find(home: Home, run: str, dataset: str = "") -> list[Result]:
-    """The result of that hash, or those of all seeds of the arm that has the method's newest result."""
+    """Return the result with that hash, or those of all seeds of the arm with the method's newest result."""
     results = read_results(home.results, dataset)
     method, plus, balancer = (part.strip() for part in run.partition("+"))
     arms = [r for r in results if r.method == method and (not plus or r.balancer == balancer)]
     if arms:
-        plain = [r for r in arms if r.balancer == EQUAL]  # METHOD alone is the one without a balancer
+        plain = [r for r in arms if r.balancer == EQUAL]  # METHOD alone means without a balancer
         newest = max(plain or arms, key=lambda r: str(r.data["finished_at"]))
         return sorted((r for r in arms if _arm(r) == _arm(newest)), key=lambda r: r.seed)
     matching = [r for r in results if r.path.name.startswith(run)] if len(run) >= SHORTEST_PREFIX else []
@@ -85,12 +85,12 @@ def find(home: Home, run: str, dataset: str = "") -> list[Result]:
 
 
 def _arm(result: Result) -> dict[str, Any]:
-    """What ran, but for the seed."""
+    """Return what ran, except for the seed."""
     return {key: value for key, value in result.data["run"].items() if key != "seed"}
 
 
 def _curves(results: Sequence[Result], task: str) -> dict[str, Any]:
-    """Of one task, by evaluation: steps, metric, loss and weight, the mean over the seeds still training."""
+    """Return a task's steps, metric, loss and weight by evaluation, mean over the seeds still training."""
     by_step: dict[int, list[Mapping[str, Any]]] = {}
     for result in results:
         for model in result.data["history"]:
@@ -107,11 +107,11 @@ def _curves(results: Sequence[Result], task: str) -> dict[str, Any]:
 
 
 def _between_tasks(results: Sequence[Result]) -> dict[str, Any]:
-    """Gradients and affinity, the mean over all looks of all seeds, each at other rows.
+    """Return gradients and affinity, the mean over all looks of all seeds, each at other rows.
 
-    `looks` is how many there were, `rows` what each saw of train, `few` the tasks that had too few positives
-    or negatives in all of them. Of the share of pairs of tasks that point apart there are two: that of the
-    mean cosines, and that of single looks, which noise brings near one half.
+    `looks` is the number of looks, `rows` the number of train rows that each saw, `few` the tasks that had
+    too few positives or negatives in all of them. The share of pairs of tasks that point apart is given
+    twice: for the mean cosines, and for single looks, where noise brings it near one half.
     """
     looks = [
         entry["diagnostics"]
@@ -145,7 +145,7 @@ def _between_tasks(results: Sequence[Result]) -> dict[str, Any]:
 
 
 def _state(result: Result) -> dict[str, Any]:
-    """The look at the deployable checkpoint; of a model a task, their dead units side by side."""
+    """Return the look at the deployable checkpoint; for a model per task, their dead units side by side."""
     looks = {}
     for model in result.data["history"]:
         chosen = result.data["checkpoint"].get(model["tasks"][0], {}).get("deployable", 0)
@@ -170,7 +170,7 @@ def _state(result: Result) -> dict[str, Any]:
 
 
 def mean(values: Iterable[Any]) -> Any:
-    """The mean of numbers, lists or dictionaries that are alike; None where nothing is known."""
+    """Return the mean of numbers, lists or dictionaries of the same form; None if nothing is known."""
     known = [value for value in values if value is not None]
     if not known:
         return None

@@ -1,4 +1,4 @@
-"""A run's inside as plain tables and lines: sparklines, bars and matrices, each only where there is one."""
+"""What happened inside a run as plain tables and lines: sparklines, bars and matrices, where available."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -12,7 +12,7 @@ LISTED_PARTS = 8
 
 
 def title(document: Mapping[str, Any]) -> str:
-    """Such as: mmoe + pcgrad on shop (SIMULATED data), mean of seeds 0 1 2."""
+    """Return a title such as: mmoe + pcgrad on shop (SIMULATED data), mean of seeds 0 1 2."""
     simulated = " (SIMULATED data)" if document["simulated"] else ""
     seeds = document["seeds"]
     which = f"seed {seeds[0]}" if len(seeds) == 1 else f"mean of seeds {' '.join(map(str, seeds))}"
@@ -21,7 +21,7 @@ def title(document: Mapping[str, Any]) -> str:
 
 
 def sections(document: Mapping[str, Any]) -> Iterator[tuple[Grid, str]]:
-    """Each table with the line that says how to read it."""
+    """Yield each table with the line that says how to read it."""
     tasks, state = document["tasks"], document["state"]
     if any(curve["steps"] for curve in document["curves"].values()):
         yield _curves(document), "Left to right: the evaluations of training."
@@ -50,7 +50,7 @@ def sections(document: Mapping[str, Any]) -> Iterator[tuple[Grid, str]]:
 
 
 def _between_tasks(tasks: Sequence[str], between: Mapping[str, Any]) -> Iterator[tuple[Grid, str]]:
-    """Gradients and affinity, which are estimates, and how good ones."""
+    """Yield gradients and affinity, which are estimates, with what they rest on."""
     few = f"too few positives: {', '.join(between['few'])}" if between["few"] else ""
     for part, found in between["gradients"].items():
         norms = ", ".join(f"{task} {_number(norm, '.2g')}" for task, norm in found["norms"].items())
@@ -72,7 +72,7 @@ def _between_tasks(tasks: Sequence[str], between: Mapping[str, Any]) -> Iterator
 
 
 def estimates(between: Mapping[str, Any]) -> str:
-    """What cosines and affinities were estimated from."""
+    """Say what cosines and affinities were estimated from."""
     looks, rows = between["looks"], between["rows"]
     number = f"{looks} looks" if looks > 1 else "1 look"
     if rows is None:
@@ -82,7 +82,7 @@ def estimates(between: Mapping[str, Any]) -> str:
 
 
 def cost(document: Mapping[str, Any]) -> str:
-    """What a seed cost; nothing where it is not known."""
+    """Say what a seed cost; empty if unknown."""
     costs = document["costs"]
     parts = [f"{costs['parameters']:,.0f} parameters"] if costs["parameters"] else []
     if costs["train_rows"]:
@@ -91,7 +91,7 @@ def cost(document: Mapping[str, Any]) -> str:
 
 
 def runs(document: Mapping[str, Any]) -> str:
-    """Which runs these are."""
+    """Say which runs are shown."""
     pairs = zip(document["hashes"], document["seeds"], strict=True)
     return f"Runs: {', '.join(f'{name} (seed {seed})' for name, seed in pairs)}."
 
@@ -126,7 +126,7 @@ def _utilisation(gates: Mapping[str, Any]) -> Grid:
 def matrix(
     name: str, axis: Sequence[str], values: Sequence[Sequence[Any]], form: str, scale: float = 1.0
 ) -> Grid:
-    """Numbers between tasks, or their parts."""
+    """Tabulate numbers between tasks, or between their parts."""
     rows = [
         [head, *(_number(None if value is None else scale * value, form) for value in row)]
         for head, row in zip(axis, values, strict=True)
@@ -135,7 +135,7 @@ def matrix(
 
 
 def _axis(tasks: Sequence[str], values: Sequence[Any]) -> list[str]:
-    """Of a matrix between the tasks, or between the parts of the tasks, a task's side by side."""
+    """Label a matrix between tasks, or between their parts, with the parts of a task side by side."""
     each, rest = divmod(len(values), len(tasks))
     if rest:
         return [str(i) for i in range(len(values))]
@@ -143,7 +143,7 @@ def _axis(tasks: Sequence[str], values: Sequence[Any]) -> list[str]:
 
 
 def sparkline(values: Sequence[float | None]) -> str:
-    """A character a value, from the lowest to the highest; a space where there is none."""
+    """Return one character per value, scaled from the lowest to the highest; a space for a missing value."""
     known = [value for value in values if value is not None]
     low, high = min(known, default=0.0), max(known, default=0.0)
     steps = (len(TICKS) - 1) / (high - low) if high > low else 0.0
@@ -151,12 +151,12 @@ def sparkline(values: Sequence[float | None]) -> str:
 
 
 def bar(share: float) -> str:
-    """A share of the bar's width."""
+    """Draw a share as part of a bar's width."""
     return "█" * round(share * BAR_WIDTH)
 
 
 def _course(values: Sequence[float | None], form: str) -> str:
-    """First value, sparkline, last value."""
+    """Format the first value, a sparkline and the last value."""
     known = [value for value in values if value is not None]
     return f"{known[0]:{form}} {sparkline(values)} {known[-1]:{form}}" if known else ""
 

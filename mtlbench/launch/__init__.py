@@ -1,6 +1,6 @@
-"""Launchers: what brings jobs to where they are done; `local` unless another is named.
+"""Launchers send jobs to the processes that do them; the default is `local`.
 
-A launcher is a class made from an address (None where none is given), with the methods of
+A launcher is a class that takes an address (None if none is given) and has the methods of
 `mtlbench.launch.base.Launcher`.
 """
 
@@ -8,12 +8,12 @@ import os
 
 from mtlbench.registry import Entry
 
-LAUNCHERS = {  # targets are strings, so that ray is loaded by those alone who use it
+LAUNCHERS = {  # targets are strings, so that ray is loaded only if it is used
     "local": Entry("mtlbench.launch.local:Local", "processes on this machine: one a core, or one a GPU"),
     "ray": Entry("mtlbench.launch.ray:Ray", "tasks on a Ray cluster that is running already"),
 }
 
 
 def cores() -> int:
-    """Cores that this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""What all launchers share: what they are asked, and how one job is attempted, wherever that is."""
+"""What all launchers share: their interface, and how one job is attempted, wherever it runs."""
 
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -13,20 +13,20 @@ from mtlbench.runs.execute import execute
 from mtlbench.runs.outcome import Outcome
 
 REPORT_ROWS = 20_000
-"""Rows that a worker trains on between two reports."""
+"""Number of rows that a worker trains on between two progress reports."""
 
 Job = Sequence[RunSpec]
 """Runs of one arm that go together."""
 
 
 class Launcher(Protocol):
-    """Brings jobs to where they are done."""
+    """Sends jobs to the processes that do them."""
 
     def pick_device(self, name: str) -> torch.device:
-        """The kind of device that `--device NAME` means to it.
+        """Return the kind of device that `--device NAME` means for this launcher.
 
         Raises:
-            UsageError: it has none of that kind.
+            UsageError: the launcher has no device of that kind.
         """
 
     def launch(
@@ -45,14 +45,14 @@ class Launcher(Protocol):
         """Do all jobs; a job that fails is reported and the others go on.
 
         Args:
-            home: where data and results lie.
+            home: where data and results are stored.
             dataset: name of the prepared dataset.
             jobs: what to do, in this order.
-            device: of every job, as `pick_device` gave it.
-            workers: at the most so many jobs at a time; None means as many as there is room for.
+            device: device of every job, from `pick_device`.
+            workers: maximum number of jobs at a time; None means as many as there is room for.
             on_rows: told how many more rows have been trained on.
-            on_outcomes: given what came of a job, as soon as it has.
-            again, wait: as `execute` takes them.
+            on_outcomes: given the outcomes of each job as soon as it ends.
+            again, wait: as in `execute`.
         """
 
 
@@ -66,12 +66,12 @@ def attempt(
     again: bool,
     wait: bool,
 ) -> list[Outcome]:
-    """Execute a job; what goes wrong in it becomes its outcome.
+    """Execute a job; errors in it become its outcome.
 
-    A stack that does not fit a GPU's memory, such as a frontier of many points, goes in halves: where a stack
-    is cut changes no number.
+    A stack that does not fit in a GPU's memory, such as a frontier of many points, is split in half: where a
+    stack is cut changes no number.
     """
-    if device.index is not None:  # one of several GPUs: what names none shall not land on the first
+    if device.index is not None:  # one of several GPUs: code that names no device must not use the first
         torch.cuda.set_device(device)
     try:
         return execute(home, dataset, job, device, on_rows, again=again, wait=wait)
@@ -80,11 +80,11 @@ def attempt(
             return failed(job, error)
     except (MtlbenchError, RuntimeError, MemoryError, OSError, ValueError) as error:
         return failed(job, error)
-    except Exception as error:  # any other is a bug, ours unless it is a plugin's
+    except Exception as error:  # anything else is a bug, in mtlbench unless it is in a plugin
         if not place(error):
             raise
         return failed(job, error)
-    torch.cuda.empty_cache()  # past the handler, which held on to the tensors of the attempt
+    torch.cuda.empty_cache()  # outside the handler, which keeps the tensors of the attempt alive
     middle = len(job) // 2
     return [
         outcome
@@ -94,7 +94,7 @@ def attempt(
 
 
 def failed(job: Job, error: BaseException) -> list[Outcome]:
-    """All runs of the job failed, and for that reason."""
+    """Return the outcomes of a job all of whose runs failed with that error."""
     where = f"{place(error)}: " if place(error) else ""
     reason = where + f"{type(error).__name__}: {error}".splitlines()[0]
     return [Outcome(spec, "failed", reason=reason) for spec in job]

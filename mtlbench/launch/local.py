@@ -1,8 +1,8 @@
-"""The local launcher: jobs to worker processes, over the same memory-mapped data.
+"""The local launcher: worker processes on this machine, sharing the same memory-mapped data.
 
 On a CPU a small model gains nothing from a second thread, so every core gets a process of its own, with one
-thread. One GPU is used from this process; of several, each gets a process. Workers are spawned, not forked:
-polars and torch do not survive a fork.
+thread. A single GPU is used from this process; each of several GPUs gets a process. Workers are spawned, not
+forked: polars and torch do not survive a fork.
 """
 
 import multiprocessing as mp
@@ -28,18 +28,18 @@ from mtlbench.runs.outcome import Outcome
 POLL_SECONDS = 0.2
 
 Attempt = Callable[[Job, torch.device, Callable[[int], None]], list[Outcome]]
-"""Executes a job on a device, telling how many more rows are done."""
+"""Function that executes a job on a device and reports how many more rows are done."""
 
 
 class Local:
-    """Worker processes on this machine; it has no address."""
+    """Worker processes on this machine; takes no address."""
 
     def __init__(self, address: str | None = None) -> None:
         if address is not None:
             raise UsageError(f"--address {address} is a cluster's: give --launcher ray as well.")
 
     def pick_device(self, name: str) -> torch.device:
-        """As `Launcher.pick_device`."""
+        """See `Launcher.pick_device`."""
         return pick_device(name)
 
     def launch(
@@ -55,7 +55,7 @@ class Local:
         again: bool = False,
         wait: bool = False,
     ) -> None:
-        """As `Launcher.launch`; one job or one worker needs no other process."""
+        """See `Launcher.launch`; a single job or worker runs in this process."""
         attempts = partial(attempt, home, dataset, again=again, wait=wait)
         devices = places(device, workers)[: len(jobs)]
         if len(devices) <= 1:
@@ -70,14 +70,14 @@ class Local:
 
 
 def places(device: torch.device, workers: int | None) -> list[torch.device]:
-    """Where jobs go at the same time: a core is a place, and so is a GPU."""
+    """Return the device of each worker: one per core, or one per GPU."""
     if device.type == "cpu":
         return [device] * (workers or cores())
     return [torch.device(device.type, number) for number in range(torch.cuda.device_count())][:workers]
 
 
 class Pool:
-    """Worker processes, one a device, each with one job at a time; one that dies takes its job, no other."""
+    """Worker processes, one per device, each with one job at a time; one that dies loses only its own job."""
 
     def __init__(self, attempt: Attempt, devices: Sequence[torch.device]) -> None:
         self._context = mp.get_context("spawn")
@@ -92,7 +92,7 @@ class Pool:
             args=(number, self._attempt, self._devices[number], inbox, self._reports),
             daemon=True,
         )
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited: Ctrl-C is the parent's business
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited: the parent handles Ctrl-C
         process.start()
         signal.signal(signal.SIGINT, before)
         return process, inbox
@@ -103,7 +103,7 @@ class Pool:
         on_rows: Callable[[int], None],
         on_outcomes: Callable[[list[Outcome]], None],
     ) -> None:
-        """Hand out the jobs in order and pass on what the workers report."""
+        """Hand out the jobs in order and pass on the workers' reports."""
         waiting = list(reversed(jobs))
         busy: dict[int, Job] = {}
         for number in range(len(self._workers)):
@@ -132,7 +132,7 @@ class Pool:
             self._workers[number][1].put(busy[number])
 
     def stop(self) -> None:
-        """End the workers; a run they were in is lost, finished ones are on disk."""
+        """Terminate the workers and their current jobs; finished runs are on disk."""
         for process, _ in self._workers:
             process.terminate()
         for process, _ in self._workers:
@@ -140,7 +140,7 @@ class Pool:
 
 
 def _end_with_parent() -> None:
-    """A parent that is killed stops nobody; a worker without one would wait for work for ever."""
+    """Exit when the parent does: a killed parent cannot stop its workers, which would wait for ever."""
     parent = mp.parent_process()
     if parent is not None:
         parent.join()
@@ -148,10 +148,10 @@ def _end_with_parent() -> None:
 
 
 def _worker(number: int, attempt: Attempt, device: torch.device, inbox: Any, reports: Any) -> None:
-    """A worker process: do what comes in until ended."""
+    """Run a worker process: do the jobs that arrive until terminated."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    sys.stdout = sys.stderr  # where a plugin prints: the answer on stdout is the parent's to give
+    sys.stdout = sys.stderr  # plugins may print; stdout is reserved for the parent's answer
     unreported = 0
 
     def on_rows(rows: int) -> None:

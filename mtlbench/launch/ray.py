@@ -1,8 +1,9 @@
-"""The Ray launcher: one task a job, on a cluster that is running already; the head writes all but results.
+"""The Ray launcher: one task per job, on a cluster that is already running.
 
 Every node needs the same mtlbench. A node that sees the head's home reads data and writes results there;
 one that does not is sent the data through the object store, and the head writes its results
-(`mtlbench.launch.ray_node`). A job whose worker or node dies is tried again elsewhere.
+(`mtlbench.launch.ray_node`). A job whose worker or node dies is tried again elsewhere. Failures and tracking
+are recorded by the head.
 """
 
 import logging
@@ -36,21 +37,21 @@ from mtlbench.train.snapshot import EVERY
 POLL_SECONDS = 0.2
 CONNECT_SECONDS = 5
 TRIES = 3
-"""Of a job whose worker dies: often enough for a node that is lost, not for a job that takes all memory."""
+"""Attempts at a job whose workers die: enough to survive lost nodes, few for a job that exhausts memory."""
 
 
 class Ray:
     """Tasks on a running cluster.
 
     Args:
-        address: of its head, HOST:PORT; `auto` is the one that this machine belongs to.
+        address: HOST:PORT of the cluster's head; `auto` means the cluster that this machine belongs to.
     """
 
     def __init__(self, address: str | None = None) -> None:
         self._address = address or "auto"
 
     def pick_device(self, name: str) -> torch.device:
-        """As `Launcher.pick_device`; GPUs are taken when they are asked for, since the head may have none."""
+        """See `Launcher.pick_device`; a GPU must be asked for, since the head may have none to detect."""
         if find_spec("ray") is None:
             raise UsageError("--launcher ray needs ray: pip install 'mtlbench[ray]', here and on every node.")
         return torch.device("cuda" if name == "cuda" else "cpu")
@@ -68,7 +69,7 @@ class Ray:
         again: bool = False,
         wait: bool = False,
     ) -> None:
-        """As `Launcher.launch`."""
+        """See `Launcher.launch`."""
         if not jobs:
             return
         plugins = tuple(named_files())
@@ -80,7 +81,7 @@ class Ray:
 
 
 class _Head:
-    """Hands out the jobs of one grid and takes in what comes of them."""
+    """Hands out the jobs of one grid and collects their outcomes."""
 
     def __init__(
         self,
@@ -100,14 +101,14 @@ class _Head:
         self._task = ray.remote(
             num_cpus=1,
             num_gpus=int(order.device.type == "cuda"),
-            max_retries=0,  # it is tried again here, where somebody counts
+            max_retries=0,  # `_outcomes` retries, and counts attempts
             runtime_env={"env_vars": {"OMP_NUM_THREADS": "1", **environment}},
         )(work)
         self._data: Mapping[str, Any] | None = None
         self._deaths: Counter[int] = Counter()
 
     def work(self, workers: int | None, raise_if_stopped: Callable[[], None]) -> None:
-        """Do all jobs, at most `workers` at a time; what is under way when this is left is cancelled."""
+        """Do all jobs, at most `workers` at a time; cancel those still running if this raises."""
         import ray
 
         waiting, flying = deque(range(len(self._jobs))), dict[Any, int]()
@@ -137,14 +138,14 @@ class _Head:
     def _tell_rows(self) -> None:
         import ray
 
-        with suppress(ray.exceptions.RayError):  # the bar stands still, the work does not
+        with suppress(ray.exceptions.RayError):  # the progress bar stops, the work goes on
             total = ray.get(self._rows.total.remote(), timeout=CONNECT_SECONDS)
             if total > self._told:
                 self._on_rows(total - self._told)
                 self._told = total
 
     def _outcomes(self, number: int, ref: Any) -> list[Outcome] | None:
-        """What came of a job; None where it has to be done again."""
+        """Return the outcomes of a job; None if it has to be done again."""
         import ray
 
         job = self._jobs[number]
@@ -167,7 +168,7 @@ class _Head:
         return [self._stored(outcome, files) for outcome, files in answer]
 
     def _stored(self, outcome: Outcome, files: Files) -> Outcome:
-        """Write the result of a node that cannot."""
+        """Write the result sent by a node that does not share the head's home."""
         if not files:
             return outcome
         home, dataset, spec = self._order.home, self._order.dataset, outcome.spec
@@ -186,17 +187,17 @@ class _Head:
 
 
 def _send(order: Order) -> dict[str, Any]:
-    """Put what training and evaluation read into the object store; name -> reference.
+    """Put the files that training and evaluation read into the object store; return name -> reference.
 
     Raises:
-        DataError: by now other data are prepared.
+        DataError: the dataset has been prepared anew meanwhile.
     """
     import ray
 
     prepared = order.home.prepared(order.dataset)
     files = [prepared / "manifest.json", *(f for split in SPLITS for f in (prepared / split).glob("*.npy"))]
     mapped = {file.relative_to(prepared).as_posix(): np.memmap(file, np.uint8, "r") for file in files}
-    # After they are mapped: they stay what they are, whatever is prepared from here on.
+    # Checked after mapping: mapped files keep their content, whatever is prepared from here on.
     open_prepared(order.home, order.dataset, fingerprint=order.fingerprint)
     return {name: ray.put(np.asarray(content)) for name, content in mapped.items()}
 
@@ -212,7 +213,7 @@ def _need(device: torch.device) -> None:
 
 @contextmanager
 def _token(home: Home, dataset: str) -> Iterator[Path]:
-    """A file that is in this very home and in no other."""
+    """Yield a uniquely named file that exists only in this home."""
     path = home.training(dataset).parent / f"shared-{uuid4().hex}"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch()
@@ -224,9 +225,10 @@ def _token(home: Home, dataset: str) -> Iterator[Path]:
 
 @contextmanager
 def _connected(address: str) -> Iterator[Callable[[], None]]:
-    """Belong to the cluster; gives what raises a signal that has come meanwhile.
+    """Connect to the cluster; yield a function that handles signals received meanwhile.
 
-    Ray sets a handler of its own, and loses what others raise while it waits: these are called in between.
+    Ray installs its own handler and loses exceptions that other handlers raise while it waits, so the
+    original handlers are called between its waits.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     import ray
@@ -259,7 +261,7 @@ def _connected(address: str) -> Iterator[Callable[[], None]]:
 
 
 def _join(address: str) -> None:
-    """Connect, and say what to do where that fails: at a port where nothing is, Ray waits for minutes."""
+    """Connect, and say what to do if that fails; Ray would wait minutes for a port where nothing listens."""
     import ray
 
     host, _, port = address.rpartition(":")

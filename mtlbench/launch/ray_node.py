@@ -1,4 +1,4 @@
-"""What runs on a node of a Ray cluster: one job, in the head's home or in one of the node's own.
+"""The part that runs on a node of a Ray cluster: one job, in the head's home or in a home of the node's own.
 
 A node that does not see the head's home gets the prepared matrices from the object store, once for all its
 workers, into `$TMPDIR/mtlbench-UID/`, where the next grid on that data finds them; results go back as bytes.
@@ -24,9 +24,9 @@ from mtlbench.load import open_prepared
 from mtlbench.runs.outcome import Outcome
 
 Files = Mapping[str, bytes]
-"""Name -> content, of the folder of a result."""
+"""File name -> content of a result's folder."""
 Answer = Sequence[tuple[Outcome, Files]] | None
-"""What came of each run, and the files of its result if the head cannot see them; None: it needs the data."""
+"""Outcome of each run, with its result's files if the head cannot see them; None: the node needs the data."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +34,13 @@ class Order:
     """What all jobs of a grid have in common.
 
     Attributes:
-        home: of the head.
+        home: the head's home.
         dataset: name of the prepared dataset.
-        fingerprint: of its content.
-        token: a file in the head's home; who sees it shares that home.
-        device: of every job.
-        plugins: files that the runs may need, as the head names them.
-        again, wait: as `execute` takes them.
+        fingerprint: fingerprint of its content.
+        token: a file in the head's home; a node that sees it shares that home.
+        device: device of every job.
+        plugins: paths on the head of the plugin files that the runs may need.
+        again, wait: as in `execute`.
     """
 
     home: Home
@@ -54,29 +54,29 @@ class Order:
 
 
 class Rows:
-    """How far the jobs are: an actor beside the head. A job that is done again counts once."""
+    """Progress of the jobs: an actor on the head's node. A job that is done again counts once."""
 
     def __init__(self) -> None:
         self._rows: dict[int, int] = {}
 
     def note(self, job: int, rows: int) -> None:
-        """That job has trained on so many rows since it began."""
+        """Note that a job has trained on `rows` rows since it began."""
         self._rows[job] = max(rows, self._rows.get(job, 0))
 
     def total(self) -> int:
-        """Rows of all jobs."""
+        """Return the number of rows of all jobs."""
         return sum(self._rows.values())
 
 
 def work(order: Order, number: int, job: Job, data: Mapping[str, Any] | None, rows: Any) -> Answer:
-    """Do a job; a Ray task.
+    """Do a job, as a Ray task.
 
     Args:
         order: what all jobs have in common.
-        number: of the job.
-        job: what to do.
+        number: number of the job.
+        job: the runs to execute.
         data: references to the prepared files by name, once they are in the object store.
-        rows: handle of the `Rows`.
+        rows: handle of the `Rows` actor.
     """
     done = reported = 0
 
@@ -101,7 +101,7 @@ def work(order: Order, number: int, job: Job, data: Mapping[str, Any] | None, ro
 
 
 def _shares(order: Order) -> bool:
-    """Whether this node works on the head's own files: a copy at the same path is not enough."""
+    """Return whether this node works on the head's own files; a copy at the same path is not enough."""
     try:
         here = order.token.is_file() and os.access(order.token.parent, os.W_OK)
     except OSError:
@@ -110,7 +110,7 @@ def _shares(order: Order) -> bool:
 
 
 def _has_data(home: Home, order: Order) -> bool:
-    """Whether what is prepared in that home is what the jobs were planned for."""
+    """Return whether that home has the prepared data that the jobs were planned for."""
     try:
         open_prepared(home, order.dataset, fingerprint=order.fingerprint)
     except (MtlbenchError, OSError):
@@ -128,7 +128,7 @@ def _need_plugins(files: Sequence[str]) -> None:
 
 
 def _own_home(order: Order, data: Mapping[str, Any]) -> Home:
-    """This node's home for that data, with its files; the first worker that comes writes them."""
+    """Return this node's home for the data; the first worker to arrive writes the files there."""
     import ray
 
     mine = Path(tempfile.gettempdir()) / f"mtlbench-{os.getuid()}"
@@ -149,7 +149,7 @@ def _own_home(order: Order, data: Mapping[str, Any]) -> Home:
 
 
 def _packed(outcome: Outcome) -> tuple[Outcome, Files]:
-    """The files of a result, which the node keeps no longer."""
+    """Return the outcome with its result's files, and delete them on the node."""
     if outcome.result is None:
         return outcome, {}
     folder = outcome.result.path

@@ -1,4 +1,4 @@
-"""What `run` says before it is too late: that a benchmark is too small to decide what it asks."""
+"""Early warnings of `run`: that a benchmark is too small to decide what it asks."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -14,12 +14,12 @@ from mtlbench.runs.store import finished
 
 
 class Foresight:
-    """Warns before anything is trained, and once more when the pilot's results are there.
+    """Warns before anything is trained, and once more when the pilot is complete.
 
-    `stored` says whether results of earlier runs count, which they do unless all is to be trained again.
+    `stored` says whether results of earlier runs count, which they do unless all is trained again.
 
     Attributes:
-        power: what the benchmark can see, as in its document; None until the pilot's results are there.
+        power: what the benchmark can detect, as in `Power.to_json`; None until the pilot is complete.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Foresight:
         self._results = {hash_: result for hash_, result in done.items() if result is not None}
 
     def warn(self) -> None:
-        """Say what can be said before the first run."""
+        """Give the warnings that are possible before the first run."""
         if self._members:
             for line in too_few_seeds(
                 len(self._benchmark.seed_numbers), self._members, self._benchmark.family.alpha
@@ -49,7 +49,7 @@ class Foresight:
         self.look({})
 
     def look(self, outcomes: Mapping[str, Outcome], *, aloud: bool = True) -> None:
-        """See whether the pilot is complete with these outcomes; if it is, read it, once."""
+        """Add these outcomes to the pilot; once it is complete, read it and, if `aloud`, warn."""
         for spec in self._pilot:
             outcome = outcomes.get(spec.hash)
             if outcome is not None and outcome.result is not None:

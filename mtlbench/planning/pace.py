@@ -1,4 +1,4 @@
-"""How long runs will take: a few dozen steps of every method timed here, held against what a pilot took."""
+"""How long runs will take: a few dozen steps of every method timed here, scaled by what a pilot took."""
 
 import time
 from collections.abc import Sequence
@@ -22,20 +22,20 @@ from mtlbench.train.blueprint import Blueprint
 from mtlbench.train.loop import train
 
 REPORTS = 4
-"""How often the loop reports (every 20 steps) before it is stopped; the first is the warm-up."""
+"""Number of the loop's reports (one every 20 steps) that are timed, after a first one for warm-up."""
 NEVER = 10**9
 
 
 class _Enough(Exception):
-    """Ends a training that was only to be timed."""
+    """Raised to end a training that was only being timed."""
 
 
 def seconds_a_row(specs: Sequence[RunSpec], prepared: Prepared, device: torch.device) -> float:
-    """Median seconds that one more training row costs one model; without scoring validation.
+    """Return the median seconds that one more training row costs one model, without scoring validation.
 
     Args:
         specs: runs of one arm that differ in seed or balancer options; as many as make a stack on that
-            device, of which a CPU times the first alone.
+            device. A CPU times only the first.
         prepared: what they train on.
         device: where they will run; a CPU uses one thread, as the workers of `run` do.
     """
@@ -54,7 +54,7 @@ def seconds_a_row(specs: Sequence[RunSpec], prepared: Prepared, device: torch.de
 
     def on_rows(rows: int) -> None:
         if device.type == "cuda":
-            torch.cuda.synchronize(device)  # steps are queued there, not done
+            torch.cuda.synchronize(device)  # steps are only queued there
         marks.append((time.perf_counter(), rows))  # 0 rows: an evaluation has just ended
         if sum(rows > 0 for _, rows in marks) > REPORTS:
             raise _Enough
@@ -73,20 +73,20 @@ def time_needed(
     device: torch.device,
     workers: int,
 ) -> dict[str, Any]:
-    """How long the missing runs take at the most, and how long if all stop as early as the pilot did.
+    """Return how long the missing runs take at most, and how long if all stop as early as the pilot did.
 
-    What a run costs beyond its steps (scoring, workers side by side) is read off the pilot: its wall time
-    over that of its steps as they are timed now, but at least 1. Floors have no steps and are not in it.
+    What a run costs beyond its steps (scoring, workers side by side) is estimated from the pilot: its wall
+    time over that of its steps as timed now, but at least 1. Floors have no steps and are not counted.
 
     Args:
-        missing: the runs without a result, an arm a list.
+        missing: the runs without a result, one list per arm.
         pilot: finished runs of the same benchmark.
         prepared: what they train on.
         device: where they will run.
-        workers: how many runs go at a time.
+        workers: number of runs at a time.
 
     Returns:
-        Wall seconds `at_most` and `like_pilot`; the runs in them, and the methods that are `not_timed`.
+        Wall seconds `at_most` and `like_pilot`; the number of `runs` in them, and the methods `not_timed`.
     """
     paces: dict[str, float] = {}
 
@@ -116,6 +116,6 @@ def time_needed(
 
 
 def _share_of_steps(result: Result) -> float:
-    """Of the epochs that it was allowed, the share after which a run had stopped; mean over its models."""
+    """Return the share of its allowed epochs after which a run had stopped; mean over its models."""
     epochs = result.data["run"]["training"]["epochs"]
     return fmean(model["evaluations"][-1]["epoch"] / epochs for model in result.data["history"])

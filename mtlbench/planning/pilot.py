@@ -1,7 +1,7 @@
 """Which runs of a benchmark are its pilot, and how large its family will be.
 
-The pilot is five seeds of the baseline and of the cheapest method that is held against it: ordinary runs, so
-that `run` does not do them again.
+The pilot is five seeds of the baseline and of the cheapest method that is compared with it: ordinary runs,
+which `run` does not repeat.
 """
 
 from dataclasses import replace
@@ -17,21 +17,21 @@ from mtlbench.schema import Schema
 from mtlbench.train.blueprint import Blueprint
 
 SEEDS = 5
-"""Of the pilot."""
+"""Number of seeds of the pilot."""
 
 
 def choose(benchmark: Benchmark, prepared: Prepared) -> list[list[RunSpec]]:
-    """Five seeds of the baseline and of the cheapest other method; empty where there are not two to train.
+    """Choose five seeds of the baseline and of the cheapest other method; none without two methods to train.
 
-    The baseline, where it is a network of the benchmark, since every comparison to come is with it: two other
-    methods may differ by more noise or by less. Else the cheapest two. Seeds are the benchmark's first five,
-    or 0 to 4 where it has fewer. Cost is counted in dense weights, not measured, so that every machine
-    chooses the same. A method of exactly the size of the first may be that one in other words, as `disjoint`
-    is `single-task`, and is taken only where there is no other.
+    The baseline is used if it is a network of the benchmark, since every comparison will be with it: two
+    other methods may differ by more or less noise. Otherwise the cheapest two are used. Seeds are the
+    benchmark's first five, or 0 to 4 if it has fewer. Cost is counted in dense weights, not measured, so that
+    every machine chooses the same. A method of exactly the size of the first may be the same by another name,
+    as `disjoint` is `single-task`, and is taken only if there is no other.
     """
     seeds = benchmark.seed_numbers[:SEEDS]
     seeds = seeds if len(seeds) == SEEDS else tuple(range(SEEDS))
-    single = tuple(arm for arm in benchmark.run if not is_grid(arm))  # one point of a grid stands for nothing
+    single = tuple(arm for arm in benchmark.run if not is_grid(arm))  # one point cannot represent its grid
     if not single:
         return []
     arms: dict[str, list[RunSpec]] = {}
@@ -45,12 +45,12 @@ def choose(benchmark: Benchmark, prepared: Prepared) -> list[list[RunSpec]]:
 
 
 def trains(spec: RunSpec) -> bool:
-    """Whether the run is a network's, whose steps can be counted and timed; floors are no pilots."""
+    """Return whether a run trains a network, whose steps can be counted and timed; floors are no pilots."""
     return issubclass(lookup(METHODS, spec.method, "method").load(), Method)
 
 
 def _size(spec: RunSpec, prepared: Prepared) -> tuple[int, int]:
-    """Dense weights (about the multiply-adds a row) and embedding tables, over all models of a run."""
+    """Return dense weights (about the multiply-adds per row) and embedding tables, over a run's models."""
     method = lookup(METHODS, spec.method, "method").load()
     blueprint = Blueprint.of(method, fill(method.Config, spec.method_options, "method options"), prepared)
     weights = tables = 0
@@ -61,9 +61,9 @@ def _size(spec: RunSpec, prepared: Prepared) -> tuple[int, int]:
 
 
 def members(benchmark: Benchmark, schema: Schema) -> int:
-    """Comparisons in the largest family of the benchmark; 0 where it has no baseline to compare with.
+    """Return the comparisons in the largest family of the benchmark; 0 without a baseline to compare with.
 
-    Controls count only where there is nothing else, as in `compare`.
+    Controls count only if there is nothing else, as in `compare`.
     """
     sizes = family_sizes(benchmark, schema)
     return max((size for family, size in sizes.items() if family != OF_CONTROLS), default=0)

@@ -27,20 +27,20 @@ def plan_benchmark(
     say: Say,
     bar: Callable[[int, int], AbstractContextManager[Bar]],
 ) -> dict[str, Any]:
-    """Train the pilot where it is not there yet, and read the benchmark's power and time off it.
+    """Train what is missing of the pilot, and read the benchmark's power and time off it.
 
     Args:
-        home: where data and results lie; the pilot's runs stay there, for `run` to use.
+        home: where data and results are stored; the pilot's runs stay there, for `run` to use.
         benchmark: with its baseline; no dataset named means the most recently prepared one.
         execution: how the pilot is run, and the benchmark will be.
-        say: told what is going on.
+        say: receives progress messages.
         bar: shows progress of the pilot.
 
     Returns:
-        The `plan --json` document. It holds variances and what follows from them, nothing of what was gained.
+        The `plan --json` document. It holds variances and what follows from them, but no gains.
 
     Raises:
-        UsageError: there is nothing to compare, no two methods that are trained, or a family that cannot be
+        UsageError: there is nothing to compare, there are no two methods to train, or the family cannot be
             judged: an unknown metric or task.
         MtlbenchError: a run of the pilot failed.
     """

@@ -1,7 +1,7 @@
 """What a benchmark can detect, read off its pilot before the rest is trained.
 
-From the contrast of the pilot's two methods only variances are taken, the seeds' at its upper 80 % bound; the
-gain is neither shown nor kept, so that whoever sees the plan and then changes the benchmark cannot bias its
+Only variances are taken from the contrast of the pilot's two methods, that of the seeds at its upper 80 %
+bound. The gain is neither shown nor kept, so changing the benchmark after seeing the plan cannot bias its
 verdicts.
 """
 
@@ -23,14 +23,14 @@ from mtlbench.statistics.verdict import MIN_CLUSTERS, MIN_SEEDS, adjusted_df, wh
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskPower:
-    """What the benchmark can see of one task.
+    """What the benchmark can detect on one task.
 
     Attributes:
-        task: its name.
-        unit: of the gain: a metric, or a share of one.
+        task: name of the task.
+        unit: unit of the gain: a metric, or a share of one.
         delta: smallest effect of interest.
-        forecast: what can be seen; None where the pilot cannot tell.
-        reason: why it cannot, else empty.
+        forecast: what can be detected; None if the pilot cannot tell.
+        reason: why the pilot cannot tell; empty if it can.
     """
 
     task: str
@@ -45,7 +45,7 @@ class TaskPower:
         return self.forecast is not None and self.forecast.minimum_detectable_effect <= self.delta
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values; what has no value is None."""
+        """Return plain values; numbers without a value are None."""
         seen = self.forecast
         known = seen is not None and math.isfinite(seen.minimum_detectable_effect)
         return {
@@ -65,16 +65,16 @@ class TaskPower:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Power:
-    """What the benchmark can see, task by task.
+    """What the benchmark can detect, task by task.
 
     Attributes:
-        methods: the pilot's.
-        pilot_seeds: the pilot's.
-        seeds: how many the benchmark has, but at least as many as a verdict wants.
-        members: comparisons in its family.
+        methods: the pilot's methods.
+        pilot_seeds: the pilot's seeds.
+        seeds: number of seeds of the benchmark, but at least as many as a verdict needs.
+        members: number of comparisons in its family.
         alpha: chance of any false POSITIVE or NEGATIVE in the family.
         cluster: what the rows that belong together are called.
-        tasks: one each.
+        tasks: one entry per task.
     """
 
     methods: tuple[str, ...]
@@ -86,7 +86,7 @@ class Power:
     tasks: tuple[TaskPower, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values; none of them tells what was gained."""
+        """Return plain values; none of them reveals a gain."""
         return {
             "pilot": {"methods": list(self.methods), "seeds": list(self.pilot_seeds)},
             "seeds": self.seeds,
@@ -98,10 +98,10 @@ class Power:
 
 
 def read_power(benchmark: Benchmark, schema: Schema, results: Sequence[Result]) -> Power:
-    """What the benchmark can see, from the pilot's results.
+    """Work out what the benchmark can detect, from the pilot's results.
 
     Args:
-        benchmark: with its baseline; its seeds and its family are those of the comparison to come.
+        benchmark: with its baseline; its seeds and its family are those of the planned comparison.
         schema: the dataset's tasks, and what its clusters are.
         results: the pilot's runs, of two methods.
     """

@@ -1,12 +1,12 @@
 """The acceptance tests of the protocol: does the verdict do what it promises?
 
-`CHECKS` is their table of contents, in the protocol's numbering. A check has one part or more: some simulate
+`CHECKS` is their table of contents, in the protocol's numbering. A check has one or more parts: some simulate
 scores under the crossed model (`model`), the others train models through the ordinary pipeline (`fixtures`).
-`validate` runs them and writes the table; `rules` is the simulation of competing rules that the protocol's
-choice of test rests on, and no acceptance test.
+`validate` runs them and writes the table; `rules` is not an acceptance test but the simulation of competing
+rules that the protocol's choice of test rests on.
 
-A part says how many items it works on in the full and in the quick validation, and about how many seconds one
-takes on one core: that is all that the progress bar knows.
+A part states how many items it works on in the full and in the quick validation, and about how many seconds
+an item takes on one core: that is all that the progress bar knows.
 """
 
 from mtlbench.protocol.check import Check, Part, Scale
@@ -89,4 +89,4 @@ CHECKS = {
         (Part("mtlbench.protocol.brute:a16", Scale(1, 1), 1.0),),
     ),
 }
-"""Numbered as in section 5 of the protocol; targets are strings, so that listing them loads nothing heavy."""
+"""Number (docs/protocol.md, section 9) -> check; targets are strings, so that listing loads nothing heavy."""

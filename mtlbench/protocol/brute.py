@@ -1,9 +1,9 @@
 """A12 and A16: metrics, influences and standard errors against definitions that count every pair.
 
-The definitions take a weight a user, w = 1 for the metric itself. From P[u, v], the wins of u's positives
+The definitions take one weight per user, w = 1 for the metric itself. From P[u, v], the wins of u's positives
 over v's negatives (ties one half), the AUC is `w'Pw / (w'n+ w'n-)`; the others are ratios of users' sums. So
-the weight that the influence is a derivative in, leaving a user out (w_u = 0) and drawing users again (w a
-count) are one function, which shares no line with the one that is tested.
+one function of w serves for the influence (its derivative), for leaving a user out (w_u = 0) and for
+resampling users (w a count), and it shares no line with the code that is tested.
 """
 
 from collections.abc import Callable, Mapping
@@ -23,13 +23,13 @@ from mtlbench.statistics.influence import influence
 from mtlbench.statistics.variance import two_way
 
 SETS = Scale(24, 6)
-"""Random data sets of A12."""
+"""Number of random data sets of A12."""
 RESAMPLES = 2000
 STEP = 1e-5
 METRICS = ("auc", "gauc", "log_loss", "r2", "mae")
 MODEL = ScoreModel(seeds=5, users=200, seed=0.05, user=0.4)
 TIMES = 10
-"""How often A16 repeats each row."""
+"""Number of times that each row occurs in A16."""
 
 Array = NDArray[Any]
 Definition = Callable[[Array], Array]
@@ -37,7 +37,7 @@ Definition = Callable[[Array], Array]
 
 
 class Deviations(NamedTuple):
-    """The worst of one data set: absolute, absolute, relative, relative."""
+    """The worst deviations on one data set: absolute, absolute, relative, relative."""
 
     metric: float
     influence: float
@@ -46,7 +46,7 @@ class Deviations(NamedTuple):
 
 
 def a12(lab: Lab) -> list[Finding]:
-    """Random data with ties and unequal users: five metrics, each by its definition."""
+    """Compare five metrics with their definitions, on random data with ties and unequal users."""
     found = list(lab.map(deviations, range(SETS.of(lab.quick))))
     claims = (
         ("the metric is its definition by pairs and sums", 1e-10, "{:.1e}"),
@@ -69,7 +69,7 @@ def a12(lab: Lab) -> list[Finding]:
 
 
 def deviations(data_set: int) -> Deviations:
-    """How far the product is from the definitions on one data set, the worst over the metrics."""
+    """Return how far the code is from the definitions on one data set, the worst over the metrics."""
     rng = np.random.default_rng((12, data_set))
     drawn = simulate(MODEL, rng)
     scores = drawn.scores.round(1)
@@ -110,7 +110,7 @@ def _deviations(metric: str, label: Array, scores: Array, index: Array, weights:
 
 
 def define(metric: str, label: Array, score: Array, index: Array) -> Definition:
-    """The metric as a function of the users' weights."""
+    """Return the metric as a function of the users' weights."""
     users = int(index.max()) + 1
     membership = (index == np.arange(users)[:, None]).astype(np.float64)  # (user, row)
     if metric in ("auc", "gauc"):
@@ -148,7 +148,7 @@ SCHEMA = Schema(fields=(), tasks=(Task(name="click"), Task(name="stars", kind="r
 
 
 def a16(lab: Lab) -> list[Finding]:
-    """Each user's rows once and ten times, as score files through `compare`."""
+    """Compare each user's rows once with the same ten times, as score files through `compare`."""
     [largest] = lab.map(_largest_change, [lab.home])
     return [
         Finding(
@@ -169,7 +169,7 @@ def _largest_change(home: Home) -> float:
 
 
 def estimates(folder: Path, times: int) -> list[float]:
-    """Gain and standard error of each task, every row that often, as `compare` finds them on disk."""
+    """Return gain and standard error of each task, every row that often, as `compare` finds them on disk."""
     rng = np.random.default_rng((16, 0))
     drawn = simulate(MODEL, rng)
     value = drawn.label + rng.standard_normal(len(drawn.label))
@@ -184,13 +184,13 @@ def estimates(folder: Path, times: int) -> list[float]:
 
 
 def _repeated(times: int, index: Array, *columns: Mapping[str, Array]) -> tuple[Array, Any, Any, Any]:
-    """The arguments of `Scores`, every row that often; the two checkpoints have the same scores."""
+    """Return the arguments of `Scores`, every row that often; the two checkpoints have the same scores."""
     label, score = ({name: np.repeat(c, times) for name, c in column.items()} for column in columns)
     return np.repeat(index, times), label, score, score
 
 
 def _save(folder: Path, method: str, seed: int, scores: Scores) -> Result:
-    """A result with what `compare` reads of one."""
+    """Write a result with only what `compare` reads."""
     folder.mkdir(parents=True)
     scores.save(folder / "scores.npz")
     run = {"method": method, "balancer": "equal", "seed": seed}

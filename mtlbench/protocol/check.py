@@ -1,4 +1,4 @@
-"""What an acceptance test is made of: the check, the laboratory that it works in, the findings it returns.
+"""What an acceptance test consists of: the check, the laboratory that it works in, the findings it returns.
 
 A part of a check is a top-level function `(lab: Lab) -> list[Finding]`. It does its work through `lab.map`,
 which spreads items over processes and moves the progress bar, and states each claim as one finding.
@@ -20,7 +20,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 CHANCE_OF_FALSE_ALARM = 0.01
-"""How often a bound on a count may be broken by luck when the true rate is the stated one."""
+"""Largest probability that luck breaks a bound on a count when the true rate is the stated one."""
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -29,12 +29,12 @@ class Finding:
     """One row of the table.
 
     Attributes:
-        check: its number in the protocol, such as "A6".
+        check: number of the check in the protocol, such as "A6".
         what: the claim in plain words, such as "known positive (p = 1, 300 of 4000 rows) is called POSITIVE".
         bound: what must hold, such as "at least 80 %".
         measured: what came out, such as "97 % (58 of 60)".
-        holds: whether it does.
-        seeds: which seeds and replicates made it: "data seeds 1000-1059, training seeds 0-9".
+        holds: whether the bound holds.
+        seeds: the seeds and replicates behind it: "data seeds 1000-1059, training seeds 0-9".
         simulated: where the scores come from: "scores simulated under the crossed model", "trained", "exact".
     """
 
@@ -49,13 +49,13 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """How many of something, in the full validation and in the quick one."""
+    """A number of things, in the full validation and in the quick one."""
 
     full: int
     quick: int
 
     def of(self, quick: bool) -> int:
-        """The number for this validation."""
+        """Return the number for this validation."""
         return self.quick if quick else self.full
 
 
@@ -65,8 +65,8 @@ class Part:
 
     Attributes:
         target: `module:function`, imported when it runs.
-        items: how many items it passes to `Lab.map` in all.
-        seconds: about what one item takes on one core; the weight of the progress bar.
+        items: number of items that the part passes to `Lab.map` in all.
+        seconds: approximate time of one item on one core, its weight in the progress bar.
     """
 
     target: str
@@ -74,18 +74,18 @@ class Part:
     seconds: float
 
     def expected_seconds(self, quick: bool) -> float:
-        """On one core."""
+        """Return the expected time on one core."""
         return self.items.of(quick) * self.seconds
 
     def run(self, lab: "Lab") -> list[Finding]:
-        """What the part finds."""
+        """Run the part and return its findings."""
         findings: list[Finding] = Entry(self.target).load()(lab)
         return findings
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One acceptance test of the protocol: what it claims, and the parts that look into it."""
+    """One acceptance test of the protocol: its claim, and the parts that test it."""
 
     claim: str
     parts: tuple[Part, ...]
@@ -93,21 +93,21 @@ class Check:
 
 @dataclass(slots=True)
 class Workers:
-    """Processes that work on items, one thread each; spawned at the first use, none where `number` is 1."""
+    """Processes that work on items, one thread each; spawned at the first use, none if `number` is 1."""
 
     number: int
     _pool: ProcessPoolExecutor | None = None
     _environment: dict[str, str | None] = field(default_factory=dict)
 
     def map(self, function: Callable[[T], R], items: Sequence[T]) -> Generator[R, None, None]:
-        """The function's values, in the order of the items."""
+        """Yield the function's values, in the order of the items."""
         if self.number == 1 or len(items) <= 1:
             yield from map(function, items)
             return
         self._pool = self._pool or self._start()
         try:
             yield from self._pool.map(function, items)
-        except BaseException:  # one item has failed or a process died: nothing of this pool is wanted
+        except BaseException:  # an item failed or a process died: the pool is no longer needed
             self.stop()
             raise
 
@@ -117,10 +117,10 @@ class Workers:
         return ProcessPoolExecutor(self.number, mp_context=get_context("spawn"), initializer=_begin)
 
     def stop(self) -> None:
-        """End the processes, whatever they are at."""
+        """End the processes, even in the middle of an item."""
         if self._pool is None:
             return
-        processes: list[Any] = list((self._pool._processes or {}).values())  # public from Python 3.14 on
+        processes: list[Any] = list((self._pool._processes or {}).values())  # terminate_workers from 3.14 on
         self._pool.shutdown(wait=False, cancel_futures=True)
         for process in processes:
             process.terminate()
@@ -141,7 +141,7 @@ class Workers:
 
 
 def _begin() -> None:
-    """A worker leaves Ctrl-C to its parent, and ends at once when told to."""
+    """Make a worker leave Ctrl-C to its parent, and end at once when terminated."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
@@ -152,12 +152,12 @@ def _nothing() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Lab:
-    """What a check has at hand.
+    """Resources of a check.
 
     Attributes:
-        home: a scratch home of its own, gone when the validation ends; whoever fills it also empties it.
-        quick: fewer replicates, as `Scale` says.
-        workers: where the items are worked on; unless given, here and now, one after the other.
+        home: scratch home, deleted when the validation ends; checks delete earlier what no other check needs.
+        quick: whether to use fewer replicates, as in `Scale`.
+        workers: processes that work on the items; by default this process, one item after the other.
         on_item: called when an item is done.
     """
 
@@ -167,9 +167,10 @@ class Lab:
     on_item: Callable[[], None] = _nothing
 
     def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-        """The function's values in the order of the items, worked on by all cores.
+        """Yield the function's values in the order of the items, computed by the workers.
 
-        The function must be importable (top level, or `functools.partial` of one); items and values pickle.
+        The function must be importable (top level, or `functools.partial` of one); items and values must
+        pickle.
         """
         with contextlib.closing(self.workers.map(function, list(items))) as values:
             for value in values:
@@ -178,9 +179,9 @@ class Lab:
 
 
 def most_calls(replicates: int, rate: float = 0.05) -> int:
-    """Most calls in so many replicates that a true rate of `rate` still explains: 18 in 200 at .05.
+    """Return the most calls in `replicates` that a true rate of `rate` still explains: 18 in 200 at .05.
 
-    The rule is one for every number of replicates: the smallest k with P(X > k) at most
+    The rule is the same for every number of replicates: the smallest k with P(X > k) at most
     `CHANCE_OF_FALSE_ALARM`, X binomial.
     """
     from scipy.stats import binom
@@ -189,11 +190,11 @@ def most_calls(replicates: int, rate: float = 0.05) -> int:
 
 
 def fewest_calls(replicates: int, rate: float) -> int:
-    """Fewest calls that a true rate of `rate` still explains: the mirror of `most_calls`."""
+    """Return the fewest calls that a true rate of `rate` still explains: the mirror of `most_calls`."""
     return replicates - most_calls(replicates, 1 - rate)
 
 
 def share(calls: int, replicates: int) -> str:
-    """Such as "97 % (58 of 60)"; one decimal where the replicates carry it."""
+    """Format a rate, such as "97 % (58 of 60)"; with one decimal from 500 replicates on."""
     digits = 1 if replicates >= 500 else 0
     return f"{100 * calls / replicates:.{digits}f} % ({calls:,} of {replicates:,})"

@@ -1,7 +1,7 @@
 """A1 and A7 on scores simulated under the crossed model: how often a true gain of 0 is called.
 
 Every replicate draws new users and new seeds, and goes through the influences, `two_way` and `judge` that
-`compare` uses. The generator is keyed by (check, setting, replicate), so neither processes nor chunks matter.
+`compare` uses. The generator is keyed by (check, setting, replicate), so processes and chunks do not matter.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,12 +19,12 @@ from mtlbench.statistics.verdict import Judgement, Verdict, judge
 
 ALPHA = 0.05
 LARGEST_RATE = 0.06
-"""What Satterthwaite's df may make of a nominal 5 % with 5 seeds (protocol, section 1: 5.8 %)."""
+"""Largest rate allowed of Satterthwaite's df at a nominal 5 % (docs/protocol.md, section 9: 5.9 %)."""
 REPLICATES = Scale(2000, 200)
 UNEVEN_REPLICATES = Scale(1000, 200)
-"""Of a setting with few positives or very unequal users."""
+"""Replicates of a setting with few positives or very unequal users."""
 CHUNK = Scale(50, 20)
-"""Replicates an item."""
+"""Replicates per item."""
 SIMULATED = "scores simulated under the crossed model"
 
 SAME_METHOD = tuple(
@@ -40,12 +40,12 @@ UNEVEN: tuple[Mapping[str, Any], ...] = (
     {"users": 200, "zipf": 1.0},
     {"users": 300, "intercept": -4.2, "zipf": 1.0},
 )
-"""Some 40 of 300 users with a positive; one user with a sixth of all rows; both. A few users make the AUC.
+"""Settings where few users make the AUC: some 40 of 300 have a positive; one has a sixth of all rows; both.
 
 The guards of `compare` are not applied: the test has to hold by itself.
 """
 UNEVEN_KEY = 100
-"""Added to a check's number, so that its uneven settings have random numbers of their own."""
+"""Offset of a check's number, so that its uneven settings have random numbers of their own."""
 SAME_METHOD_UNEVEN = tuple(
     ScoreModel(seeds=seeds, seed=0.1, user=0.3, same_users=True, **uneven)
     for seeds, uneven in product((5, 10), UNEVEN)
@@ -58,14 +58,14 @@ Estimator = Callable[[NDArray[np.float64]], Estimate]
 
 
 class Judged(NamedTuple):
-    """One replicate: a gain that is 0 in truth, and what was made of it."""
+    """One replicate: the estimate of a gain that is 0 in truth, and its judgement."""
 
     estimate: Estimate
     judgement: Judgement
 
     @property
     def called(self) -> bool:
-        """It was said to be a gain or a loss."""
+        """Whether it was called a gain or a loss."""
         return self.judgement.verdict in (Verdict.POSITIVE, Verdict.NEGATIVE)
 
 
@@ -78,7 +78,7 @@ class Task(NamedTuple):
 
 
 def a1(lab: Lab, estimator: Estimator = two_way) -> list[Finding]:
-    """Identical methods with disjoint seeds: two-sided calls in a family of one."""
+    """Count two-sided calls between identical methods with disjoint seeds, in a family of one."""
     return [
         _rate("A1", f"identical methods, {words(model)}: called different", judged)
         for model, judged in chain(
@@ -89,7 +89,7 @@ def a1(lab: Lab, estimator: Estimator = two_way) -> list[Finding]:
 
 
 def a7(lab: Lab, estimator: Estimator = two_way) -> list[Finding]:
-    """Arms of equal metric whose scores differ for every user: two-sided calls in a family of one."""
+    """Count two-sided calls between arms of equal metric that differ for every user, in a family of one."""
     return [
         _rate("A7", f"equal in truth, another for every user, {words(model)}: called different", judged)
         for model, judged in chain(
@@ -100,9 +100,9 @@ def a7(lab: Lab, estimator: Estimator = two_way) -> list[Finding]:
 
 
 def _rate(check: str, what: str, judged: Sequence[Judged]) -> Finding:
-    """How often a true gain of 0 is called, by the verdict and by the unadjusted p-value.
+    """Bound how often a true gain of 0 is called, by the verdict and by the unadjusted p-value.
 
-    The latter is Satterthwaite's throughout, hence its own bound.
+    The latter uses Satterthwaite's degrees of freedom throughout, hence its own bound.
     """
     replicates = len(judged)
     verdicts = sum(one.called for one in judged)
@@ -120,7 +120,7 @@ def _rate(check: str, what: str, judged: Sequence[Judged]) -> Finding:
 
 
 def words(model: ScoreModel) -> str:
-    """What tells a model from the others."""
+    """Describe what tells a model from the others."""
     uneven = ", few positives" * (model.intercept < USUAL_INTERCEPT) + ", Zipf rows" * (model.zipf > 0)
     return f"{model.seeds} seeds, sd of seeds {model.seed:g}, of users {model.user:g}{uneven}"
 
@@ -128,7 +128,7 @@ def words(model: ScoreModel) -> str:
 def replicates(
     lab: Lab, check: int, models: Sequence[ScoreModel], estimator: Estimator, scale: Scale | None = None
 ) -> Iterator[tuple[ScoreModel, list[Judged]]]:
-    """Each setting with its judged replicates: `REPLICATES` unless another scale is given."""
+    """Yield each setting with its judged replicates: `REPLICATES` unless another scale is given."""
     parts = list(chunks((scale or REPLICATES).of(lab.quick), CHUNK.of(lab.quick)))
     tasks = [Task((check, i), model, chunk) for i, model in enumerate(models) for chunk in parts]
     done = lab.map(partial(judge_replicates, estimator=estimator), tasks)
@@ -137,7 +137,7 @@ def replicates(
 
 
 def judge_replicates(task: Task, estimator: Estimator = two_way) -> list[Judged]:
-    """The replicates of an item, each judged as a family of one."""
+    """Judge each replicate of an item as a family of one."""
     judged = []
     for replicate in task.replicates:
         drawn = simulate(task.model, np.random.default_rng((*task.key, replicate)))
@@ -147,6 +147,6 @@ def judge_replicates(task: Task, estimator: Estimator = two_way) -> list[Judged]
 
 
 def chunks(number: int, size: int) -> Iterator[range]:
-    """0 to `number`, so many at a time."""
+    """Split the range from 0 to `number` into chunks of `size`."""
     for start in range(0, number, size):
         yield range(start, min(start + size, number))

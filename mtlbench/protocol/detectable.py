@@ -1,4 +1,4 @@
-"""A15: the minimum detectable effect that is printed, against the effect that is detected."""
+"""A15: the minimum detectable effect that is printed, compared with the effect that is detected."""
 
 from collections.abc import Sequence
 from math import inf, isnan
@@ -21,14 +21,14 @@ MODELS = tuple(
     for seeds in (5, 10)
     for seed, user in ((0.1, 0.1), (0.03, 0.3))
 )
-"""Of comparisons that are a family of their own."""
+"""Settings of comparisons that are a family of their own."""
 SIZE = 12
-"""Of the families whose first member is looked at."""
+"""Size of the families whose first member is examined."""
 SHARES = (Shares(0.8, 0.1, 0.1), Shares(0.45, 0.45, 0.1), Shares(0.1, 0.8, 0.1))
 
 
 def a15(lab: Lab, estimator: Estimator = two_way) -> list[Finding]:
-    """The minimum detectable effect that is printed, against the one that is called 80 times in 100."""
+    """Compare the minimum detectable effect that is printed with the one that is called 80 times in 100."""
     findings = []
     for model, judged in crossed.replicates(lab, 15, MODELS, estimator):
         findings.append(_effect(f"alone, {crossed.words(model)}", judged, crossed.SIMULATED))
@@ -45,7 +45,7 @@ def a15(lab: Lab, estimator: Estimator = two_way) -> list[Finding]:
 
 
 def judge_families(task: FamilyTask) -> list[Judged]:
-    """The first member of each of some families of 12."""
+    """Return the judged first member of each of some families of 12."""
     judged = []
     for replicate in task.pools:
         rng = np.random.default_rng((*task.key, replicate))
@@ -55,10 +55,10 @@ def judge_families(task: FamilyTask) -> list[Judged]:
 
 
 def detected_effect(judged: Sequence[Judged]) -> float:
-    """The gain that would have been called, with its sign, in 80 % of replicates whose true gain is 0.
+    """Return the gain that would have been called, with its sign, in 80 % of replicates of true gain 0.
 
-    A true gain g shifts the estimate and nothing else, so that a replicate calls it where its interval at
-    level 1 - alpha/M, shifted by g, lies above 0: where g exceeds minus the interval's lower end.
+    A true gain g only shifts the estimate, so a replicate calls it if its interval at level 1 - alpha/M,
+    shifted by g, lies above 0: if g exceeds minus the interval's lower end.
     """
     return float(np.quantile([-one.judgement.adjusted_interval[0] for one in judged], POWER))
 

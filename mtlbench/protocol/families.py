@@ -1,6 +1,6 @@
-"""A2: whole families of comparisons in which nothing is there, over a grid of mixtures of noise.
+"""A2: whole families of comparisons without any effect, over a grid of mixtures of noise.
 
-A million tables are not drawn cell by cell: `draw_estimates` draws their components, which comes to the same.
+A million tables are not drawn cell by cell: `draw_estimates` draws their components, which is equivalent.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,20 +20,20 @@ from mtlbench.statistics.verdict import adjusted_df
 
 LARGEST_RATE = 0.06
 POOLS = Scale(10_000, 1000)
-"""Of 40 comparisons each."""
+"""Number of pools of 40 comparisons, for each number of seeds and mixture of noise."""
 CHUNK = Scale(1000, 250)
-"""Pools an item."""
+"""Pools per item."""
 SIZES = (4, 12, 40)
 SEED_TO_USER = (0.0, 1 / 16, 1 / 4, 1.0, 4.0, 16.0, inf)
-"""Variance of the mean from seeds over that from users; infinite: users do not matter (A/A)."""
+"""Variance of the mean due to seeds over that due to users; infinite: users do not matter (A/A)."""
 RESIDUAL = (0.05, 0.5)
-"""Share of the residual in the variance of the mean."""
+"""The residual's share of the variance of the mean."""
 USERS = 200
 COMPONENTS = "variance components drawn under the crossed model"
 
 
 class FamilyTask(NamedTuple):
-    """One item of A2: some pools of 40 comparisons that are 0 in truth."""
+    """One item: some pools (A2) or families (A15) of comparisons whose true gain is 0."""
 
     key: tuple[int, int]
     seeds: int
@@ -42,7 +42,7 @@ class FamilyTask(NamedTuple):
 
 
 def a2(lab: Lab) -> list[Finding]:
-    """Families of comparisons that are 0 in truth: any call after Holm, at the worst mixture of noise."""
+    """Count families of true gain 0 with any call after Holm, at the worst mixture of noise."""
     grid = [_shares(ratio, residual) for ratio, residual in product(SEED_TO_USER, RESIDUAL)]
     parts = list(chunks(POOLS.of(lab.quick), CHUNK.of(lab.quick)))
     settings = [(seeds, shares) for seeds in (5, 10) for shares in grid]
@@ -59,13 +59,13 @@ def a2(lab: Lab) -> list[Finding]:
 
 
 def _shares(seed_to_user: float, residual: float) -> Shares:
-    """Shares that sum to 1."""
+    """Return shares that sum to 1."""
     seed = 1.0 if seed_to_user == inf else seed_to_user / (1 + seed_to_user)
     return Shares(seed * (1 - residual), (1 - seed) * (1 - residual), residual)
 
 
 def families_with_calls(task: FamilyTask) -> NDArray[np.int64]:
-    """(size, 2): families of that size with any call, and families; a pool of 40 holds ten families of 4."""
+    """Return (size, 2): families with any call, and all families; a pool of 40 holds ten families of 4."""
     counts = np.zeros((len(SIZES), 2), np.int64)
     pool = max(SIZES)
     for replicate in task.pools:
@@ -78,16 +78,16 @@ def families_with_calls(task: FamilyTask) -> NDArray[np.int64]:
 
 
 def any_call(family: Sequence[Estimate]) -> bool:
-    """Whether `judge` calls any member; by its parts, since it also searches for the seeds needed."""
+    """Return whether `judge` calls any member, without its search for the seeds needed."""
     p_values = [p_value(e, adjusted_df(e.df, e.seeds, ALPHA / len(family))) for e in family]
     return bool(holm(p_values).min() <= ALPHA)
 
 
 def _worst_family(seeds: int, size: int, found: Mapping[Shares, NDArray[np.int64]], quick: bool) -> Finding:
-    """The variance shares under which families of one size are called most often.
+    """Find the variance shares under which families of one size are called most often.
 
-    The full number of families has a standard error of .24 points and less, and stands as it is; the quick
-    one may be as far above as luck explains.
+    With the full number of families the standard error is at most .24 points and the bound is taken as it is;
+    the quick validation may exceed it by as much as luck explains.
     """
     worst = max(found, key=lambda shares: found[shares][0] / found[shares][1])
     calls, families = (int(count) for count in found[worst])

@@ -1,4 +1,4 @@
-"""The figure of the README: how often rules call what is not there, and what the verdicts look like."""
+"""The figure of the README: how often rules call what is not there, and what verdicts look like."""
 
 from collections.abc import Mapping
 from io import StringIO
@@ -35,7 +35,7 @@ INTERVALS = {  # gain and half width, in units of delta
 
 
 def draw(document: Mapping[str, Any]) -> str:
-    """The figure as SVG text; the same document gives the same bytes."""
+    """Return the figure as SVG text; the same document gives the same bytes."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
@@ -52,7 +52,7 @@ def draw(document: Mapping[str, Any]) -> str:
 
 
 def _rates(axes: "Axes", largest: Mapping[str, float]) -> None:
-    """One bar a rule: its largest rate with 5 seeds or more, beside the nominal 5 %."""
+    """Draw one bar per rule: its largest rate with 5 seeds or more, beside the nominal 5 %."""
     names = list(SHORT)
     percent = [100 * largest[name] for name in names]
     bars = axes.barh(
@@ -68,7 +68,7 @@ def _rates(axes: "Axes", largest: Mapping[str, float]) -> None:
 
 
 def _verdicts(axes: "Axes") -> None:
-    """One interval a verdict, on the axis of the gain in units of delta."""
+    """Draw one interval per verdict, on the axis of the gain in units of delta."""
     axes.axvspan(-1, 1, color="#eef2f5", linewidth=0)
     axes.axvline(0, color=INK, linewidth=1)
     for row, (name, (gain, half)) in enumerate(INTERVALS.items()):

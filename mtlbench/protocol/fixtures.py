@@ -1,11 +1,11 @@
-"""Fixtures: small data sets of known truth, and what each is expected to be called.
+"""Fixtures: small data sets of known truth, and the verdict that each should get.
 
-All are `mmoe-synthetic` (`mtlbench.data.mmoe_synthetic`), simulated, so that any number of fresh data sets
+All are simulated by `mmoe-synthetic` (`mtlbench.data.mmoe_synthetic`), so that any number of fresh data sets
 can be drawn; all are trained for real through the ordinary pipeline: prepare, plan, train, compare.
 
-The knobs, and the training settings, were tuned on data seeds 1-20, until the true effect of a positive or
+The knobs and the training settings were tuned on data seeds 1-20, until the true effect of each positive or
 negative fixture exceeded 6 standard errors of its verdict; the bounds of the protocol were not touched. The
-validation draws its data seeds from `FIRST_DATA_SEED` on, which nobody has looked at before.
+validation draws its data seeds from `FIRST_DATA_SEED` on, which were not looked at before.
 Networks have one hidden layer of 32, some thousand weights, so that ten seeds of both arms take seconds.
 """
 
@@ -40,7 +40,7 @@ TRAINING = TrainingSettings(
 
 
 def arm(method: str, **weights: float) -> Arm:
-    """A method with the small network, and static weights of the tasks' losses if any are given."""
+    """Return a method with the small network, and static weights of the tasks' losses if any are given."""
     if not weights:
         return Arm(method=method, method_options=NETWORK)
     return Arm(
@@ -50,16 +50,16 @@ def arm(method: str, **weights: float) -> Arm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fixture:
-    """A data set, two arms or more, and how they are trained.
+    """A data set, its arms, and how they are trained.
 
     Attributes:
-        knobs: settings of the data set, but for its seed.
-        arms: the first is the baseline.
-        training: of all arms.
-        seeds: training seeds, 0 to this.
-        tasks: the family; all tasks if empty.
-        delta: its smallest effect of interest, in the unit of the metric; that of the metric unless given.
-        data_seed: of its first replicate in the validation.
+        knobs: settings of the data set, except its seed.
+        arms: the arms; the first is the baseline.
+        training: training settings of all arms.
+        seeds: number of training seeds, counted from 0.
+        tasks: tasks of the family; all tasks if empty.
+        delta: smallest effect of interest, in the unit of the metric; that of the metric unless given.
+        data_seed: data seed of the first replicate in the validation.
     """
 
     knobs: Mapping[str, object]
@@ -88,15 +88,15 @@ class Replicate:
     """One data set of a fixture, trained and compared.
 
     Attributes:
-        calls: of every arm but the baseline (numbered from 1) and task.
-        seesaws: the numbers of the arms that are called SEESAW.
+        calls: one for each task of each arm but the baseline (arms are numbered from 1).
+        seesaws: numbers of the arms that are called SEESAW.
     """
 
     calls: tuple[Called, ...]
     seesaws: tuple[int, ...]
 
     def of(self, task: str, arm: int = 1) -> Called:
-        """What that task of that arm was called."""
+        """Return what that task of that arm was called."""
         (called,) = (c for c in self.calls if (c.arm, c.task) == (arm, task))
         return called
 
@@ -104,7 +104,7 @@ class Replicate:
 AMPLE: Mapping[str, object] = {"p": 1.0, "n_a": 4000, "n_b": 4000}
 
 POSITIVE = Fixture(knobs={"p": 1.0, "n_a": 300, "n_b": 4000})
-"""`first` has 300 rows, `second`, the same function, 4000: a known gain of `first`, 10 standard errors."""
+"""Known gain of `first`, 10 standard errors: it has 300 rows; `second`, the same function, has 4000."""
 
 LOSS = Fixture(
     knobs={**AMPLE, "noise_task": True},
@@ -112,14 +112,14 @@ LOSS = Fixture(
     tasks=("first",),
     data_seed=1100,
 )
-"""`second` is pure noise and weighs 30: a known loss of `first`, 12 standard errors."""
+"""Known loss of `first`, 12 standard errors: `second` is pure noise of weight 30."""
 
 NOISE = replace(
     LOSS,
     arms=(arm("single-task"), *(arm("hard-sharing", second=w) for w in (0.01, 0.1, 1.0, 30.0))),
     data_seed=1200,
 )
-"""The same at four weights."""
+"""`LOSS` with `second` at four weights."""
 
 SEESAW = replace(POSITIVE, arms=(arm("single-task"), arm("hard-sharing", first=2.0)), data_seed=1300)
 """As `POSITIVE`, but the few rows of `first` weigh double, at the cost of `second`."""
@@ -129,7 +129,7 @@ NEUTRAL = tuple(
     Fixture(knobs={**AMPLE, **knobs, "test_rows": 1000}, delta=0.02, data_seed=1400 + 20 * i)
     for i, knobs in enumerate(NEUTRAL_KNOBS)
 )
-"""Ample rows of one function, labels as they are or negated: sharing is worth some +.0005 of R2, no harm."""
+"""Ample rows of one function, labels as they are or negated: sharing gains some .0005 of R2, no harm."""
 
 PLANTED = Fixture(
     knobs={
@@ -149,17 +149,17 @@ PLANTED = Fixture(
     delta=0.02,
     data_seed=1900,
 )
-"""One row in a hundred follows a function of its own, on which `first` has 20 labels, `second` all: a gain.
+"""Gain in a group: one row in a hundred follows its own function, with 20 labels of `first`, all of `second`.
 
 All functions are linear and the rest has ample rows: sharing costs it some .001, far below delta. Standard
-errors come from the training seeds for the most part, in the group as in the pool: what hides the gain in the
-pool is the group's share of the rows, what shows it in the group are the many labels of `second`.
+errors come mostly from the training seeds, in the group as in the pool: the gain is hidden in the pool by the
+group's small share of the rows, and visible in the group thanks to the many labels of `second`.
 """
 
 
 @contextmanager
 def drawn(fixture: Fixture, data_seed: int, home: Home) -> Iterator[tuple[Home, Prepared]]:
-    """The fixture's data set of that seed, prepared in a folder below `home` that is gone afterwards."""
+    """Yield the fixture's data set of that seed, prepared in a temporary folder below `home`."""
     home.root.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f"data-{data_seed}-", dir=home.root))
     try:
@@ -189,12 +189,12 @@ def results_of(
 
 
 def train(fixture: Fixture, home: Home, prepared: Prepared) -> list[Result]:
-    """All runs of a fixture on its prepared data."""
+    """Train all runs of a fixture on its prepared data."""
     return results_of(home, prepared, fixture.arms, fixture.training, tuple(range(fixture.seeds)))
 
 
 def held_against(fixture: Fixture, results: list[Result], prepared: Prepared) -> Comparison:
-    """The fixture's arms against its baseline."""
+    """Compare the fixture's arms with its baseline."""
     return compare(
         results,
         prepared.schema,
@@ -205,7 +205,7 @@ def held_against(fixture: Fixture, results: list[Result], prepared: Prepared) ->
 
 
 def read(comparison: Comparison) -> Replicate:
-    """What stays of a comparison when its data are gone."""
+    """Extract what is kept of a comparison when its data are deleted."""
     names = [summary.arm for summary in comparison.summaries]
     calls = tuple(
         Called(

@@ -1,8 +1,9 @@
-"""A1, A2, A15 on networks that were trained: one method against itself, with disjoint training seeds.
+"""A1, A2, A15 on trained networks: one method against itself, with disjoint training seeds.
 
-One data set and one pool of trained networks serve all three: hard sharing, `GROUP` seeds a replicate, dealt
-out to a baseline and two arms. The arms differ in nothing but their seeds, so that every call is a false one,
-and the spread of the gains over replicates is what the standard error claims to be. All share the test rows.
+One data set and one pool of trained networks serve all three: hard sharing, `GROUP` seeds per replicate,
+dealt out to a baseline and two arms. The arms differ in nothing but their seeds, so every call is a false
+one, and the spread of the gains over replicates is what the standard error claims to be. All share the test
+rows.
 
 The pool stays in the laboratory's home until the validation ends; the first check that needs it trains it.
 """
@@ -29,7 +30,7 @@ from mtlbench.statistics.verdict import Verdict
 REPLICATES = Scale(40, 6)
 SEEDS = 10
 ARMS = 3
-"""A baseline and two others."""
+"""Number of arms: a baseline and two others."""
 GROUP = SEEDS * ARMS
 DATA_SEED = 900
 ALPHA = 0.05
@@ -41,7 +42,7 @@ TASKS = ("first", "second")
 
 
 def a1_trained(lab: Lab) -> list[Finding]:
-    """Two-sided calls in a family of one, task by task."""
+    """Count two-sided calls in a family of one, task by task."""
     replicates = REPLICATES.of(lab.quick)
     comparisons = [_alone(lab, pair, task) for pair in _pool(lab) for task in TASKS]
     most = most_calls(replicates, ALPHA)
@@ -65,7 +66,7 @@ def a1_trained(lab: Lab) -> list[Finding]:
 
 
 def a2_trained(lab: Lab) -> list[Finding]:
-    """Any call in the family of two arms and both tasks, after Holm."""
+    """Count families of two arms and both tasks with any call after Holm."""
     replicates = REPLICATES.of(lab.quick)
     schema = _data(lab).schema
     families = [compare(_dealt(group), schema, baseline="0") for group in _pool(lab)]
@@ -85,15 +86,15 @@ def a2_trained(lab: Lab) -> list[Finding]:
 
 
 def a15_trained(lab: Lab) -> list[Finding]:
-    """The median printed minimum detectable effect against that of the gains' own spread.
+    """Compare the median printed minimum detectable effect with that of the gains' own spread.
 
-    A gain whose law over replicates has standard deviation sd is called with probability .80, by the median
-    degrees of freedom, from `minimum_detectable_effect(sd)` on. The sd of R replicates of two tasks is itself
-    known to some 1 / sqrt(4 R) of its size, which is added to the tolerance three times where R is small.
+    A gain whose distribution over replicates has standard deviation sd is called with probability .80, at the
+    median degrees of freedom, from `minimum_detectable_effect(sd)` on. The sd of R replicates of two tasks is
+    itself known to some 1 / sqrt(4 R) of its size; three times that is added to the tolerance if `lab.quick`.
 
-    So that a task whose effect is printed too large cannot make up for one whose effect is printed too small,
-    each task's own ratio is bounded as well. The sd of R gains has a relative error of 1 / sqrt(2 R) (normal
-    gains, mean known), and three of these are always added to its tolerance: 34 % where R is 40.
+    Each task's own ratio is bounded as well, so that an effect printed too large on one task cannot make up
+    for one printed too small on the other. The sd of R gains has a relative error of 1 / sqrt(2 R) (normal
+    gains, mean known); three times that is always added to the tolerance: 34 % if R is 40.
     """
     replicates = REPLICATES.of(lab.quick)
     ratios = {task: _printed_over_true([_alone(lab, g, task) for g in _pool(lab)]) for task in TASKS}
@@ -119,7 +120,7 @@ def _within(whose: str, ratio: float, tolerance: float, replicates: int) -> Find
 
 
 def _printed_over_true(comparisons: Sequence[TaskComparison]) -> float:
-    """Of the minimum detectable effects. The gains have mean 0 in truth, so their sd is taken about 0."""
+    """Return printed over true minimum detectable effect; the sd is taken about 0, the true mean gain."""
     gains = np.array([c.gain for c in comparisons])
     df = median(c.judgement.adjusted_df for c in comparisons)
     true = minimum_detectable_effect(float(np.sqrt((gains**2).mean())), df, ALPHA)
@@ -127,7 +128,7 @@ def _printed_over_true(comparisons: Sequence[TaskComparison]) -> float:
 
 
 def _alone(lab: Lab, group: Sequence[Result], task: str) -> TaskComparison:
-    """The first arm of a replicate against its baseline, on one task alone."""
+    """Compare the first arm of a replicate with its baseline, on one task alone."""
     dealt = [r for r in _dealt(group) if r.method != "2"]
     comparison: Comparison = compare(dealt, _data(lab).schema, family_tasks=(task,), baseline="0")
     return comparison.comparisons[0]
@@ -138,7 +139,7 @@ def _called(comparison: TaskComparison) -> bool:
 
 
 def _dealt(group: Sequence[Result]) -> list[Result]:
-    """The results of `GROUP` seeds as arms named "0" (the baseline), "1", "2" of seeds 0 to `SEEDS` each."""
+    """Deal the results of `GROUP` seeds to arms "0" (the baseline), "1", "2", with seeds counted from 0."""
     dealt = []
     for i, result in enumerate(group):
         run = {**result.data["run"], "method": str(i // SEEDS), "seed": i % SEEDS}
@@ -151,7 +152,7 @@ def _seeds(replicates: int) -> str:
 
 
 def _data(lab: Lab) -> Prepared:
-    """The data set, prepared when it is first asked for."""
+    """Return the data set, prepared at the first call."""
     home = Home(lab.home.root / "identical")
     if home.prepared(DATASET).exists():
         return open_prepared(home, DATASET)
@@ -159,7 +160,7 @@ def _data(lab: Lab) -> Prepared:
 
 
 def _pool(lab: Lab) -> list[list[Result]]:
-    """The results of each replicate, in the order of their seeds; trained where they are not there."""
+    """Return the results of each replicate, in the order of their seeds; trained if missing."""
     _data(lab)
     train = partial(train_group, Home(lab.home.root / "identical"))
     return list(lab.map(train, range(REPLICATES.of(lab.quick))))

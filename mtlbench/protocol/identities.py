@@ -1,4 +1,4 @@
-"""A3, A4, A5, A13: what must be equal, is.
+"""A3, A4, A5, A13: equalities that must hold.
 
 The first three are limits of methods, trained through the ordinary pipeline on `mmoe-synthetic`; A13 swaps
 the arms of a comparison. The half of A4 that needs plain SGD is in `soft_limit`.
@@ -19,12 +19,12 @@ from mtlbench.results import Result
 from mtlbench.statistics.verdict import Verdict
 
 EQUAL = 1e-5
-"""In units of the label; R2 and verdicts then agree to more digits than anyone prints."""
+"""Tolerance of equal scores in units of the label; R2 and verdicts then agree in all digits printed."""
 SEEDS = (0, 1, 2)
 DATA_SEED = 800
 DATA = Fixture(knobs={"n_a": 300, "n_b": 1000, "validation_rows": 300, "test_rows": 1000})
 ONE_LOOK = TrainingSettings(epochs=1, batch_rows=50, learning_rate=1e-2, evaluations_per_epoch=1)
-"""Twenty steps and one evaluation: equal steps, no checkpoint to choose."""
+"""Settings of twenty steps and one evaluation: equal steps, no checkpoint to choose."""
 EQUAL_STEPS = TrainingSettings(epochs=6, batch_rows=50, learning_rate=1e-2, patience=100)
 STOPPED = TrainingSettings(epochs=20, batch_rows=50, learning_rate=3e-2, patience=2)
 WHERE = f"data seed {DATA_SEED}, training seeds {SEEDS[0]}-{SEEDS[-1]}"
@@ -32,7 +32,7 @@ SWAPPED = {Verdict.POSITIVE: Verdict.NEGATIVE, Verdict.NEGATIVE: Verdict.POSITIV
 
 
 def a3(lab: Lab) -> list[Finding]:
-    """`disjoint` is `single-task`: at equal steps, and with stopping in the best checkpoint of each task."""
+    """Check that `disjoint` is `single-task`: at equal steps, and with stopping at each task's best."""
     pair = (arm("single-task"), arm("disjoint"))
     return [
         _equal("A3", "disjoint and single-task, equal steps", lab, pair, ONE_LOOK, "score"),
@@ -43,7 +43,7 @@ def a3(lab: Lab) -> list[Finding]:
 
 
 def a4(lab: Lab) -> list[Finding]:
-    """Soft sharing at lambda 0 is `disjoint`, and tends to hard sharing as lambda grows."""
+    """Check that soft sharing at lambda 0 is `disjoint`, and tends to hard sharing as lambda grows."""
     soft = Arm(method="soft-sharing", method_options={**NETWORK, "strength": 0.0})
     nothing = _equal(
         "A4", "soft sharing at lambda 0 and disjoint", lab, (arm("disjoint"), soft), STOPPED, "score"
@@ -53,7 +53,7 @@ def a4(lab: Lab) -> list[Finding]:
 
 
 def _limit_findings(limits: Sequence[Limit]) -> list[Finding]:
-    """That the networks meet, and that the scores become those of hard sharing."""
+    """Check that the networks meet, and that the scores become those of hard sharing."""
     distances, differences = [x.distance for x in limits], [x.difference for x in limits]
     by_strength = f"lambda {', '.join(f'{x.strength:g}' for x in limits)}"
     shrinks = all(b.distance / a.distance < 2 * a.strength / b.strength for a, b in pairwise(limits))
@@ -85,7 +85,7 @@ def _limit_findings(limits: Sequence[Limit]) -> list[Finding]:
 
 
 def a5(lab: Lab) -> list[Finding]:
-    """With weight 0 of the other task, hard sharing is the single-task model of the main one."""
+    """Check that hard sharing with weight 0 of the other task is the single-task model of the main one."""
     pair = (arm("single-task"), arm("hard-sharing", second=0.0))
     what = "hard sharing with weight 0 of second and single-task, equal steps, first alone in the criterion"
     return [_equal("A5", what, lab, pair, EQUAL_STEPS, "score_best", tasks=("first",))]
@@ -100,7 +100,7 @@ def _equal(
     which: str,
     tasks: Sequence[str] = ("first", "second"),
 ) -> Finding:
-    """The largest difference of the two arms' test scores, over tasks, rows and seeds."""
+    """Bound the largest difference of the two arms' test scores, over tasks, rows and seeds."""
     with drawn(DATA, DATA_SEED, lab.home) as (home, prepared):
         results = results_of(home, prepared, pair, training, SEEDS)
         difference = largest_difference(results[: len(SEEDS)], results[len(SEEDS) :], which, tasks)
@@ -118,7 +118,7 @@ def _equal(
 def largest_difference(
     ones: Sequence[Result], others: Sequence[Result], which: str, tasks: Sequence[str]
 ) -> float:
-    """Of two arms' test scores (`which`: "score" or "score_best"), in the unit of the label."""
+    """Return the largest difference of two arms in `which` ("score" or "score_best"), in label units."""
     differences = []
     for one, other in zip(ones, others, strict=True):
         mine: Mapping[str, np.ndarray] = getattr(one.scores(), which)
@@ -136,7 +136,7 @@ MIRRORED = Fixture(
 
 
 def a13(lab: Lab) -> list[Finding]:
-    """Hard sharing against single-task, and the other way round: every number is mirrored, exactly."""
+    """Compare hard sharing with single-task, and vice versa: every number must be mirrored exactly."""
     with drawn(MIRRORED, DATA_SEED, lab.home) as (home, prepared):
         results = train(MIRRORED, home, prepared)
         forth = held_against(MIRRORED, results, prepared).comparisons
@@ -164,7 +164,7 @@ def a13(lab: Lab) -> list[Finding]:
 
 
 def mirror(one: TaskComparison, other: TaskComparison) -> dict[str, tuple[object, object]]:
-    """What must be equal in two comparisons whose arms are swapped: name -> the two values."""
+    """Return what must be equal in two comparisons whose arms are swapped: name -> the two values."""
     a, b = one.judgement, other.judgement
     odd = {"gain": (one.gain, -other.gain), "verdict": (a.verdict, SWAPPED.get(b.verdict, b.verdict))}
     for name in ("interval", "adjusted_interval"):

@@ -1,12 +1,13 @@
-"""A14: no row of the test period has a say in what models are trained and chosen on.
+"""A14: no row of the test period affects what models are trained and chosen on.
 
 A data set is prepared, every row of its test period is then mutated (users, items, categories, behaviours,
 times, prices and labels changed; rows dropped; rows added of old and of unknown users and items), and it is
 prepared again. Every train and validation artifact must keep its sha256: the matrices, the readable rows
-beside them (who was sampled, with which items of which category), the vocabularies, the scalers. That the
-test split did change is checked too, or nothing would have been tried.
+beside them (who was sampled, with which items of which category), the vocabularies, the scalers. The test
+split must change, or nothing would have been tested.
 
-Twice: a simulated raw log in Taobao's format through Taobao's recipe, and one's own table, split by time.
+This is done twice: for a simulated raw log in Taobao's format, by Taobao's recipe, and for a user's own
+table, split by time.
 """
 
 import hashlib
@@ -28,12 +29,12 @@ from mtlbench.protocol.check import Finding, Lab
 
 SEED = 700
 TEST_FROM = START + 7 * DAY_SECONDS
-"""2 December, midnight in UTC+8."""
+"""Start of the test period: 2 December, midnight in UTC+8."""
 SHOP = ShopSettings(users=120, items=80, categories=12, events_per_day=4.0, seed=SEED)
 SAMPLED = 60
 TABLE_ROWS = 2000
 TABLE_TEST = 200
-"""The last tenth: an own table is split by time at the quantiles .8 and .9."""
+"""Test rows, the last tenth: a user's own table is split by time at the quantiles .8 and .9."""
 CARD = """\
 files = "table.csv"
 cluster = "user"
@@ -51,12 +52,12 @@ rating = { kind = "regression" }
 
 
 def a14(lab: Lab) -> list[Finding]:
-    """Both ways of preparing."""
+    """Check both ways of preparing."""
     return list(lab.map(partial(unchanged, lab.home), (LOG, TABLE)))
 
 
 def mutated_log(log: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
-    """The log with none of its test-period rows as it was, and new ones among them."""
+    """Return the log with every test-period row changed or dropped, and new ones added."""
     early, late = log.filter(pl.col("time") < TEST_FROM), log.filter(pl.col("time") >= TEST_FROM)
     kept = late.filter(pl.Series(rng.random(len(late)) < 0.7))
     mutated = pl.concat([kept, late.sample(len(late) // 2, seed=SEED)])
@@ -72,12 +73,12 @@ def mutated_log(log: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
 
 
 def _other(ids: pl.Series, unknown: int, rng: np.random.Generator) -> pl.Series:
-    """The ids dealt out anew, a third of them one that nobody has seen."""
+    """Return the ids permuted, with a third of them replaced by an unseen one."""
     return pl.Series(np.where(rng.random(len(ids)) < 1 / 3, unknown, rng.permutation(ids.to_numpy())))
 
 
 def table() -> pl.DataFrame:
-    """Impressions in the order of time."""
+    """Return a table of impressions in order of time."""
     rng = np.random.default_rng(SEED)
     return pl.DataFrame(
         {
@@ -92,7 +93,7 @@ def table() -> pl.DataFrame:
 
 
 def mutated_table(rows: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
-    """The table with each of its test rows another; as many as before: the split is at a quantile of time."""
+    """Change every test row of the table; their number stays, since the split is at a quantile of time."""
     late = rows.tail(TABLE_TEST)
     changed = late.with_columns(
         user=_other(late["user"], 9999, rng),
@@ -106,14 +107,14 @@ def mutated_table(rows: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
 
 
 def prepare_log(home: Home, log: pl.DataFrame) -> Prepared:
-    """By Taobao's recipe, a sample of the users."""
+    """Prepare a sample of the users by Taobao's recipe."""
     file = home.root / "log.csv"
     log.write_csv(file, include_header=False)
     return prepare(home, "taobao", source=[file], options={"users": SAMPLED})
 
 
 def prepare_table(home: Home, rows: pl.DataFrame) -> Prepared:
-    """By a card."""
+    """Prepare a table by a card."""
     rows.write_csv(home.root / "table.csv")
     card = home.root / "my-table.toml"
     card.write_text(CARD, encoding="utf-8")
@@ -131,7 +132,7 @@ class Source:
 
 
 def log() -> pl.DataFrame:
-    """A simulated shop's."""
+    """Return the log of a simulated shop."""
     return events(SHOP)
 
 
@@ -140,7 +141,7 @@ TABLE = Source("a table of one's own, split by time", table, mutated_table, prep
 
 
 def unchanged(home: Home, source: Source) -> Finding:
-    """Prepare before and after the mutation, and compare what was made."""
+    """Prepare before and after the mutation, and compare the artifacts."""
     rows = source.rows()
     before = artifacts_of(home, source, rows)
     after = artifacts_of(home, source, source.mutate(rows, np.random.default_rng(SEED)))
@@ -159,14 +160,14 @@ def unchanged(home: Home, source: Source) -> Finding:
 
 
 def artifacts_of(home: Home, source: Source, rows: pl.DataFrame) -> dict[str, str]:
-    """Name -> sha256 of what preparing these rows makes."""
+    """Return name -> sha256 of the artifacts of preparing these rows."""
     home.root.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="leakage-", dir=home.root) as folder:
         return artifacts(source.prepare(Home(Path(folder)), rows))
 
 
 def artifacts(prepared: Prepared) -> dict[str, str]:
-    """Name -> sha256: each matrix, the readable rows of each split, the vocabularies, the scalers."""
+    """Return name -> sha256 of each matrix, each split's readable rows, the vocabularies, the scalers."""
     contents: dict[str, bytes] = {}
     for split in SPLITS:
         for file in sorted((prepared.path / split).glob("*.npy")):

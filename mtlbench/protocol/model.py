@@ -1,4 +1,4 @@
-"""The crossed model, as the simulated checks draw from it: scores, or a table's variance components.
+"""The crossed model that the simulated checks draw from: scores, or a table's variance components.
 
 Scores. Users have unequal numbers of rows, under Zipf's law very unequal ones; a row has a signal x and a
 nuisance v, and its label is an event with log odds (an intercept) + x + (a shift of its user). The score of
@@ -6,13 +6,13 @@ arm m with seed s is
 
     (1 + a_ms + c_mu) x + v + r e_msi,
 
-a_ms how well seed s learned the signal, c_mu how well the arm reads user u, e row noise of its own; all are
-normal. With the same c in both arms the two are one method with other seeds (A/A). With a c of its own each,
-drawn from one distribution, they differ for every user, and the gain over all users that could have been
-drawn is exactly 0.
+where a_ms is how well seed s learned the signal, c_mu how well the arm reads user u, and e noise drawn for
+each row; all are normal. If both arms have the same c, they are one method with different seeds (A/A). If
+each has its own c, drawn from one distribution, they differ for every user, and the gain over all users that
+could have been drawn is exactly 0.
 
-Components. A normal table d[u, s] has independent grand mean and mean squares, each of these a multiple of a
-chi-squared variable, so that drawing them is drawing the table (Cochran's theorem).
+Components. The grand mean and the mean squares of a normal table d[u, s] are independent, each mean square a
+multiple of a chi-squared variable, so drawing them is drawing the table (Cochran's theorem).
 """
 
 from collections.abc import Sequence
@@ -25,22 +25,22 @@ from mtlbench.statistics.influence import auc_influence
 from mtlbench.statistics.variance import Estimate
 
 MEAN_ROWS = 8
-"""Of a user: 1 + geometric, so that many have one row and some have fifty."""
+"""Mean number of rows of a user, geometric from 1 on: many users have one row and some have fifty."""
 USUAL_INTERCEPT = -1.0
-"""Three rows in ten have an event."""
+"""Intercept at which three rows in ten have an event."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoreModel:
-    """Standard deviations of what scores are made of.
+    """Sizes, and standard deviations of the components of scores.
 
     Attributes:
-        seeds: of each arm.
-        users: in the test rows.
-        seed: of a, the effect of a seed.
-        user: of c, the effect of a user on an arm.
-        residual: r, of the noise of a row.
-        same_users: both arms have the same c.
+        seeds: number of seeds of each arm.
+        users: number of users in the test rows.
+        seed: standard deviation of a, the effect of a seed.
+        user: standard deviation of c, the effect of a user on an arm.
+        residual: r, the standard deviation of the noise of a row.
+        same_users: whether both arms have the same c.
         intercept: log odds of an event at x = 0, for a user without a shift.
         zipf: exponent of Zipf's law, by which a user's rows fall with the user's rank; 0: geometric instead.
             The mean stays about `MEAN_ROWS`.
@@ -56,7 +56,7 @@ class ScoreModel:
     zipf: float = 0.0
 
     def rows(self, rng: np.random.Generator) -> NDArray[np.int64]:
-        """(users,) how many rows each user has, at least one."""
+        """Draw (users,) how many rows each user has, at least one."""
         if not self.zipf:
             return rng.geometric(1 / MEAN_ROWS, self.users)
         share = np.arange(1, self.users + 1) ** -self.zipf
@@ -74,7 +74,7 @@ class Simulated:
 
 
 def simulate(model: ScoreModel, rng: np.random.Generator) -> Simulated:
-    """New users, new seeds, new scores."""
+    """Draw new users, new seeds and new scores."""
     index = np.repeat(np.arange(model.users), model.rows(rng))
     x, v = rng.standard_normal((2, len(index)))
     shift = 0.5 * rng.standard_normal(model.users)
@@ -86,7 +86,7 @@ def simulate(model: ScoreModel, rng: np.random.Generator) -> Simulated:
 
 
 def auc_contrasts(drawn: Simulated) -> NDArray[np.float64]:
-    """(users, seeds) contrasts of the AUC, by the influences that `compare` uses."""
+    """Return (users, seeds) contrasts of the AUC, by the influences that `compare` uses."""
     users = int(drawn.index[-1]) + 1
     influences = [
         [auc_influence(drawn.label, score, drawn.index, users) for score in arm] for arm in drawn.scores
@@ -97,7 +97,7 @@ def auc_contrasts(drawn: Simulated) -> NDArray[np.float64]:
 
 @dataclass(frozen=True, slots=True)
 class Shares:
-    """What the variance of the mean of a table is made of, in any unit.
+    """Components of the variance of the mean of a table, in any unit.
 
     Attributes:
         seed: s_a^2 / S.
@@ -116,7 +116,7 @@ class Shares:
 def draw_estimates(
     shares: Shares, seeds: int, users: int, number: int, rng: np.random.Generator
 ) -> Sequence[Estimate]:
-    """So many estimates of a gain that is 0, as `two_way` would make them of normal tables."""
+    """Draw `number` estimates of a gain that is 0, as `two_way` would make them of normal tables."""
     degrees = (seeds - 1, users - 1, (seeds - 1) * (users - 1))
     expected = (shares.seed + shares.residual, shares.user + shares.residual, shares.residual)
     gains = np.sqrt(shares.seed + shares.user + shares.residual) * rng.standard_normal(number)

@@ -1,13 +1,13 @@
-"""A11: labels that were permuted teach nothing, and are not said to.
+"""A11: permuted labels teach nothing, and no verdict says that they do.
 
-* The helper: `second` of the known-positive fixture keeps its labels, dealt out anew over the rows. Nothing
-  is left of what helped, so `first` must not be called POSITIVE oftener than alpha explains.
-* The main task: with its labels permuted on train and validation, a binary task has AUC .5 on test, and the
-  interval must say so. Each training seed has a permutation of its own: one permutation leaves a direction
-  that all seeds find, and that lies at some angle to the truth, so that the AUC of that train set is not .5
-  at all. Over permutations its law is symmetric about .5 if the labels are balanced, for then the permuted
-  ones and their negation are alike; so this fixture is linear. With another base rate they are not: a model
-  that has still to learn it moves along the mean of x, which is the same in all permutations.
+* The helper: the labels of `second` in the known-positive fixture are permuted over its rows. Nothing is left
+  of what helped, so `first` must not be called POSITIVE more often than alpha explains.
+* The main task: with its labels permuted on train and validation, a binary task has AUC .5 on test, which the
+  interval must cover. Each training seed has its own permutation: a single one leaves a direction that all
+  seeds find, at some angle to the truth, so the AUC of that train set is not exactly .5. Over permutations
+  the AUC is distributed symmetrically about .5 if the labels are balanced, since permuted labels and their
+  negation are then equally likely; hence the linear fixture. With another base rate they are not: a model
+  that still has to learn it moves along the mean of x, which is the same in all permutations.
 """
 
 import hashlib
@@ -59,7 +59,7 @@ MAIN = Fixture(
 
 
 def a11(lab: Lab) -> list[Finding]:
-    """Both placebos."""
+    """Run both placebos."""
     return [_helper(lab), _main(lab)]
 
 
@@ -100,14 +100,14 @@ def _main(lab: Lab) -> Finding:
 
 
 def permuted_helper(home: Home, data_seed: int) -> Replicate:
-    """The known-positive fixture with the labels of `second` dealt out anew."""
+    """Train and compare the known-positive fixture with the labels of `second` permuted."""
     with drawn(HELPER, data_seed, home) as (inner, prepared):
         placebo = permuted(inner, prepared, "second", data_seed)
         return read(held_against(HELPER, train(HELPER, inner, placebo), placebo))
 
 
 def permuted_main(home: Home, data_seed: int) -> tuple[float, float]:
-    """The interval of the AUC of `first`, its labels permuted anew for each training seed."""
+    """Return the interval of the AUC of `first`, its labels permuted anew for each training seed."""
     with drawn(MAIN, data_seed, home) as (inner, prepared):
         influences = []
         for seed in range(MAIN.seeds):
@@ -122,9 +122,9 @@ def permuted_main(home: Home, data_seed: int) -> tuple[float, float]:
 
 
 def permuted(home: Home, prepared: Prepared, task: str, seed: int) -> Prepared:
-    """A copy of a prepared data set with that task's train and validation labels dealt out anew.
+    """Copy a prepared data set, with that task's train and validation labels permuted.
 
-    Labels stay where the task is defined; the test split is as it was. The copy has its own name and
+    Only rows where the task is defined take part; the test split is unchanged. The copy has its own name and
     fingerprint.
     """
     name = f"{prepared.name}-permuted-{task}-{seed}"

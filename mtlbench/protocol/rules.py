@@ -1,4 +1,4 @@
-"""Which rule may call a difference? Competing rules on tables of the crossed model in which there is none.
+"""Which rule may call a difference? Competing rules on tables of the crossed model without a difference.
 
     d[u, s] = a_s + b_u + e_us,    S seeds, U users
 
@@ -6,14 +6,14 @@ The rules, each two-sided at a nominal 5 %:
 
 * user bootstrap, one seed pair: percentile interval of mean_u d[u, 1] over resampled users, the usual test in
   papers on click-through rates;
-* user bootstrap, seed mean: the same of the users' means over seeds;
+* * user bootstrap, seed mean: the same for the users' means over seeds;
 * paired t over seeds: t test on the S seeds' gains;
 * Wilcoxon over seeds: exact signed-rank test on the S seeds' gains;
 * crossed bootstrap: percentile interval of the grand mean, seeds and users resampled independently;
 * variance components: `mtlbench.statistics.variance`, with df = S - 1, with Satterthwaite's df, and with the
-  one that the verdict uses on a family of one (the smaller of the two below 10 seeds, else Satterthwaite's).
+  one that the verdict uses for a family of one (the smaller of the two below 10 seeds, else Satterthwaite's).
 
-Where the protocol's choice of test comes from; `validate-protocol --rules` writes it to `results/protocol/`.
+The protocol's choice of test rests on this; `validate-protocol --rules` writes it to `results/protocol/`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -33,11 +33,11 @@ Array = NDArray[Any]
 
 REPLICATES = Scale(4000, 400)
 CHUNK = 100
-"""Replicates an item; they share the bootstrap's draws."""
+"""Replicates per item; they share the bootstrap's draws."""
 RESAMPLES = 999
 ALPHA = 0.05
 EFFECT = 3.0
-"""For the power: a gain of so many true standard errors."""
+"""Gain at which power is computed, in true standard errors."""
 
 ONE_PAIR, SEED_MEAN, PAIRED, WILCOXON, CROSSED, CAUTIOUS, SATTERTHWAITE, VERDICT = RULES = (
     "user bootstrap, one seed pair",
@@ -52,7 +52,7 @@ ONE_PAIR, SEED_MEAN, PAIRED, WILCOXON, CROSSED, CAUTIOUS, SATTERTHWAITE, VERDICT
 SEEDS = (3, 5, 10)
 USERS = (100, 500)
 SEED_SHARES = (0.0, 0.2, 0.5, 0.8, 1.0)
-"""Seeds' share of what seeds and users make of the variance of the mean; 1: A/A, 0: only users differ."""
+"""Seeds' share of the variance of the mean that seeds and users cause; 1: A/A, 0: only users differ."""
 RESIDUAL = 0.1
 """The residual's share of the variance of the mean."""
 
@@ -72,7 +72,7 @@ class Setting:
         return f"{self.seeds} seeds, {self.users} users, {mixture}"
 
     def draw(self, number: int, rng: np.random.Generator) -> Array:
-        """(replicate, user, seed) tables of gain 0."""
+        """Draw (replicate, user, seed) tables of gain 0."""
         seed = np.sqrt((1 - RESIDUAL) * self.seed_share * self.seeds)
         user = np.sqrt((1 - RESIDUAL) * (1 - self.seed_share) * self.users)
         residual = np.sqrt(RESIDUAL * self.seeds * self.users)
@@ -94,26 +94,26 @@ class Item(NamedTuple):
 
 
 class Calls(NamedTuple):
-    """Rule -> how many of an item's replicates it calls."""
+    """Rule -> number of an item's replicates that it calls."""
 
     without_effect: dict[str, int]
     with_effect: dict[str, int]
 
 
 def items(quick: bool) -> int:
-    """How many items `simulate` works on."""
+    """Return how many items `simulate` works on."""
     return len(SETTINGS) * (REPLICATES.of(quick) // CHUNK)
 
 
 def simulate(lab: Lab) -> list[dict[str, Any]]:
-    """The false-positive rate of every rule in every setting, and its power at `EFFECT`."""
+    """Simulate the false-positive rate of every rule in every setting, and its power at `EFFECT`."""
     chunks = range(REPLICATES.of(lab.quick) // CHUNK)
     done = lab.map(calls, [Item(i, setting, chunk) for i, setting in enumerate(SETTINGS) for chunk in chunks])
     return [row for setting in SETTINGS for row in _rates(setting, [next(done) for _ in chunks])]
 
 
 def _rates(setting: Setting, found: Sequence[Calls]) -> Iterator[dict[str, Any]]:
-    """One row a rule."""
+    """Yield one row per rule."""
     replicates = CHUNK * len(found)
     for rule in RULES:
         rate = sum(one.without_effect[rule] for one in found) / replicates
@@ -131,7 +131,7 @@ def _rates(setting: Setting, found: Sequence[Calls]) -> Iterator[dict[str, Any]]
 
 
 def calls(item: Item) -> Calls:
-    """The tables of one item, looked at by every rule as they are and with an effect added."""
+    """Apply every rule to the tables of one item, as they are and with an effect added."""
     rng = np.random.default_rng((item.number, item.chunk))
     tables = item.setting.draw(CHUNK, rng)
     seed_gains, bounds = tables.mean(axis=1), intervals(tables, rng)
@@ -145,9 +145,9 @@ def calls(item: Item) -> Calls:
 
 
 def intervals(tables: Array, rng: np.random.Generator) -> dict[str, tuple[Array, Array]]:
-    """Rule -> ends of its 95 % interval, (replicate,) each, for the rules that have one.
+    """Return rule -> ends of its 95 % interval, (replicate,) each, for the rules that have one.
 
-    All of them move with the gain, so that an effect need not be simulated anew.
+    All intervals move with the gain, so an effect need not be simulated anew.
     """
     _, users, seeds = tables.shape
     user_weights = rng.multinomial(users, np.full(users, 1 / users), RESAMPLES) / users

@@ -1,4 +1,4 @@
-"""`mtlbench validate-protocol --rules`: the competing rules as a table, with what follows from it."""
+"""`mtlbench validate-protocol --rules`: the competing rules as a table, with the conclusions from it."""
 
 import tempfile
 import time
@@ -17,11 +17,11 @@ from mtlbench.statistics.verdict import MIN_SEEDS
 Row = dict[str, Any]
 
 SECONDS = 0.15
-"""About what an item takes on one core."""
+"""Approximate seconds of an item on one core."""
 TOLERATED = 0.06
-"""A largest rate up to this counts as keeping a nominal 5 %."""
+"""Largest rate of false calls that counts as keeping a nominal 5 %."""
 ENOUGH_POWER = 0.75
-"""An effect of three standard errors is called so often by a test that knows them well."""
+"""Rate at which a test that knows its standard errors well calls an effect of three of them."""
 WHY = {
     rules.ONE_PAIR: "takes the luck of one seed for a property of the method",
     rules.SEED_MEAN: "takes the seeds at hand for all seeds",
@@ -32,7 +32,7 @@ WHY = {
     rules.SATTERTHWAITE: "its standard error counts as better known than so few seeds can make it",
     rules.VERDICT: "",
 }
-"""What is wrong with a rule that does not keep its level."""
+"""Rule -> why it does not keep its level; empty if it does."""
 
 
 def compare_rules(
@@ -43,13 +43,13 @@ def compare_rules(
     say: Callable[[str], None],
     bar: Callable[[], AbstractContextManager[Bar]],
 ) -> dict[str, Any]:
-    """Simulate the rules; the full simulation is written to `results/protocol/rules.*`, with its figure.
+    """Simulate the rules; write the full simulation to `results/protocol/rules.*`, with its figure.
 
     Args:
-        home: whose `results/` it goes to.
-        quick: a tenth of the replicates; writes nothing.
-        workers: processes at a time.
-        say: told what was written.
+        home: the home whose `results/` is written to.
+        quick: use a tenth of the replicates and write nothing.
+        workers: number of processes.
+        say: called with a line about what was written.
         bar: the progress bar.
     """
     began = time.perf_counter()
@@ -79,7 +79,7 @@ def compare_rules(
 
 
 def summary(rule: str, rates: Sequence[Row]) -> Row:
-    """One rule over all settings: where it is worst, and what follows."""
+    """Summarise one rule over all settings: where it is worst, and the conclusion."""
     three = [r for r in rates if r["seeds"] < MIN_SEEDS]
     more = [r for r in rates if r["seeds"] >= MIN_SEEDS]
     five = [r["power"] for r in rates if r["seeds"] == MIN_SEEDS]
@@ -114,7 +114,7 @@ def _conclusion(rule: str, three: float, more: float, power_5_seeds: Sequence[fl
 
 
 def markdown(document: dict[str, Any]) -> str:
-    """What each rule does, then every setting."""
+    """Write what each rule does, then every setting, as Markdown."""
     settings = list(dict.fromkeys(r["setting"] for r in document["rates"]))
     tables = document["replicates"]
     error = 100 * (0.05 * 0.95 / tables) ** 0.5

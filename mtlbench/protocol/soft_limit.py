@@ -1,7 +1,7 @@
 """Soft sharing between its limits, by plain SGD on the method's modules: the second half of A4.
 
-The pipeline steps with Adam, which is not the SGD of the statement, so this file has a loop of its own. With
-K networks theta_k, a tower each, step eta, and the penalty lambda sum_{j<k} ||theta_j - theta_k||^2, whose
+The pipeline trains with Adam, but the claim is about SGD, so this file has its own loop. With K networks
+theta_k, one tower each, step size eta, and the penalty lambda sum_{j<k} ||theta_j - theta_k||^2, whose
 gradient in theta_k is 2 lambda K (theta_k - mean), one step is
 
     mean            <-  mean - (eta / K) sum_k g_k                              (the penalty cancels)
@@ -9,8 +9,8 @@ gradient in theta_k is 2 lambda K (theta_k - mean), one step is
 
 The mean thus steps as hard sharing does at eta / K, with gradients taken at the theta_k instead of the mean;
 towers step with eta in both. While 0 < lambda eta < 1 / K the distance contracts, towards
-|g_k - mean of the g| / (2 lambda K). It tends to 0 as lambda grows with lambda eta held fixed, as does the
-difference of the scores. The protocol's "lambda eta < 1" is for a penalty without the factor 2 K in its
+|g_k - mean of the g| / (2 lambda K). The distance tends to 0 as lambda grows with lambda eta held fixed, as
+does the difference of the scores. The bound "lambda eta < 1" is for a penalty without the factor 2 K in its
 gradient; here, with K = 2, it is lambda eta < 1/2.
 """
 
@@ -29,7 +29,7 @@ CLOSE = 1e-3
 STRENGTHS = (1.0, 10.0, 100.0)
 LAMBDA_ETA = 0.1
 DURATION = 1.0
-"""eta times the number of steps: the same path, walked in ever smaller steps."""
+"""Product of eta and the number of steps: the same path, in ever smaller steps."""
 NETWORK, TOWER = (16,), ()
 
 
@@ -39,8 +39,8 @@ class Limit:
 
     Attributes:
         strength: lambda.
-        distance: of the two networks, over all parameters, Euclidean.
-        difference: largest one of the scores from those of hard sharing, in deviations of the label.
+        distance: Euclidean distance of the two networks, over all parameters.
+        difference: largest difference of the scores from hard sharing, in standard deviations of the label.
     """
 
     strength: float
@@ -86,7 +86,7 @@ def descend(
     labels: Tensor,
     steps: int,
 ) -> None:
-    """SGD on the sum of the task losses and the penalty: the networks at `rate`, the rest at `tower_rate`."""
+    """Run SGD on the task losses plus the penalty: the networks at `rate`, the rest at `tower_rate`."""
     own = {id(parameter) for parameter in networks}
     parameters = list(method.parameters())
     rates = [rate if id(parameter) in own else tower_rate for parameter in parameters]
@@ -100,6 +100,6 @@ def descend(
 
 
 def network_distance(soft: SoftSharing) -> float:
-    """Euclidean distance of the first two networks, all parameters together."""
+    """Return the Euclidean distance of the first two networks, over all parameters."""
     one, other = (torch.cat([p.flatten() for p in n.parameters()]) for n in list(soft.networks.values())[:2])
     return float((one - other).detach().norm())

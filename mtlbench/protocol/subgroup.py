@@ -1,11 +1,11 @@
 """A10: a planted group is found by its stratum, while the pool of all rows stays equivalent.
 
-What `mtlbench compare --by group` does, on trained networks: the field `group` marks one row in a hundred, in
-which sharing helps `first`; for everyone else it changes next to nothing.
+This is what `mtlbench compare --by group` does, on trained networks: the field `group` marks one row in a
+hundred, on which sharing helps `first`; on all others it changes next to nothing.
 
-The pool holds the group's gain too, a hundredth of it, which is not 0: twenty seeds often see it, and the
+The pool contains a hundredth of the group's gain, which is not 0: twenty seeds often detect it, and the
 verdict is then POSITIVE beside equivalent, "positive, negligible". What must hold is the equivalence, at the
-fixture's own delta; how often it is the verdict itself stands beside it.
+fixture's own delta; how often it is the verdict itself is reported beside it.
 """
 
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ EQUIVALENT_RATE = 0.95
 
 @dataclass(frozen=True, slots=True)
 class Explored:
-    """One replicate: what the pool was called, and the stratum of the group as `compare` writes it."""
+    """One replicate: what the pool was called, and the group's stratum as `compare` reports it."""
 
     pool: Called
     call: str | None
@@ -38,7 +38,7 @@ class Explored:
 
 
 def a10(lab: Lab) -> list[Finding]:
-    """The group is POSITIVE, adjusted over the strata; the pool is EQUIVALENT at the fixture's own delta."""
+    """Check that the group is POSITIVE, adjusted over strata, the pool equivalent at the fixture's delta."""
     number = REPLICATES.of(lab.quick)
     drawn_seeds = range(PLANTED.data_seed, PLANTED.data_seed + number)
     done = list(lab.map(partial(explored, lab.home), drawn_seeds))
@@ -61,7 +61,7 @@ def _size(gains: list[float], errors: list[float]) -> str:
 
 
 def explored(home: Home, data_seed: int) -> Explored:
-    """Draw, train, compare, and look into the strata."""
+    """Draw, train and compare a replicate, and explore its strata."""
     with drawn(PLANTED, data_seed, home) as (inner, prepared):
         results = train(PLANTED, inner, prepared)
         (pool,) = read(held_against(PLANTED, results, prepared)).calls

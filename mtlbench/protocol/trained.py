@@ -1,8 +1,8 @@
 """A6, A7, A8, A9: fixtures of known truth, trained for real and compared; no score is simulated.
 
 The validation takes as many replicates of a fixture as `Scale` says, each a fresh data set with fresh test
-rows, trained with ten seeds. What the protocol wants "at least" so often must be found in that share of all
-replicates in the full validation; in the quick one, as often as such a rate still explains (`fewest_calls`).
+rows, trained with ten seeds. In the full validation, a rate that must be "at least" something must be reached
+over all replicates; in the quick one, the calls must be as many as it still explains (`fewest_calls`).
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from mtlbench.statistics.verdict import Verdict
 
 ALPHA = 0.05
 LEAST_EFFECT = 6.0
-"""What the true effect of a fixture of A6 must exceed, in standard errors of its verdict."""
+"""Size that the true effect of a fixture of A6 must exceed, in standard errors of its verdict."""
 TRAINED = "trained"
 REPLICATES = Scale(60, 6)
 OF_EACH_NEUTRAL = Scale(20, 3)
@@ -28,9 +28,9 @@ SEESAW_RATE = 0.80
 
 
 def a6(lab: Lab) -> list[Finding]:
-    """A known gain is called POSITIVE, a known large loss NEGATIVE; never the other way round.
+    """Check that a known gain is called POSITIVE, a known large loss NEGATIVE; never the other way round.
 
-    That says something of the test only if the effects are there: they must exceed `LEAST_EFFECT`.
+    This tests the verdict only if the effects exist: they must exceed `LEAST_EFFECT`.
     """
     return [
         *_known(lab, "first of 300 rows with second of 4000", POSITIVE, Verdict.POSITIVE, POSITIVE_RATE),
@@ -39,7 +39,7 @@ def a6(lab: Lab) -> list[Finding]:
 
 
 def _known(lab: Lab, what: str, fixture: Fixture, verdict: Verdict, rate: float) -> list[Finding]:
-    """Three findings: called what it is, not called the opposite, and true by far."""
+    """Return three findings: called what it is, never called the opposite, and large enough in truth."""
     opposite = Verdict.POSITIVE if verdict is Verdict.NEGATIVE else Verdict.NEGATIVE
     done = replicates(lab, fixture, REPLICATES)
     called = [one.of("first").verdict for one in done]
@@ -68,12 +68,12 @@ def _known(lab: Lab, what: str, fixture: Fixture, verdict: Verdict, rate: float)
 
 
 def a7_trained(lab: Lab) -> list[Finding]:
-    """Sharing that is worth next to nothing, and does no harm: NEGATIVE after Holm, and any material call.
+    """Count NEGATIVE after Holm, and material calls, where sharing gains next to nothing and does no harm.
 
-    A gain of exactly 0 cannot be had from two programs trained for real on one train set, unless they are one
+    Two programs trained for real on one train set cannot have a gain of exactly 0, unless they are one
     program (A1): with ample rows of one function behind both tasks, sharing gained up to .003 of R2 on the
-    data seeds of the tuning (.02 on one in twelve), which ten seeds often see. So POSITIVE is no error here.
-    What must stay as rare as alpha says are calls of harm, and calls beyond the fixture's delta.
+    data seeds of the tuning (.02 on one in twelve), which ten seeds often detect. So POSITIVE is no error
+    here. Calls of harm, and calls beyond the fixture's delta, must stay as rare as alpha says.
     """
     done = [one for fixture in NEUTRAL for one in replicates(lab, fixture, OF_EACH_NEUTRAL)]
     calls = {
@@ -96,7 +96,7 @@ def a7_trained(lab: Lab) -> list[Finding]:
 
 
 def a8(lab: Lab) -> list[Finding]:
-    """The more the loss of a noise task weighs, the oftener `first` is called NEGATIVE."""
+    """Check that `first` is called NEGATIVE more often the more the loss of a noise task weighs."""
     done = replicates(lab, NOISE, REPLICATES)
     weights = [arm.balancer_options["weights"]["second"] for arm in NOISE.arms[1:]]
     negatives = [
@@ -118,7 +118,7 @@ def a8(lab: Lab) -> list[Finding]:
 
 
 def a9(lab: Lab) -> list[Finding]:
-    """A gain of `first` at the cost of `second` is called SEESAW; the other way round it is no success."""
+    """Check that a gain of `first` at the cost of `second` is called SEESAW; the reverse does not count."""
     done = replicates(lab, SEESAW, REPLICATES)
     calls = sum(_as_planted(one) for one in done)
     sizes = f"first {size(done)}, second {size(done, 'second')}"
@@ -127,25 +127,25 @@ def a9(lab: Lab) -> list[Finding]:
 
 
 def _as_planted(one: Replicate) -> bool:
-    """SEESAW, with the signs that were planted."""
+    """Return whether the arm is called SEESAW with the planted signs."""
     signs = one.of("first").verdict, one.of("second").verdict
     return 1 in one.seesaws and signs == (Verdict.POSITIVE, Verdict.NEGATIVE)
 
 
 def replicates(lab: Lab, fixture: Fixture, scale: Scale) -> list[Replicate]:
-    """As many replicates of a fixture as the scale says, in the order of their data seeds."""
+    """Run as many replicates of a fixture as the scale says, in the order of their data seeds."""
     drawn = range(fixture.data_seed, fixture.data_seed + scale.of(lab.quick))
     return list(lab.map(partial(replicate, fixture, lab.home), drawn))
 
 
 def size(done: Sequence[Replicate], task: str = "first") -> str:
-    """The fixture's true effect: the mean gain over replicates, and that over their median standard error."""
+    """Format the fixture's true effect: mean gain over replicates, also in median standard errors."""
     gain = np.mean([one.of(task).estimate.gain for one in done])
     return f"gain {gain:+.4f} = {in_errors(done, task):+.1f} SE"
 
 
 def in_errors(done: Sequence[Replicate], task: str = "first") -> float:
-    """The fixture's true effect in standard errors."""
+    """Return the fixture's true effect in standard errors."""
     estimates = [one.of(task).estimate for one in done]
     return float(np.mean([e.gain for e in estimates]) / np.median([e.se for e in estimates]))
 
@@ -160,7 +160,7 @@ def at_least(
     more: str,
     scale: Scale = REPLICATES,
 ) -> Finding:
-    """The finding that something is called at least so often."""
+    """Return the finding that something is called at least at `rate`."""
     number = scale.of(lab.quick)
     fewest = fewest_calls(number, rate) if lab.quick else ceil(rate * number - 1e-9)
     return Finding(
@@ -175,6 +175,6 @@ def at_least(
 
 
 def seeds(fixture: Fixture, number: int) -> str:
-    """Which seeds so many replicates of a fixture have."""
+    """Describe the seeds of `number` replicates of a fixture."""
     last = fixture.data_seed + number - 1
     return f"data seeds {fixture.data_seed}-{last}, training seeds 0-{fixture.seeds - 1}"

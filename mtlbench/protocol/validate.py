@@ -1,4 +1,4 @@
-"""`mtlbench validate-protocol`: run the acceptance tests, say what was found, write the table down."""
+"""`mtlbench validate-protocol`: run the acceptance tests, report the findings, write the table."""
 
 import shlex
 import tempfile
@@ -24,7 +24,7 @@ class Bar(Protocol):
     """A progress bar over the seconds of work that the checks expect."""
 
     def __call__(self, text: str, done: float, total: float) -> None:
-        """Seconds `done` of `total`, and what is at hand."""
+        """Show `done` of `total` seconds, and `text` for the current step."""
 
 
 def validate(
@@ -36,21 +36,21 @@ def validate(
     say: Say,
     bar: Callable[[], AbstractContextManager[Bar]],
 ) -> dict[str, Any]:
-    """Run the checks; the full validation, all of it, is written to `results/protocol/validation.*`.
+    """Run the checks; a full validation of all checks is written to `results/protocol/validation.*`.
 
     Args:
-        home: whose `results/` the table goes to; nothing else of it is read or written.
-        quick: fewer replicates; writes nothing.
+        home: the home whose `results/` the table goes to; nothing else in it is read or written.
+        quick: use fewer replicates and write nothing.
         only: the checks to run, by their number; all of them if empty. Writes nothing unless all are named.
-        workers: processes at a time.
-        say: told each finding as soon as it is there.
+        workers: number of processes.
+        say: called with each finding as soon as it is available.
         bar: the progress bar.
 
     Returns:
-        What `validation.json` holds; `holds` says whether every bound does.
+        The content of `validation.json`; its `holds` tells whether every bound holds.
 
     Raises:
-        UsageError: an unknown check, or `only` names none.
+        UsageError: a check is unknown, or `only` names none.
     """
     chosen = _chosen(only)
     began = time.perf_counter()
@@ -87,7 +87,7 @@ def validate(
 
 
 def _chosen(only: Sequence[str]) -> list[str]:
-    """The checks' names in their order."""
+    """Return the names of the checks to run, in order."""
     names = {name.strip().upper() for name in only if name.strip()}
     if only and not names:
         raise UsageError(
@@ -104,10 +104,10 @@ def _command(quick: bool, only: Sequence[str], chosen: Sequence[str]) -> str:
 
 
 def _findings(name: str, check: Check, part: Part, lab: Lab) -> list[Finding]:
-    """What the part finds; a part that fails has found that its claim does not hold."""
+    """Return what the part finds; if it raises, that its claim does not hold."""
     try:
         return part.run(lab)
-    except Exception as error:  # whatever it is, the other checks go on, and the table says so
+    except Exception as error:  # any error: the other checks go on, and the table reports it
         at = traceback.extract_tb(error.__traceback__)[-1]
         reason = f"{type(error).__name__}: {error} ({Path(at.filename).name}:{at.lineno})"
         return [
@@ -124,15 +124,15 @@ def _findings(name: str, check: Check, part: Part, lab: Lab) -> list[Finding]:
 
 
 class Progress:
-    """One bar over everything: seconds of work behind us, of those that the parts expect."""
+    """One bar over all parts: seconds of work done, of those that the parts expect."""
 
     def __init__(self, bar: Bar, total: float) -> None:
         self._bar, self._total = bar, total
-        self._behind = 0.0  # of the parts that have ended
+        self._behind = 0.0  # seconds of the parts that have ended
 
     @contextmanager
     def part(self, name: str, items: int, seconds: float) -> Iterator[Callable[[], None]]:
-        """While a part of so many items runs, each of so many seconds: what to call when one is done."""
+        """Track a part of `items` items of `seconds` each; yield what to call when an item is done."""
         done, began = 0, time.perf_counter()
 
         def on_item() -> None:
@@ -148,7 +148,7 @@ class Progress:
 
 
 def provenance(command: str, wall_seconds: float) -> dict[str, Any]:
-    """Where a table comes from: command, commit, versions, machine, time."""
+    """Return where a table comes from: command, commit, versions, machine, time."""
     import torch
 
     from mtlbench.devices import device_name
@@ -164,13 +164,13 @@ def provenance(command: str, wall_seconds: float) -> dict[str, Any]:
 
 
 def line(finding: Finding) -> str:
-    """A finding as one line for people."""
+    """Format a finding as one line for people."""
     mark = "holds " if finding.holds else "BROKEN"
     return f"{mark} {finding.check:<3} {finding.what}: {finding.measured} (bound: {finding.bound})"
 
 
 def markdown(document: dict[str, Any]) -> str:
-    """The table, with what it was made by."""
+    """Write the table as Markdown, with what it was made by."""
     findings = document["findings"]
     broken = [f for f in findings if not f["holds"]]
     lines = [
@@ -197,7 +197,7 @@ def _row(finding: dict[str, Any]) -> str:
 
 
 def footer(document: dict[str, Any]) -> str:
-    """Machine, versions and time in one sentence."""
+    """Write machine, versions and time in one sentence."""
     versions = ", ".join(f"{name} {version}" for name, version in document["versions"].items())
     return (
         f"{document['wall_seconds'] / 60:.1f} minutes on {document['machine']}; {versions}; commit "

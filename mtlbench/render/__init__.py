@@ -1,4 +1,4 @@
-"""What people read in a terminal. The one package that builds Rich output."""
+"""Output for a terminal. The one package that builds Rich output."""
 
 from mtlbench.render.console import say
 from mtlbench.render.inspection import inspection

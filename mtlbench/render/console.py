@@ -1,4 +1,4 @@
-"""Where output goes: what was asked for to stdout, everything else to stderr."""
+"""Consoles: requested output goes to stdout, everything else to stderr."""
 
 from rich.console import Console
 from rich.markup import escape
@@ -6,7 +6,7 @@ from rich.markup import escape
 
 class _Console(Console):
     def on_broken_pipe(self) -> None:
-        raise BrokenPipeError  # the command line knows what to do
+        raise BrokenPipeError  # handled by the command line
 
 
 out = _Console(highlight=False)
@@ -14,5 +14,5 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def say(line: str) -> None:
-    """One line for people, to stderr."""
+    """Print one line for people to stderr."""
     err.print(escape(line))

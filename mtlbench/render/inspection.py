@@ -1,4 +1,4 @@
-"""What went on inside a run, in a terminal."""
+"""What happened inside a run, in a terminal."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +11,7 @@ from mtlbench.render.console import out
 
 
 def inspection(document: Mapping[str, Any]) -> None:
-    """Curves, gates, matrices, dead units, cost: what there is of them."""
+    """Print curves, gates, matrices, dead units and cost, where there are any."""
     out.print(f"[bold]{escape(title(document))}[/bold]")
     for grid, line in sections(document):
         table = Table(box=None, pad_edge=False)

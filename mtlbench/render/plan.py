@@ -11,7 +11,7 @@ from mtlbench.report import many_clusters
 
 
 def plan(document: Mapping[str, Any]) -> None:
-    """A row a task; then whether the benchmark can decide, what would, and how long it takes."""
+    """Print one row per task; then whether the benchmark can decide, what would, and how long it takes."""
     from mtlbench.report.power import how_long  # loads scipy, which a list of names should not wait for
 
     out.print(_power_table(document))
@@ -26,7 +26,7 @@ def plan(document: Mapping[str, Any]) -> None:
 
 
 def _pilot(document: Mapping[str, Any]) -> str:
-    """Whose variances these are."""
+    """Say which runs the variances come from."""
     pilot = document["pilot"]
     methods = " and ".join(pilot["methods"])
     return f"the variances of {len(pilot['seeds'])} seeds of {methods} (their gains are not looked at)"

@@ -1,4 +1,4 @@
-"""Progress bars, on a terminal; elsewhere a line for each stage or run that ends."""
+"""Progress bars on a terminal; elsewhere one line for each stage or run that ends."""
 
 import time
 from collections.abc import Iterator
@@ -20,17 +20,17 @@ STAGES_IN_BYTES = ("download", "check", "checksum", "unpack")
 
 
 class _Rate(ProgressColumn):
-    """Units a second, since the stage began."""
+    """Units per second since the stage began."""
 
     def render(self, task: ProgressTask) -> Text:
-        """Such as 52,310/s, or 11.4 MB/s where files are read."""
+        """Format the rate, such as 52,310/s, or 11.4 MB/s where files are read."""
         if task.speed and task.description in STAGES_IN_BYTES:
             return Text(f"{task.speed / 1e6:,.1f} MB/s", style="dim")
         return Text(f"{task.speed:,.0f}/s" if task.speed else "", style="dim")
 
 
 def bar(*columns: ProgressColumn) -> Progress:
-    """A bar on a terminal, nothing elsewhere; the columns stand before the time that remains."""
+    """Return a bar that shows on a terminal only; `columns` come before the remaining time."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(bar_width=30),
@@ -44,7 +44,7 @@ def bar(*columns: ProgressColumn) -> Progress:
 
 
 class _Stages:
-    """A bar for the stage at hand; where no terminal is, nothing (each stage ends with a line of its own)."""
+    """A bar for the current stage; nothing without a terminal (each stage ends with a line of its own)."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
@@ -52,7 +52,7 @@ class _Stages:
         self._task: Any = None
 
     def __call__(self, stage: str, done: int, total: int) -> None:
-        """`done` of `total` units of the stage are behind us; total 0 means that nobody knows."""
+        """Show `done` of `total` units of the stage; a total of 0 means unknown."""
         if stage != self._stage:
             if self._task is not None:
                 self._progress.remove_task(self._task)
@@ -62,7 +62,7 @@ class _Stages:
 
 @contextmanager
 def stages() -> Iterator[_Stages]:
-    """Progress of the stages of a preparation."""
+    """Show progress of the stages of a preparation."""
     with bar(_Rate()) as progress:
         yield _Stages(progress)
 
@@ -79,11 +79,11 @@ class _Grid:
         return f"Training, {self._done} of {self._runs} runs done, rows"
 
     def rows(self, rows: int) -> None:
-        """So many more rows have been trained on."""
+        """Advance by the number of rows just trained on."""
         self._progress.advance(self._task, rows)
 
     def ended(self, outcome: "Outcome") -> None:
-        """A run is done, or has failed."""
+        """Record that a run is done or has failed."""
         self._done += 1
         spec = outcome.spec
         name = arm_name(spec.method, spec.balancer)
@@ -97,6 +97,6 @@ class _Grid:
 
 @contextmanager
 def grid(runs: int, rows: int) -> "Iterator[Bar]":
-    """Progress of a grid of runs that takes so many rows at the most."""
+    """Show progress of a grid of `runs` runs that trains on at most `rows` rows."""
     with bar(_Rate()) as progress:
         yield _Grid(progress, runs, rows)

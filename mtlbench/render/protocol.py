@@ -1,4 +1,4 @@
-"""The acceptance tests of the protocol: their one progress bar, and the table of what was found."""
+"""The acceptance tests of the protocol: their progress bar and the tables of findings."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,26 +16,26 @@ if TYPE_CHECKING:
 
 
 class _Work:
-    """A bar over the seconds that the work is expected to take."""
+    """Progress bar over the expected seconds of work."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
         self._task = progress.add_task("", total=None)
 
     def __call__(self, text: str, done: float, total: float) -> None:
-        """Seconds `done` of `total`, and what is at hand."""
+        """Show `done` of `total` seconds, and `text` for the current step."""
         self._progress.update(self._task, description=text, completed=done, total=total)
 
 
 @contextmanager
 def work() -> "Iterator[Bar]":
-    """Progress of the checks, or of the simulation of rules; the text carries the rate."""
+    """Show progress of the checks, or of the simulation of rules; the text carries the rate."""
     with bar() as progress:
         yield _Work(progress)
 
 
 def findings(document: Mapping[str, Any]) -> None:
-    """A row a finding, those that do not hold in red."""
+    """Print one row per finding, those that do not hold in red."""
     table = Table(show_lines=True)
     for head in ("check", "what", "bound", "measured", "scores"):
         table.add_column(head, no_wrap=head == "check", overflow="fold")
@@ -53,7 +53,7 @@ def findings(document: Mapping[str, Any]) -> None:
 
 
 def rules(document: Mapping[str, Any]) -> None:
-    """A row a rule: its largest rate of false calls, and what follows."""
+    """Print one row per rule: its largest rate of false calls, and the conclusion."""
     table = Table(title=f"False calls at a nominal {document['nominal']:.0%}, at worst", show_lines=True)
     for head in ("rule", "5 seeds or more", "3 seeds", "worst where", "conclusion"):
         table.add_column(head, overflow="fold", justify="right" if "seeds" in head else "left")

@@ -1,4 +1,4 @@
-"""What there is: a prepared dataset, lists of names, one thing shown whole."""
+"""Listings: a prepared dataset, the names in a catalogue, one entry in full."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ SEEN = {
 
 
 def prepared(summary: Mapping[str, Any]) -> None:
-    """What lies in a prepared dataset."""
+    """Print what a prepared dataset contains."""
     tasks = list(summary["splits"]["train"]["defined"])
     table = Table(title=f"{summary['dataset']}{' (simulated)' if summary['simulated'] else ''}")
     table.add_column("split")
@@ -36,7 +36,7 @@ def prepared(summary: Mapping[str, Any]) -> None:
 
 
 def _happened(split: Mapping[str, Any], task: str) -> str:
-    """How often a task happened, and out of how many rows where it is not defined on all."""
+    """Format how often a task happened, and out of how many rows if it is not defined on all."""
     defined, positives = split["defined"][task], split["positives"].get(task)
     if positives is None:
         return f"{defined:,} values"
@@ -44,7 +44,7 @@ def _happened(split: Mapping[str, Any], task: str) -> str:
 
 
 def catalogue(rows: Sequence[Mapping[str, Any]], after: str = "") -> None:
-    """Names with what they are, one a row, under a heading a family; empty columns are left out.
+    """Print names with their summaries, one per row, under a heading per family, without empty columns.
 
     `after` is a paragraph below them.
     """
@@ -71,7 +71,7 @@ def catalogue(rows: Sequence[Mapping[str, Any]], after: str = "") -> None:
 
 
 def shown(found: Mapping[str, Any]) -> None:
-    """One thing, a section each; what does not apply is left out."""
+    """Print one entry, section by section; sections that do not apply are left out."""
     out.print(f"[bold]{escape(found['name'])}[/bold]  {escape(found.get('summary', found['kind']))}")
     if "title" in found:
         _described(found)
@@ -96,7 +96,7 @@ def shown(found: Mapping[str, Any]) -> None:
 
 
 def _described(found: Mapping[str, Any]) -> None:
-    """A method or balancer: what its docstring says, its options, what it costs."""
+    """Print a method or balancer: its docstring, its options, what it costs."""
     _section("What", found["title"], found["reference"])
     for paragraph in found["body"]:
         out.print()
@@ -115,7 +115,7 @@ def _described(found: Mapping[str, Any]) -> None:
 
 
 def _paragraph(text: str) -> None:
-    """Words are broken to the width; equations and lists keep their lines, at any width."""
+    """Print a paragraph: text is wrapped to the width, equations and lists keep their lines at any width."""
     if as_written(text):
         out.print(Text(text), no_wrap=True, overflow="ignore", crop=False)
     else:
@@ -155,7 +155,7 @@ def _arm_cell(arm: Mapping[str, Any], head: str) -> str:
 
 
 def _compact(value: Any) -> str:
-    """A value as `--set` takes it, as far as it can."""
+    """Format a value as `--set` takes it, where possible."""
     if isinstance(value, Mapping):
         return "{" + " ".join(f"{key}={_compact(inner)}" for key, inner in value.items()) + "}"
     if isinstance(value, list | tuple):
@@ -168,7 +168,7 @@ def _setting(key: str, value: Any) -> str:
 
 
 def _options(head: str, options: Sequence[Mapping[str, Any]]) -> None:
-    """Name, default, type and meaning, one a row."""
+    """Print each option's name, default, type and meaning, one option per row."""
     if not options:
         return
     out.print(f"\n[bold]{head}[/bold]")
@@ -183,7 +183,7 @@ def _options(head: str, options: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _section(head: str, *lines: str) -> None:
-    """A heading and its lines, indented; nothing where there are none."""
+    """Print a heading and its lines, indented; nothing if there are no lines."""
     if any(lines):
         out.print(f"\n[bold]{head}[/bold]" if head else "")
         for line in lines:

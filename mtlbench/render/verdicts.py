@@ -1,4 +1,4 @@
-"""The tables that the tool exists for: verdicts, costs, and what to know before believing them."""
+"""The main tables: verdicts, costs, and what to know before believing them."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -45,7 +45,7 @@ STYLES = {
 
 
 def shard(document: Mapping[str, Any]) -> None:
-    """What became of one part of the runs."""
+    """Print what became of one shard of the runs."""
     number, shards = document["shard"]
     statuses = Counter(run["status"] for run in document["runs"])
     counted = ", ".join(f"{count} {status}" for status, count in statuses.items()) or "none"
@@ -54,7 +54,7 @@ def shard(document: Mapping[str, Any]) -> None:
 
 
 def verdicts(document: Mapping[str, Any]) -> None:
-    """The table that the tool exists for, a row a task, a column a method; then what it cost."""
+    """Print the main table, one row per task and one column per method; then costs and remarks."""
     if any(c["gain"] is not None for c in document["comparisons"]):
         if many_arms(document):
             for grid in by_arm(document, lambda c: f"{figure(c['gain'], sign=True)} {verdict_words(c)}"):
@@ -104,7 +104,7 @@ def _width(text: Text) -> int:
 
 
 def _side_by_side(widths: Sequence[int], room: int, gap: int = 3) -> list[list[int]]:
-    """Columns a table, so that none is cut: as many as there is room for, with a border of `gap` each."""
+    """Split columns into tables so that none is cut: as many as fit `room`, with a border of `gap` each."""
     tables: list[list[int]] = []
     left = -1
     for i, width in enumerate(widths):
@@ -117,7 +117,7 @@ def _side_by_side(widths: Sequence[int], room: int, gap: int = 3) -> list[list[i
 
 
 def _cell(comparison: Mapping[str, Any], clusters: str) -> Text:
-    """Gain, interval, verdict and what would decide it; on simulated data what was planted."""
+    """Format gain, interval, verdict and what would decide it; on simulated data what was planted."""
     verdict = comparison["verdict"]
     parts = [figure(comparison["gain"], sign=True)]
     if comparison["interval"]:
@@ -134,7 +134,7 @@ def _cell(comparison: Mapping[str, Any], clusters: str) -> Text:
 
 
 def _show(grid: Grid) -> None:
-    """A table under its title, with lines between rows where cells have several."""
+    """Print a table under its title, with rules between rows if cells have several lines."""
     tall = any("\n" in cell for row in grid.rows for cell in row)
     columns = zip(grid.heads, *grid.rows, strict=True)
     widths = [max(len(line) for cell in column for line in cell.split("\n")) for column in columns]
@@ -151,7 +151,7 @@ def _show(grid: Grid) -> None:
 
 
 def _title(text: str) -> None:
-    """Above a table, not in it: Rich would break it to the width of a narrow one."""
+    """Print a title above a table, not in it: Rich would wrap it to the width of a narrow table."""
     out.print(f"\n[bold]{escape(text)}[/bold]")
 
 

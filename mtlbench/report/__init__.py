@@ -1,4 +1,4 @@
-"""Report: the document that `run` and `compare` give, its Markdown form, the words below its tables."""
+"""Report: the document that `run` and `compare` produce, its Markdown form, the text below its tables."""
 
 from mtlbench.report.document import document, shard_document
 from mtlbench.report.markdown import markdown

@@ -1,4 +1,4 @@
-"""The document that `run` and `compare` give: what ran, the verdicts, the costs."""
+"""The document that `run` and `compare` produce: what ran, the verdicts, the costs."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 def document(
     home: Home, about: Mapping[str, Any], outcomes: Sequence["Outcome"], comparison: "Comparison"
 ) -> dict[str, Any]:
-    """Plain values for `--json`, MLflow and the tables; paths are relative to the home.
+    """Return plain values for `--json`, MLflow and the tables; paths are relative to the home.
 
     Args:
-        home: where results lie.
-        about: dataset, fingerprint, simulated and schema: a manifest, or a stored result.
-        outcomes: every run that was asked for, failed ones too.
+        home: where results are stored.
+        about: a manifest or a stored result, with dataset, fingerprint, simulated and schema.
+        outcomes: every requested run, including failed ones.
         comparison: the verdicts over the results.
     """
     return {
@@ -35,7 +35,7 @@ def document(
 def shard_document(
     home: Home, about: Mapping[str, Any], outcomes: Sequence["Outcome"], shard: tuple[int, int]
 ) -> dict[str, Any]:
-    """The same of one part of the runs, which is too little for a verdict."""
+    """Return the document of one shard of the runs, which is too little for a verdict."""
     return {
         "dataset": about["dataset"],
         "fingerprint": about["fingerprint"],
@@ -46,7 +46,7 @@ def shard_document(
 
 
 def cut_short(data: Mapping[str, Any]) -> bool:
-    """Whether a model of the run was at its best when its epochs ended: it might have become better."""
+    """Return whether a model of the run was at its best when its epochs ended: it might have improved."""
     epochs = data["run"].get("training", {}).get("epochs")
     return any(
         evaluations[-1]["epoch"] >= epochs

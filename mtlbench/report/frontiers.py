@@ -1,4 +1,4 @@
-"""The fixed-weight frontiers as plain tables and lines, for a terminal and for a page."""
+"""The fixed-weight frontiers as plain tables and lines, for a terminal and for Markdown."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,7 +9,7 @@ from mtlbench.report.tables import Grid
 from mtlbench.report.words import figure, many_clusters
 
 ALL_SHOWN = 12
-"""Of a larger frontier only the points that are chosen, or that no other dominates, are listed."""
+"""Most points that are all listed; of a larger frontier, only chosen and non-dominated points are."""
 
 
 CHOSEN = "the static weights that validation chose"
@@ -22,11 +22,11 @@ SAYS = {
     "that matters: {needed}.",
     "NO_VERDICT": "{arm} cannot be held against its frontier: {reason}.",
 }
-"""What a verdict on the mean of the tasks means."""
+"""Verdict on the mean of the tasks -> sentence that says what it means."""
 
 
 def frontiers(document: Mapping[str, Any]) -> Iterator[tuple[Grid, list[str]]]:
-    """Every table of the document's frontiers with the lines below it."""
+    """Yield every table of the document's frontiers with the lines below it."""
     for frontier in document["frontiers"]:
         yield _points(frontier), _about_points(frontier)
         if frontier["tests"]:
@@ -34,7 +34,7 @@ def frontiers(document: Mapping[str, Any]) -> Iterator[tuple[Grid, list[str]]]:
 
 
 def _points(frontier: Mapping[str, Any]) -> Grid:
-    """The sets of weights, one a row: how validation judged each, and what each scored on test."""
+    """Tabulate the sets of weights, one per row: how validation judged each, and what each scored on test."""
     tasks = list(frontier["points"][0]["test"])
     best = max((p["criterion"] for p in frontier["points"] if p["criterion"] is not None), default=None)
     rows = []
@@ -50,7 +50,7 @@ def _points(frontier: Mapping[str, Any]) -> Grid:
 
 
 def _tests(frontier: Mapping[str, Any]) -> Grid:
-    """Who was held against the chosen weights: an arm a row, a task a column, their mean last."""
+    """Tabulate the gains over the chosen weights: one row per arm, one column per task, their mean last."""
     scopes = list(dict.fromkeys((test["scope"], test["task"]) for test in frontier["tests"]))
     rows = []
     for arm in dict.fromkeys(test["arm"] for test in frontier["tests"]):
@@ -61,7 +61,7 @@ def _tests(frontier: Mapping[str, Any]) -> Grid:
 
 
 def _about_points(frontier: Mapping[str, Any]) -> list[str]:
-    """How to read the points: what was chosen and how, what it cost, how much the frontier covers."""
+    """Explain the points: what was chosen and how, what it cost, how much the frontier covers."""
     number, costs = len(frontier["points"]), frontier["costs"]
     hidden = number - len(_listed(frontier["points"]))
     lines = [
@@ -87,7 +87,7 @@ def _about_points(frontier: Mapping[str, Any]) -> list[str]:
 
 
 def _about_tests(frontier: Mapping[str, Any], clusters: str) -> list[str]:
-    """How the tests were judged, and what each mean says."""
+    """Explain how the tests were judged, and what each mean says."""
     first = frontier["tests"][0]
     return [
         f"A family of its own: {first['family_size']} frontier tests, Holm, alpha {first['alpha']:g}. A "
@@ -113,7 +113,7 @@ def _listed(every: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 
 def _cell(test: Mapping[str, Any]) -> str:
-    """Gain, interval, verdict; the mean is in deltas, which have two places."""
+    """Format gain, interval and verdict; the mean is in deltas, to two places."""
 
     def number(value: float | None) -> str:
         coarse = test["scope"] == "mean" and value is not None

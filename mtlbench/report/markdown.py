@@ -28,7 +28,7 @@ from mtlbench.report.words import (
 
 
 def markdown(document: Mapping[str, Any]) -> str:
-    """The verdicts as Markdown tables, a row a task, a column a method, and what stands beside them."""
+    """Return the verdicts as Markdown tables, one row per task and one column per method, with remarks."""
     simulated = " (SIMULATED data)" if document["simulated"] else ""
     lines = [f"# {document['dataset']}{simulated}", "", f"Fingerprint `{document['fingerprint']}`.", ""]
     if document["comparisons"]:
@@ -68,13 +68,13 @@ def _cell(comparison: Mapping[str, Any]) -> str:
 
 
 def _wanting(comparison: Mapping[str, Any], clusters: str) -> str:
-    """Behind an INCONCLUSIVE, about how much of what would decide it."""
+    """Say roughly what would decide an INCONCLUSIVE comparison; empty for other verdicts."""
     wanted = needs(comparison, clusters)
     return f" (wants {' '.join(wanted)})" if wanted else ""
 
 
 def _undecided(document: Mapping[str, Any]) -> list[str]:
-    """What would decide each INCONCLUSIVE; those that need the same stand together."""
+    """List what would decide each INCONCLUSIVE comparison; those that need the same are grouped."""
     wanting: dict[str, dict[str, list[str]]] = {}
     for c in document["comparisons"]:
         if sentence := to_decide(c, many_clusters(document)):

@@ -1,11 +1,11 @@
-"""What would decide a comparison that is inconclusive, in words."""
+"""What would decide an inconclusive comparison, in words."""
 
 from collections.abc import Mapping
 from typing import Any
 
 
 def needs(comparison: Mapping[str, Any], clusters: str) -> list[str]:
-    """Two short lines for a cell of a table; none where the verdict is not INCONCLUSIVE."""
+    """Return two short lines for a cell of a table; none if the verdict is not INCONCLUSIVE."""
     if comparison["verdict"] != "INCONCLUSIVE":
         return []
     more_seeds, more_clusters = comparison["seeds_needed"], comparison["clusters_needed"]
@@ -19,9 +19,9 @@ def needs(comparison: Mapping[str, Any], clusters: str) -> list[str]:
 
 
 def to_decide(comparison: Mapping[str, Any], clusters: str) -> str:
-    """The same as a sentence; empty where the verdict is not INCONCLUSIVE.
+    """Return what would decide as a sentence; empty if the verdict is not INCONCLUSIVE.
 
-    A number of seeds goes with as many clusters as there are, a number of clusters with as many seeds.
+    A number of seeds assumes the present clusters, a number of clusters the present seeds.
     """
     if comparison["verdict"] != "INCONCLUSIVE":
         return ""
@@ -40,6 +40,6 @@ def to_decide(comparison: Mapping[str, Any], clusters: str) -> str:
 
 
 def _about(number: int) -> str:
-    """To two digits, upwards: a forecast from a few seeds is no better than that."""
+    """Round up to two digits: a forecast from a few seeds is no better than that."""
     unit = 10 ** max(0, len(str(number)) - 2)
     return f"{-(-number // unit) * unit:,}"

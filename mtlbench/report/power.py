@@ -8,7 +8,7 @@ from mtlbench.statistics.verdict import FAR_TAIL_LEVEL, FAR_TAIL_SEEDS, MIN_SEED
 
 
 def too_few_seeds(seeds: int, members: int, alpha: float = 0.05) -> list[str]:
-    """What so few seeds mean for a family of that size at that alpha, whatever the data are."""
+    """Warn if there are too few seeds for a family of that size at that alpha, whatever the data are."""
     if seeds < MIN_SEEDS:
         few = f"{seeds} seed{'s' * (seeds != 1)}: no verdict will be given, that wants at least {MIN_SEEDS}."
         return [f"{few} Set seeds = {FAR_TAIL_SEEDS} in the benchmark file, or --seeds {FAR_TAIL_SEEDS}."]
@@ -21,7 +21,7 @@ def too_few_seeds(seeds: int, members: int, alpha: float = 0.05) -> list[str]:
 
 
 def undecided(power: Mapping[str, Any]) -> list[str]:
-    """A sentence for each task on which the benchmark cannot decide at its own delta; none where it can."""
+    """Return a sentence for each task on which the benchmark cannot decide at its own delta."""
     many = many_clusters(power)
     return [_undecided(task, power["seeds"], many) for task in power["tasks"] if not task["decides"]]
 
@@ -49,7 +49,7 @@ def _remedy(task: Mapping[str, Any], seeds: int, many: str) -> str:
 
 
 def conclusion(power: Mapping[str, Any]) -> str:
-    """On which tasks the benchmark can decide at its own delta, and what would decide on the others."""
+    """Say on which tasks the benchmark can decide at its own delta, and what would decide on the others."""
     yes = [task["task"] for task in power["tasks"] if task["decides"]]
     no = [task for task in power["tasks"] if not task["decides"]]
     benchmark = f"With {power['seeds']} seeds this benchmark"
@@ -64,7 +64,7 @@ def conclusion(power: Mapping[str, Any]) -> str:
 
 
 def _way_out(tasks: Sequence[Mapping[str, Any]], many: str) -> str:
-    """What would decide on all of these tasks: seeds, else clusters, else a delta that can be seen."""
+    """Say what would decide on all given tasks: seeds, else clusters, else a delta that can be detected."""
     seeds = [task["seeds_needed"] for task in tasks]
     users = [task["clusters_needed"] for task in tasks]
     if None not in seeds:
@@ -77,7 +77,7 @@ def _way_out(tasks: Sequence[Mapping[str, Any]], many: str) -> str:
 
 
 def how_long(time: Mapping[str, Any]) -> str:
-    """How long the runs without a result will take."""
+    """Say how long the runs without a result will take."""
     untimed = f" ({', '.join(time['not_timed'])} not timed)" if time["not_timed"] else ""
     if not time["runs"]:
         return f"Time: nothing is left to train{untimed}."
@@ -92,7 +92,7 @@ def how_long(time: Mapping[str, Any]) -> str:
 
 
 def _duration(seconds: float) -> str:
-    """Such as 40 s, 12 min, 3.5 h."""
+    """Format a duration, such as 40 s, 12 min, 3.5 h."""
     if seconds < 90:
         return f"{max(1.0, seconds):.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -8,7 +8,7 @@ from mtlbench.report.words import SIMULATED, figure, of_family, of_methods, span
 
 
 def remarks(document: Mapping[str, Any]) -> list[str]:
-    """One line each, those that weigh most first."""
+    """Return one line per remark, the most important first."""
     return [
         *_failed(document),
         *_verdicts(document),
@@ -55,7 +55,7 @@ def _verdicts(document: Mapping[str, Any]) -> list[str]:
 
 
 def _peaks(document: Mapping[str, Any]) -> list[str]:
-    """Losses at the one deployable checkpoint that are no interference between the tasks."""
+    """List losses at the one deployable checkpoint that are not interference between the tasks."""
     return [
         f"{c['arm']}: the tasks peak at different times; with a checkpoint of its own, {c['task']} does not "
         f"lose beyond doubt: {figure(c['gain_best'], sign=True)} ({span(c['interval_best'])})."
@@ -65,13 +65,13 @@ def _peaks(document: Mapping[str, Any]) -> list[str]:
 
 
 def _networks(document: Mapping[str, Any]) -> list[str]:
-    """Arms that are not their baseline's network: their gains are not those of sharing alone."""
+    """List arms whose network is not their baseline's: their gains are not due to sharing alone."""
     guards = (guard for c in document["comparisons"] for guard in c["guards"])
     return list(dict.fromkeys(f"{g['message']}." for g in guards if g["guard"] == "network"))
 
 
 def _unpaired(document: Mapping[str, Any]) -> list[str]:
-    """Arms of which not every seed counts: those that diverged would be missing from their gain."""
+    """List arms of which not every seed counts: seeds that diverged would be missing from their gain."""
     found = {
         f"{c['arm']}: {guard['message']}."
         for c in document["comparisons"]
@@ -82,7 +82,7 @@ def _unpaired(document: Mapping[str, Any]) -> list[str]:
 
 
 def _cut_short(document: Mapping[str, Any]) -> list[str]:
-    """Runs that early stopping did not end: what they are compared by is then how fast they learn, too."""
+    """Count runs that early stopping did not end: their comparison is then partly one of learning speed."""
     cut = [run for run in document["runs"] if run.get("cut_short")]
     if not cut:
         return []
@@ -93,7 +93,7 @@ def _cut_short(document: Mapping[str, Any]) -> list[str]:
 
 
 def _warnings(document: Mapping[str, Any]) -> list[str]:
-    """What the runs themselves found, each once with the seeds that it is about."""
+    """List the warnings of the runs themselves, each once with its seeds."""
     seeds: dict[tuple[str, str, str], list[int]] = {}
     runs: dict[tuple[str, str], int] = {}
     for run in document["runs"]:
@@ -103,14 +103,14 @@ def _warnings(document: Mapping[str, Any]) -> list[str]:
             seeds.setdefault((*arm, warning), []).append(run["seed"])
     lines = []
     for (method, balancer, warning), found in seeds.items():
-        which = ", ".join(map(str, dict.fromkeys(found)))  # a seed once, however many points of a frontier
+        which = ", ".join(map(str, dict.fromkeys(found)))  # each seed once, even with many frontier points
         which = "" if len(found) == runs[method, balancer] else f", seed {which}"
         lines.append(f"{arm_name(method, balancer)}{which}: {warning}")
     return lines
 
 
 def _strata(document: Mapping[str, Any]) -> list[str]:
-    """How the groups were judged, and of which nothing can be said."""
+    """Explain how the groups were judged, and which cells cannot have a call."""
     if "strata" not in document:
         return []
     found = document["strata"]

@@ -1,4 +1,4 @@
-"""The tables beside the verdicts as plain cells, for a terminal and for a page."""
+"""The tables beside the verdicts as plain cells, for a terminal and for Markdown."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ COSTS = {"parameters": ",.0f", "rows_per_second": ",.0f", "wall_seconds": ",.1f"
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """A table: its title, its heads, its rows of as many cells; the first `keys` say what a row is."""
+    """A table: title, column heads, and rows of as many cells; the first `keys` columns identify a row."""
 
     title: str
     heads: Sequence[str]
@@ -29,9 +29,9 @@ class Grid:
 
 
 def own_peaks(document: Mapping[str, Any]) -> Grid:
-    """The gains when each arm uses its own best checkpoint for a task, a row a task, a column an arm.
+    """Tabulate the gains of each arm at its own best checkpoint per task: a row per task, a column per arm.
 
-    Of many arms each has a row.
+    If there are many arms, each has a row instead.
     """
     arms = all_arms(document)
     rows = []
@@ -45,7 +45,7 @@ def own_peaks(document: Mapping[str, Any]) -> Grid:
 
 
 def by_arm(document: Mapping[str, Any], cell: Callable[[Mapping[str, Any]], str]) -> list[Grid]:
-    """The verdicts with a row an arm and a table a family; `cell` writes one comparison."""
+    """Tabulate the verdicts with one row per arm and one table per family; `cell` formats a comparison."""
     tasks, baseline = document["family"]["tasks"], document["family"]["baseline"]
     held = {(c["arm"], c["task"]): c for c in document["comparisons"]}
     grids = []
@@ -58,14 +58,14 @@ def by_arm(document: Mapping[str, Any], cell: Callable[[Mapping[str, Any]], str]
 
 
 def verdict_words(comparison: Mapping[str, Any]) -> str:
-    """A verdict as it stands in a cell; a harm too small to matter says so."""
+    """Format a verdict for a cell; a harm too small to matter is marked negligible."""
     if comparison["verdict"] == "NEGATIVE" and comparison["equivalent"]:
         return "NEGATIVE, negligible"
     return str(comparison["verdict"]).replace("_", " ")
 
 
 def secondary(document: Mapping[str, Any]) -> Grid:
-    """Figures that others report, a row an arm."""
+    """Tabulate figures that others report, one row per arm."""
     rows = []
     for summary in document["summaries"]:
         s = summary["secondary"]
@@ -97,7 +97,7 @@ COSTS_LEGEND = (
 
 
 def costs(document: Mapping[str, Any]) -> Grid:
-    """What each method costs, against all models of the baseline together."""
+    """Tabulate what each method costs, relative to all models of the baseline together."""
     baseline, summaries = document["family"]["baseline"], document["summaries"]
     rows = []
     if len({str(s["costs"]["parameters"]["baseline"]) for s in summaries}) == 1:
@@ -117,7 +117,7 @@ def costs(document: Mapping[str, Any]) -> Grid:
 
 
 def metrics(document: Mapping[str, Any]) -> Grid:
-    """Where there is nothing to compare with: the test metrics, mean over seeds.
+    """Tabulate the test metrics, mean over seeds, for when there is nothing to compare with.
 
     The points of a frontier are left out: they have a table of their own.
     """
@@ -139,7 +139,7 @@ def metrics(document: Mapping[str, Any]) -> Grid:
 
 
 def strata(document: Mapping[str, Any]) -> list[Grid]:
-    """One table for each way in which the rows are parted; a row a stratum and task, a column an arm."""
+    """Return one table per partition of the rows; one row per stratum and task, one column per arm."""
     found, arms = document["strata"], all_arms(document)
     cells = found["cells"]
     grids = []

@@ -1,4 +1,4 @@
-"""What stands below the tables, the same in a terminal and on a page."""
+"""Text below the tables, the same in a terminal and in Markdown."""
 
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
@@ -8,32 +8,32 @@ SIMULATED = "simulated data: these figures say how well the tool finds what was 
 
 
 def all_arms(document: Mapping[str, Any]) -> list[str]:
-    """The arms in the order of a table's columns, family by family."""
+    """Return the arms in the order of a table's columns, family by family."""
     return [arm for family in families(document) for arm in family["arms"]]
 
 
 def families(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """What is judged together, one after another."""
+    """Return the families, each of which is judged together."""
     return [document["family"], *document["other_families"]]
 
 
 def of_methods(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The families, without that of controls where it stands beside others: it answers another question."""
+    """Return the families, without the controls if there are others: controls answer another question."""
     return [family for i, family in enumerate(families(document)) if i == 0 or family["name"] != "controls"]
 
 
 def many_arms(document: Mapping[str, Any]) -> bool:
-    """Whether there are more arms than a table has room for columns: each then has a row."""
+    """Return whether there are too many arms for the columns of a table: each then has a row."""
     return len(all_arms(document)) > MANY_ARMS
 
 
 def of_family(document: Mapping[str, Any], family: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The comparisons of one of the families."""
+    """Return the comparisons of one family."""
     return [c for c in document["comparisons"] if c["arm"] in family["arms"]]
 
 
 def legend(document: Mapping[str, Any]) -> list[str]:
-    """How to read the verdicts: what the families are, what the interval is over, what could be seen."""
+    """Explain the verdicts: the families, what the interval is over, what could have been detected."""
     family, comparisons = document["family"], document["comparisons"]
     effects = dict.fromkeys(_effect(c["delta"], c["delta_unit"]) for c in comparisons)
     lines = [
@@ -56,7 +56,7 @@ def legend(document: Mapping[str, Any]) -> list[str]:
 
 
 def cell_legend(document: Mapping[str, Any]) -> list[str]:
-    """What else may stand in a cell of the table in a terminal."""
+    """Explain what else may appear in a cell of the table in a terminal."""
     comparisons, many = document["comparisons"], many_clusters(document)
     lines = []
     if any(c["verdict"] == "INCONCLUSIVE" for c in comparisons):
@@ -70,20 +70,20 @@ def cell_legend(document: Mapping[str, Any]) -> list[str]:
 
 
 def peaks_elsewhere(comparison: Mapping[str, Any]) -> bool:
-    """Whether a task seems to lose, and would by another amount with a checkpoint of its own."""
+    """Return whether a task seems to lose, and its gain differs at its own best checkpoint."""
     best, loses = comparison["gain_best"], (comparison["gain"] or 0) < 0
     return loses and comparison["verdict"] in ("NEGATIVE", "INCONCLUSIVE") and best != comparison["gain"]
 
 
 def _family(family: Mapping[str, Any]) -> str:
-    """Such as: Family, declared by the benchmark demo: 3 arms x 4 tasks = 12 comparisons."""
+    """Describe it, such as: Family, declared by the benchmark demo: 3 arms x 4 tasks = 12 comparisons."""
     by = f"declared by the benchmark {family['declared']}" if family["declared"] else "as compared here"
     name = f"Family {family['name']}" if family["declared"] and family["name"] != "methods" else "Family"
     return f"{name}, {by}: {_size(family['arms'], family['tasks'], family['size'])}"
 
 
 def _other_families(document: Mapping[str, Any]) -> list[str]:
-    """Which arms are judged apart, such as controls, and that the others pay nothing for them."""
+    """Describe the arms that are judged as families of their own, such as controls."""
     tasks = document["family"]["tasks"]
     return [
         f"{other['name'].capitalize()}, judged as a family of their own: "
@@ -93,7 +93,7 @@ def _other_families(document: Mapping[str, Any]) -> list[str]:
 
 
 def _size(arms: Collection[str], tasks: Collection[str], size: int) -> str:
-    """Such as: 3 arms x 4 tasks = 12 comparisons, 4 of them here; `arms` are those with a result."""
+    """Describe a size, e.g. 3 arms x 4 tasks = 12 comparisons, 4 of them here; `arms` have a result."""
     here = len(arms) * len(tasks)
     absent = f", {here} of them here" if here < size else ""
     arms_declared = _count(size // len(tasks), "arm")
@@ -105,7 +105,7 @@ def _count(number: int, thing: str) -> str:
 
 
 def _effect(delta: float, unit: str) -> str:
-    """Such as 0.001 AUC, 0.2 % of log loss."""
+    """Format an effect, such as 0.001 AUC or 0.2 % of log loss."""
     name = unit_name(unit)
     return (
         f"{100 * delta:g} % of {name.removeprefix('relative ')}"
@@ -115,18 +115,18 @@ def _effect(delta: float, unit: str) -> str:
 
 
 def unit_name(unit: str) -> str:
-    """What people call a metric, or the unit of a gain: AUC, R2, relative log loss."""
+    """Return the usual name of a metric, or of the unit of a gain: AUC, R2, relative log loss."""
     return unit.replace("_", " ") if "_" in unit else unit.upper()
 
 
 def _seeds(comparisons: Iterable[Mapping[str, Any]]) -> str:
-    """Such as 5 seeds, or 3 to 5 seeds where some arm lacks a few."""
+    """Describe the seeds, such as 5 seeds, or 3 to 5 seeds if some arm lacks a few."""
     numbers = sorted({c["seeds"] for c in comparisons})
     return _count(numbers[0], "seed") if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]} seeds"
 
 
 def _seen(comparisons: Iterable[Mapping[str, Any]]) -> str:
-    """The range of the smallest effects that could be called, unit by unit."""
+    """Return the range of the smallest effects that could be called, unit by unit."""
     by_unit: dict[str, list[float]] = {}
     for c in comparisons:
         if c["minimum_detectable_effect"] is not None:
@@ -135,21 +135,21 @@ def _seen(comparisons: Iterable[Mapping[str, Any]]) -> str:
 
 
 def many_clusters(document: Mapping[str, Any]) -> str:
-    """What the rows that belong together are called."""
+    """Return the word for groups of rows that belong together."""
     return "users" if document["cluster"] == "user" else "clusters"
 
 
 def figure(value: float | None, *, sign: bool = False) -> str:
-    """A metric or a gain to four places."""
+    """Format a metric or a gain to four places."""
     return "undefined" if value is None else f"{value:{'+' if sign else ''}.4f}"
 
 
 def baseline_values(comparisons: Iterable[Mapping[str, Any]]) -> list[str]:
-    """One task's metric, then the baseline's value: several where arms have baselines of their own."""
+    """Return one task's metric, then the baseline's value, or several if arms have different baselines."""
     held = list(comparisons)
     return [unit_name(held[0]["metric"]), *dict.fromkeys(figure(c["baseline_value"]) for c in held)]
 
 
 def span(interval: Iterable[float]) -> str:
-    """An interval of a gain."""
+    """Format an interval of a gain."""
     return "..".join(figure(end, sign=True) for end in interval)

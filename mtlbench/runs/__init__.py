@@ -1,1 +1,1 @@
-"""Runs: train, evaluate and store, and which of them are done already."""
+"""Runs: train, evaluate and store them, and find those already done."""

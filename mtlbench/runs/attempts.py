@@ -1,4 +1,4 @@
-"""Attempts at runs: one process at a time, with checkpoints to go on from when it is killed."""
+"""Attempts at runs: one process at a time, with checkpoints to resume from if it is killed."""
 
 import shutil
 from collections.abc import Iterator
@@ -11,7 +11,10 @@ from mtlbench.home import Home
 
 
 def hold(held: ExitStack, folder: Path, *, wait: bool) -> bool:
-    """Hold the folder of a run that is to be trained, unless another process does."""
+    """Lock the folder of a run to be trained, and return whether that succeeded.
+
+    It fails if another process holds the lock and `wait` is False.
+    """
     try:
         held.enter_context(_claim(folder, wait=wait))
     except BlockingIOError:
@@ -21,19 +24,19 @@ def hold(held: ExitStack, folder: Path, *, wait: bool) -> bool:
 
 @contextmanager
 def _claim(folder: Path, *, wait: bool = False) -> Iterator[None]:
-    """Hold the folder of an attempt, removed if the block succeeds; if it raises, its checkpoints stay."""
+    """Lock the folder of an attempt; remove it if the block succeeds, keep its checkpoints if it raises."""
     with alone_in(folder, wait=wait):
         yield
         for left in folder.iterdir():
             if left.name != LOCK:
                 shutil.rmtree(left, ignore_errors=True)
-    with suppress(OSError):  # not empty: another process is at it already
+    with suppress(OSError):  # not empty: another process already uses it
         folder.rmdir()
 
 
 def forget_attempts(home: Home, dataset: str, spec: RunSpec) -> None:
-    """Remove what a killed attempt has left of a run that is done, such as the checkpoints of its stack."""
+    """Remove what a killed attempt left behind for a finished run, such as the checkpoints of its stack."""
     folder = home.training(dataset) / spec.hash
     if folder.exists():
-        with suppress(OSError), _claim(folder):  # held, where another process trains it again
+        with suppress(OSError), _claim(folder):  # locked if another process is training it again
             pass

@@ -34,25 +34,25 @@ def execute(
     again: bool = False,
     wait: bool = False,
 ) -> list[Outcome]:
-    """Train, evaluate and store runs that differ in seed and in the balancer's options alone.
+    """Train, evaluate and store runs that differ only in seed and in the balancer's options.
 
-    A run that another process has finished meanwhile is not trained, nor is one that another process trains.
-    One whose data are missing, damaged or by now others than it was planned for fails, and stores nothing.
+    Runs that another process is training, or has finished meanwhile, are not trained. A run fails, and stores
+    nothing, if its data are missing or damaged, or have changed since it was planned.
 
     Args:
-        home: where data and results lie.
+        home: where data and results are stored.
         dataset: name of the prepared dataset.
         specs: the runs.
         device: where to train.
         progress: told how many more rows have been trained on.
-        stacked: whether all models form one stack; unless given: on a GPU.
-        again: train what has a result too.
-        wait: until no other process trains them.
+        stacked: whether all models form one stack; by default only on a GPU.
+        again: also train runs that already have a result.
+        wait: wait until no other process is training them.
 
     Raises:
         UsageError: code has changed since the runs were planned.
     """
-    commit()  # of the code that is loaded, not of what the checkout holds by the end of training
+    commit()  # cached now: of the code that is loaded, not of the checkout at the end of training
     refuse_changed(specs[0])
     outcomes: dict[str, Outcome] = {}
     with ExitStack() as held:
@@ -63,12 +63,12 @@ def execute(
                 outcomes[spec.hash] = Outcome(spec, "reused", result)
         mine = [spec for spec in specs if spec.hash not in outcomes]
         for left_over in (path for spec in mine for path in home.runs(dataset).glob(f".{spec.hash}-*")):
-            shutil.rmtree(left_over, ignore_errors=True)  # of a process that was killed while it wrote
+            shutil.rmtree(left_over, ignore_errors=True)  # from a process that was killed while writing
         if mine:
             try:
                 for outcome in _train(home, dataset, mine, device, progress, stacked=stacked, again=again):
                     outcomes[outcome.spec.hash] = outcome
-            except DataError as error:  # what has been stored, or is another's, has not failed
+            except DataError as error:  # runs already stored, or held by another process, have not failed
                 lost = [spec for spec in mine if spec.hash not in outcomes]
                 outcomes |= {spec.hash: Outcome(spec, "failed", reason=str(error)) for spec in lost}
     return [outcomes[spec.hash] for spec in specs]
@@ -84,7 +84,7 @@ def _train(
     stacked: bool | None,
     again: bool,
 ) -> Iterator[Outcome]:
-    """Train runs that this process holds."""
+    """Train the runs whose locks this process holds."""
     prepared = open_prepared(home, dataset, specs[0].tasks, specs[0].fingerprint)
     kind = lookup(METHODS, specs[0].method, "method").load()
     if device.type == "cpu":

@@ -1,4 +1,4 @@
-"""Guards over a result: what a reader must know before believing its scores. They always run."""
+"""Guards on a result: what a reader must know before trusting its scores. They always run."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,21 +10,21 @@ from mtlbench.results import Scores
 from mtlbench.schema import Schema
 
 TOO_GOOD = 0.995
-"""A test AUC above it is a leak until shown otherwise."""
+"""Test AUC above which a leak is assumed until shown otherwise."""
 
 Metrics = Mapping[str, Mapping[str, float | None]]
-"""Task -> metric -> value, None where undefined."""
+"""Task -> metric -> value, None if undefined."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """What a guard saw.
+    """A problem that a guard found.
 
     Attributes:
         guard: leak, constant, identical, undefined or too-good.
-        tasks: which tasks it is about.
+        tasks: the tasks it is about.
         message: for people.
-        explained: the dataset's card says why it is none to worry about; kept, but no warning.
+        explained: the dataset's card says why it is harmless; stored, but not a warning.
     """
 
     guard: str
@@ -36,14 +36,14 @@ class Finding:
 def examine(
     schema: Schema, scores: Scores, test: Metrics, leaks: Mapping[str, Any], *, constant: bool
 ) -> list[Finding]:
-    """Everything to doubt about a run.
+    """Return everything that is suspicious about a run.
 
     Args:
-        schema: its tasks.
-        scores: the test split as it scored it.
+        schema: the tasks of the run.
+        scores: its scores on the test split.
         test: its test metrics.
         leaks: the `guards` of the prepared dataset's manifest.
-        constant: the method predicts one number a task, and means it.
+        constant: the method predicts one number per task by design.
     """
     return [
         *_leaks(schema, leaks),
@@ -55,7 +55,7 @@ def examine(
 
 
 def _leaks(schema: Schema, leaks: Mapping[str, Any]) -> list[Finding]:
-    """Fields that alone say much of a task: one finding for both, with its most extreme AUC."""
+    """Report fields that alone predict a task well: one finding per task and field, with the extreme AUC."""
     worst: dict[tuple[str, str], Mapping[str, Any]] = {}
     for entry in leaks.get("above", ()):
         if entry["task"] in schema.task_names:
@@ -74,7 +74,7 @@ def _leaks(schema: Schema, leaks: Mapping[str, Any]) -> list[Finding]:
 
 
 def _constant(scores: Scores) -> list[Finding]:
-    """Such a model has learned nothing."""
+    """Report tasks whose predictions are all the same number: such a model has learned nothing."""
     return [
         Finding(guard="constant", tasks=(task,), message=f"{task}: all predictions are the same number")
         for task, score in scores.score.items()
@@ -83,7 +83,7 @@ def _constant(scores: Scores) -> list[Finding]:
 
 
 def _identical(scores: Scores) -> list[Finding]:
-    """Hints at a mix-up of heads; two constants are the business of another guard."""
+    """Report pairs of tasks with identical predictions, a sign of mixed-up heads; constants aside."""
     varied = [task for task, score in scores.score.items() if len(score) and np.ptp(score) > 0]
     return [
         Finding(guard="identical", tasks=(a, b), message=f"{a} and {b}: identical predictions")
@@ -94,7 +94,7 @@ def _identical(scores: Scores) -> list[Finding]:
 
 
 def _undefined(schema: Schema, scores: Scores, test: Metrics) -> list[Finding]:
-    """A task whose primary metric has no value is named, not dropped."""
+    """Report tasks whose primary metric is undefined, rather than drop them."""
     return [
         Finding(
             guard="undefined",

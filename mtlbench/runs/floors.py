@@ -1,4 +1,4 @@
-"""Runs of floors: fitted a task at a time on train and validation, then evaluated."""
+"""Runs of floors: fitted one task at a time on train and validation, then evaluated."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -23,7 +23,7 @@ from mtlbench.train.randomness import key
 def fit_floors(
     floor: type[Floor], prepared: Prepared, specs: Sequence[RunSpec], progress: Callable[[int], None]
 ) -> Iterator[FinishedRun]:
-    """Fit and evaluate one run after another; one thread, as every worker process has."""
+    """Fit and evaluate one run after another, in one thread, as in every worker process."""
     for spec in specs:
         with threadpool_limits(limits=1):
             yield _run(floor, prepared, spec, progress)
@@ -47,7 +47,7 @@ def _run(
         models.append(model)
         criteria.append(primary(task, unseen.label, model.predict(unseen.features)) / task.smallest_effect)
         seconds.append((time.perf_counter() - start) / max(1, len(known.label)))
-        progress(spec.training.epochs * len(split))  # what `grid.rows_to_train` has announced
+        progress(spec.training.epochs * len(split))  # as many as `grid.rows_to_train` announced
     train_seconds = time.perf_counter() - began
     scores = score_floor(fitted, models, prepared)
     return FinishedRun(
@@ -66,7 +66,7 @@ def _run(
 
 
 def _drawn(rows: int, most: int, seed: int, split: str) -> NDArray[np.int64] | None:
-    """At most so many of the rows, in order; None means all of them."""
+    """Draw at most `most` of the rows, in increasing order; None means all of them."""
     if rows <= most:
         return None
     draw = np.random.default_rng(key(seed, "floor rows", split))
@@ -74,7 +74,7 @@ def _drawn(rows: int, most: int, seed: int, split: str) -> NDArray[np.int64] | N
 
 
 def _seen(floor: Floor, split: Split, rows: NDArray[np.int64] | None) -> tuple[Features, NDArray[np.float32]]:
-    """What the models see of a split, and its labels (row, task)."""
+    """Return the features of a split and its labels (row, task)."""
     parts, labels = [], []
     for block in blocks(floor.schema, split, rows):
         parts.append(floor.features(block))
@@ -92,6 +92,6 @@ def _known(task: Task, features: Features, labels: NDArray[np.float32], column: 
 
 
 def _parameters(models: Sequence[Model]) -> int | None:
-    """Of all models together; None where one does not know."""
+    """Return the number of parameters of all models together; None if unknown for one of them."""
     counts = [model.parameters for model in models]
     return None if None in counts else sum(count for count in counts if count is not None)

@@ -1,4 +1,4 @@
-"""Runs of networks: replicas to stacks, trained by the one loop, then evaluated run by run."""
+"""Runs of networks: their replicas are stacked, trained by the one loop, then evaluated run by run."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -36,10 +36,10 @@ def train_networks(
     stacked: bool,
     unfinished: Path | None = None,
 ) -> Iterator[FinishedRun | Failure]:
-    """Train runs of that method, stacked or a model at a time, and evaluate one after another.
+    """Train runs of that method, stacked or one model at a time, and evaluate them one after another.
 
-    What is trained is what `execute` describes; `specs` differ in seed and in the balancer's options alone.
-    In the folder `unfinished` they keep snapshots, and find those of an earlier attempt.
+    As in `execute`, `specs` differ only in seed and in the balancer's options. Snapshots are kept in the
+    folder `unfinished`, and those of an earlier attempt are resumed from there.
     """
     first, settings = specs[0], specs[0].training
     config = fill(method.Config, first.method_options, "method options")
@@ -63,13 +63,13 @@ def train_networks(
 
 
 def _name(stack: Sequence[Member]) -> str:
-    """Another one where another model is among them."""
+    """Return a name for the stack's snapshots that is unique to its members."""
     members = [(spec.hash, replica.tasks) for spec, replica in stack]
     return sha256(repr(members).encode()).hexdigest()[:12]
 
 
 def _alike(blueprint: Blueprint, members: Sequence[Member]) -> list[list[Member]]:
-    """Models that one program can train: their tasks are of the same kinds, in the same units."""
+    """Group models that one stack can train: their tasks have the same kinds and units."""
     alike: dict[object, list[Member]] = {}
     for spec, replica in members:
         kind = tuple((t.kind, t.mean, t.deviation) for t in blueprint.tasks(replica))
@@ -84,7 +84,7 @@ def _evaluated(
     device: torch.device,
     precision: Precision,
 ) -> FinishedRun | Failure:
-    """One run, from its trained models."""
+    """Evaluate one run from its trained models."""
     failures = [t.failure for t in trained if t.failure]
     if failures:
         return Failure("; ".join(dict.fromkeys(failures)))
@@ -115,9 +115,9 @@ def _evaluated(
 def _costs(
     blueprint: Blueprint, trained: Sequence[Trained], evaluation_seconds: float
 ) -> dict[str, float | None]:
-    """What the run cost, summed over its models.
+    """Return the costs of the run, summed over its models.
 
-    rows_per_second is how fast a row gets through all models of the run: 1 / sum of the seconds a row.
+    rows_per_second is how fast a row passes through all models of the run: 1 / sum of their seconds per row.
     """
     sizes = {"dense_parameters": 0, "embedding_parameters": 0}
     for t in trained:

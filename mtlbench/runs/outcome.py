@@ -1,4 +1,4 @@
-"""What a run ends with, whatever kind of model it trained."""
+"""How a run ends, whatever kind of model it trained."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,14 +17,14 @@ class FinishedRun:
 
     Attributes:
         scores: the test split, scored.
-        criterion: `mean_k M_k / delta_k` on validation at the deployable checkpoint; the mean over
+        criterion: `mean_k M_k / delta_k` on validation at the deployable checkpoint, averaged over
             independent models.
-        config: the method's options as its models were built from them.
-        costs: parameters, train_rows, train_seconds, rows_per_second and whatever else is known.
-        checkpoint: task -> steps of the deployable and of its own best one; empty where there are none.
-        history: an entry a model: its tasks and evaluations.
-        weights: of the deployable checkpoint, by name; empty where the models are no networks.
-        constant: whether it predicts one number a task, and means it.
+        config: the method's options that its models were built from.
+        costs: parameters, train_rows, train_seconds, rows_per_second, wall_seconds and any other known cost.
+        checkpoint: task -> steps of the deployable and of its own best checkpoint; empty if there are none.
+        history: one entry per model: its tasks and evaluations.
+        weights: of the deployable checkpoint, by name; empty if the models are not networks.
+        constant: whether it predicts one number per task by design.
     """
 
     scores: Scores
@@ -39,14 +39,14 @@ class FinishedRun:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A run that came to nothing, and why."""
+    """A run that failed, and why."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one run: done now, done before, failed and why, or taken: another process is at it."""
+    """Outcome of one run: done now, reused from before, failed with a reason, or taken by another process."""
 
     spec: RunSpec
     status: Literal["done", "reused", "failed", "taken"]

@@ -1,4 +1,4 @@
-"""`results/runs/`: find what is done, set aside what is damaged, write a run whole or not at all."""
+"""`results/runs/`: find finished runs, set damaged ones aside, write each run atomically."""
 
 from contextlib import suppress
 from dataclasses import asdict
@@ -19,13 +19,13 @@ from mtlbench.runs.outcome import FinishedRun, Outcome
 
 
 def finished(home: Home, dataset: str, spec: RunSpec) -> Result | None:
-    """The result of that very run, if it is there and whole."""
+    """Return the result of exactly that run, or None if it is missing or damaged."""
     folder = home.runs(dataset) / spec.hash
     return read_result(folder) if damage(folder, spec.to_json()) is None else None
 
 
 def set_aside(home: Home, dataset: str, spec: RunSpec) -> str:
-    """Move away what lies in the place of that run's result and is none; what to say of it, else empty."""
+    """Move a damaged or foreign folder out of the run's place; return a message, empty if none was moved."""
     folder = home.runs(dataset) / spec.hash
     why = damage(folder, spec.to_json())
     if why is None:
@@ -40,7 +40,7 @@ def set_aside(home: Home, dataset: str, spec: RunSpec) -> str:
 
 
 def note_failure(home: Home, dataset: str, outcome: Outcome) -> None:
-    """Keep the reason why a run failed, until it is done; as far as there is room on the disk."""
+    """Record why a run failed, if the disk has room; remove the record once the run is done."""
     file = home.failed(dataset) / f"{outcome.spec.hash}.json"
     if outcome.status == "failed":
         run = {"run": outcome.spec.to_json(), "reason": outcome.reason}
@@ -53,7 +53,7 @@ def note_failure(home: Home, dataset: str, outcome: Outcome) -> None:
 def store_run(
     home: Home, prepared: Prepared, spec: RunSpec, run: FinishedRun, device: torch.device
 ) -> Result:
-    """Write the folder of one run, whole or not at all."""
+    """Write the folder of one run atomically."""
     schema = prepared.schema
     tables = test_metrics(schema, run.scores)
     leaks = prepared.manifest["guards"]

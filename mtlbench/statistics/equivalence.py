@@ -11,7 +11,7 @@ from mtlbench.statistics.variance import Estimate, upper_tail
 
 
 def tost(estimate: Estimate, df: float, delta: float) -> float:
-    """p of "the gain lies outside (-delta, delta)": the larger of the two one-sided p-values.
+    """Return p of "the gain lies outside (-delta, delta)": the larger of the two one-sided p-values.
 
     Args:
         estimate: the gain and its standard error; identical arms (both 0) are equivalent at any delta.
@@ -19,7 +19,7 @@ def tost(estimate: Estimate, df: float, delta: float) -> float:
         delta: smallest effect of interest, above 0, in the unit of the gain.
 
     Returns:
-        The p-value, NaN where it has no value.
+        The p-value; NaN if it is undefined.
     """
     if estimate.se == 0:
         return 0.0 if estimate.gain == 0 else math.nan

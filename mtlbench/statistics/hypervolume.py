@@ -1,7 +1,7 @@
-"""How much of what could be had a set of trade-offs covers: one number beside a frontier, never a test.
+"""Hypervolume: how much ground a set of trade-offs covers; one number beside a frontier, never a test.
 
 Guards against: reading "no point of the frontier is better on every task" as a win. A single new trade-off
-always adds volume; whether it is more than noise only a test of the gains can say.
+always adds volume; only a test of the gains can tell whether it is more than noise.
 """
 
 import numpy as np
@@ -11,7 +11,7 @@ Array = NDArray[np.float64]
 
 
 def hypervolume(points: Array, reference: Array) -> float:
-    """Volume of all that lies above `reference` and below at least one of the points; higher is better.
+    """Return the volume above `reference` and below at least one of the points; higher is better.
 
     Points that are not above the reference on every axis cover nothing.
 
@@ -20,8 +20,8 @@ def hypervolume(points: Array, reference: Array) -> float:
         reference: (axes,) where the volume begins.
 
     Returns:
-        A volume in the product of the axes' units. Exact; the time grows exponentially with the axes, and is
-        below a second for 33 points of six axes.
+        A volume in the product of the axes' units. Exact; the time grows exponentially with the number of
+        axes, and is below a second for 33 points on six axes.
 
     Source: While, Bradstreet and Barone, "A Fast Way of Calculating Exact Hypervolumes", IEEE Transactions on
     Evolutionary Computation 16(1), 2012 (WFG).
@@ -31,7 +31,7 @@ def hypervolume(points: Array, reference: Array) -> float:
 
 
 def non_dominated(points: Array) -> NDArray[np.bool_]:
-    """(points,) True where no other point is at least as good on every axis and better on one."""
+    """Return (points,) True where no other point is at least as good on every axis and better on one."""
     mine, theirs = points[:, None], points[None]
     dominated = np.all(theirs >= mine, axis=2) & np.any(theirs > mine, axis=2)  # [i, j]: i by j
     free: NDArray[np.bool_] = ~np.any(dominated, axis=1)
@@ -39,7 +39,7 @@ def non_dominated(points: Array) -> NDArray[np.bool_]:
 
 
 def _volume(front: Array) -> float:
-    """Of each point its box, less what the points after it cover of that box."""
+    """Sum the box of each point, less what the points after it cover of that box."""
     if len(front) == 0:
         return 0.0
     if front.shape[1] == 2:
@@ -52,6 +52,6 @@ def _volume(front: Array) -> float:
 
 
 def _front(points: Array) -> Array:
-    """The non-dominated ones, each once."""
+    """Return the non-dominated points, each once."""
     points = np.unique(points, axis=0)
     return points[non_dominated(points)]

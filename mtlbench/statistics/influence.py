@@ -1,4 +1,4 @@
-"""What each cluster adds to a metric, to first order: one number a cluster, whose mean is the metric.
+"""What each cluster adds to a metric, to first order: one number per cluster, whose mean is the metric.
 
 For a metric M on clusters u = 1..U with weights w_u (all 1), the influence is
 
@@ -7,11 +7,11 @@ For a metric M on clusters u = 1..U with weights w_u (all 1), the influence is
 M does not change when all weights are scaled together, so the derivatives sum to 0. The contrast of two arms
 on one seed is d_u = phi_u(method) - phi_u(baseline): linear, hence exactly 0 for identical scores and exactly
 negated when the arms are swapped. Every function takes `index`, (rows,) the dense number 0..U-1 of each row's
-cluster, and returns (U,) float64 in the unit of the metric: a fraction for AUC, GAUC and R2, nats a row for
+cluster, and returns (U,) float64 in the unit of the metric: a fraction for AUC, GAUC and R2, nats per row for
 log loss, the label's unit for MAE.
 
-Guards against: rows taken for independent. A user's rows share a taste, so that an error over rows is too
-small, and falls when each user's rows are merely repeated. An influence is a whole cluster's.
+Guards against: treating rows as independent. A user's rows share a taste, so a standard error over rows is
+too small, and falls if each user's rows are merely repeated. An influence belongs to a whole cluster.
 
 Source: the infinitesimal jackknife; Jaeckel, Bell Laboratories memorandum, 1972; Efron, The Jackknife, the
 Bootstrap and Other Resampling Plans, SIAM 1982, chapter 6.
@@ -30,7 +30,7 @@ Index = NDArray[np.intp]
 
 
 def influence(metric: str, label: Array, score: Array, index: Index, clusters: int) -> NDArray[np.float64]:
-    """(clusters,) influences on that metric, on rows where the label is defined.
+    """Return (clusters,) influences on that metric, on rows where the label is defined.
 
     Raises:
         UndefinedMetric: the metric has no value on these rows.
@@ -49,13 +49,13 @@ def influence(metric: str, label: Array, score: Array, index: Index, clusters: i
 
 
 def informative_clusters(metric: str, label: Array, index: Index, clusters: int) -> int:
-    """Clusters that a metric rests on: no fewer can be counted as independent than these.
+    """Count the clusters that a metric rests on: no more than these count as independent.
 
     AUC: those with a positive row or those with a negative one, whichever are fewer; GAUC: those with both;
     other metrics: all.
 
     Guards against: a test on three users that passes for one on a thousand. With one positive row the metric
-    moves with that row alone, and the spread over users is that of rows that say nothing.
+    moves with that row alone, and the spread over users is that of rows that carry no information.
     """
     if metric not in ("auc", "gauc"):
         return clusters
@@ -66,7 +66,9 @@ def informative_clusters(metric: str, label: Array, index: Index, clusters: int)
 
 
 def auc_influence(label: Array, score: Array, index: Index, clusters: int) -> NDArray[np.float64]:
-    """AUC: `phi_u = A + (U/n+) sum_{i in u,+} (V10_i - A) + (U/n-) sum_{j in u,-} (V01_j - A)`.
+    """Return influences on AUC.
+
+        phi_u = A + (U/n+) sum_{i in u,+} (V10_i - A) + (U/n-) sum_{j in u,-} (V01_j - A)
 
     Source: Obuchowski, Biometrics 53(2), 1997 (clustered data), on the placement values of DeLong, DeLong and
     Clarke-Pearson, Biometrics 44(3), 1988.
@@ -81,9 +83,9 @@ def auc_influence(label: Array, score: Array, index: Index, clusters: int) -> ND
 
 
 def placements(label: Array, score: Array) -> NDArray[np.float64]:
-    """(rows,) the share of the other class that a positive beats, or that beats a negative; ties one half.
+    """Return (rows,) the share of negatives that each positive beats, or of positives that beat a negative.
 
-    Both classes must be there. Over either class the mean is the AUC.
+    Ties count one half. Both classes must occur. Over either class the mean is the AUC.
     """
     positive = label.astype(np.bool_, copy=False)
     order = np.argsort(score)
@@ -105,12 +107,13 @@ def placements(label: Array, score: Array) -> NDArray[np.float64]:
 
 
 def gauc_influence(label: Array, score: Array, index: Index, clusters: int) -> NDArray[np.float64]:
-    """GAUC, a ratio of sums over clusters with both classes: `phi_u = G + (U/W) n_u (A_u - G)`.
+    """Return influences on GAUC: `phi_u = G + (U/W) n_u (A_u - G)`.
 
-    W is the number of rows in those clusters; the others count in U and have phi_u = G.
+    GAUC is a ratio of sums over clusters with both classes, W the number of rows in those clusters; the other
+    clusters count in U and have phi_u = G.
 
-    Guards against: an average over users weighted by one thing and its error by another, and users of one
-    class dropped from U without a word.
+    Guards against: weighting an average over users by one quantity and its error by another, and silently
+    dropping users of one class from U.
     """
     value = metrics.gauc(label, score, index)
     rows, within = metrics.auc_by_cluster(label, score, index)
@@ -120,11 +123,12 @@ def gauc_influence(label: Array, score: Array, index: Index, clusters: int) -> N
 
 
 def r2_influence(label: Array, score: Array, index: Index, clusters: int) -> NDArray[np.float64]:
-    """R2: `phi_u = R2 + (U/SST) (SST_u - SSE_u - R2 SST_u)`, the label's mean held fixed.
+    """Return influences on R2: `phi_u = R2 + (U/SST) (SST_u - SSE_u - R2 SST_u)`.
 
-    Holding the mean fixed is exact to first order: the mean minimises SST, so its derivative is 0.
+    The label's mean is held fixed, which is exact to first order: the mean minimises SST, so its derivative
+    is 0.
 
-    Guards against: R2 treated as a mean over rows. SST varies with the users drawn, as SSE does.
+    Guards against: treating R2 as a mean over rows. SST varies with the users drawn, as SSE does.
     """
     errors = _sums(index, metrics.squared_errors(label, score), clusters)
     deviations = _sums(index, metrics.squared_deviations(label), clusters)
@@ -135,22 +139,22 @@ def r2_influence(label: Array, score: Array, index: Index, clusters: int) -> NDA
 
 
 def mean_influence(values: Array, index: Index, clusters: int) -> NDArray[np.float64]:
-    """A mean over rows, such as log loss: `phi_u = L + (U/n) (sum_{i in u} l_i - n_u L)`."""
+    """Return influences on a mean, such as log loss: `phi_u = L + (U/n) (sum_{i in u} l_i - n_u L)`."""
     value = values.mean()
     influences: NDArray[np.float64] = value + clusters / len(values) * _sums(index, values - value, clusters)
     return influences
 
 
 def relative_loss_gain(method: Array, baseline: Array) -> NDArray[np.float64]:
-    """(clusters, seeds) contrasts of a loss as a share of the baseline's, higher is better.
+    """Return (clusters, seeds) contrasts of a loss as a share of the baseline's; higher is better.
 
     The baseline's mean over seeds is the unit and is held fixed: its own error is second order in the gain.
 
-    Guards against: a unit of its own for each seed, whose noise would pass for a noise of the gain.
+    Guards against: a separate unit for each seed, whose noise would pass for noise of the gain.
 
     Args:
         method: (clusters, seeds) influences on the loss.
-        baseline: (clusters, seeds) the same of the baseline.
+        baseline: (clusters, seeds) influences of the baseline.
 
     Raises:
         UndefinedMetric: the baseline's loss is 0.
@@ -163,5 +167,5 @@ def relative_loss_gain(method: Array, baseline: Array) -> NDArray[np.float64]:
 
 
 def _sums(index: Index, values: Array, clusters: int) -> NDArray[np.float64]:
-    """(clusters,) sums of the rows' values."""
+    """Return (clusters,) sums of the rows' values."""
     return np.bincount(index, weights=values, minlength=clusters).astype(np.float64, copy=False)

@@ -16,20 +16,20 @@ def mean_gain(
     clusters: Sequence[NDArray[np.int64]],
     units: Sequence[float],
 ) -> NDArray[np.float64]:
-    """Contrasts of G = mean_k g_k / unit_k, over the clusters that any task has.
+    """Return contrasts of G = mean_k g_k / unit_k, over the clusters that any task has.
 
     A task's contrast is d_k[u] = g_k + U_k dg_k/dw_u over its own U_k clusters (`statistics.influence`). Over
     all V clusters the same derivatives, 0 where the task has no row, give
 
         d[u] = G + V dG/dw_u = mean_k (g_k + (V / U_k) (d_k[u] - g_k)) / unit_k
 
-    with d_k[u] = g_k where u is not among the task's. Its mean over u is G exactly, since the d_k[u] - g_k
+    with d_k[u] = g_k where the task lacks cluster u. Its mean over u is G exactly, since the d_k[u] - g_k
     sum to 0; where every task has all clusters it is the plain mean of the d_k / unit_k.
 
     Args:
-        contrasts: a task each, (its clusters, seeds), each seed's mean being the gain of that seed.
-        clusters: of each task the ids of its clusters, increasing, in the order of its contrasts.
-        units: what a gain of each task is divided by, such as the smallest effect that matters.
+        contrasts: one array per task, (its clusters, seeds); each seed's mean is the gain of that seed.
+        clusters: one array per task, the increasing ids of its clusters, in the order of its contrasts.
+        units: divisor of each task's gain, such as the smallest effect that matters.
 
     Returns:
         (clusters, seeds), by increasing id, in units of `units`.

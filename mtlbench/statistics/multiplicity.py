@@ -1,7 +1,7 @@
-"""Many tests at once: p-values adjusted so that they can be held against alpha itself.
+"""Many tests at once: p-values adjusted so that they can be compared with alpha itself.
 
-Each function takes the p-values of one family and `members`, the size of that family where some of its tests
-have no p-value: those count as p = 1. Adjusted values come back in the order given. P-values are fractions.
+Each function takes the p-values of one family and `members`, the size of that family if some of its tests
+have no p-value: those count as p = 1. Adjusted values are in the order given. P-values are fractions.
 
 Guards against: a table of forty cells in which two are "significant" by chance, and a family that shrinks
 when a run fails.
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 
 def holm(p_values: Sequence[float], members: int | None = None) -> NDArray[np.float64]:
-    """Step-down Bonferroni: the same guarantee, never less power.
+    """Adjust by step-down Bonferroni: the same guarantee as Bonferroni, never less power.
 
     Source: Holm, Scandinavian Journal of Statistics 6(2), 1979.
     """
@@ -27,7 +27,7 @@ def holm(p_values: Sequence[float], members: int | None = None) -> NDArray[np.fl
 
 
 def benjamini_hochberg(p_values: Sequence[float], members: int | None = None) -> NDArray[np.float64]:
-    """Controls the expected share of false calls among all calls; for exploration, never for a verdict.
+    """Adjust to control the expected share of false calls among all; for exploration, never for a verdict.
 
     Source: Benjamini and Hochberg, JRSS B 57(1), 1995 (independent or positively dependent tests).
     """

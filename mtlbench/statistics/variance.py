@@ -7,14 +7,15 @@ C = s^2_res/(S U), the residual mean square on (S-1)(U-1) degrees of freedom,
 
     Var(m) = s_a^2/S + s_b^2/U + s_e^2/(S U),    E[A + B - C] = Var(m).
 
-Guards against: looking at one of the two noise sources. At a nominal 5 %, resampling users on one pair of
-models calls 5 to 55 % of differences that are not there, a paired t over seeds up to 49 % where methods
-differ from user to user, this test at most 5.9 % from five seeds on (`mtlbench validate-protocol --rules`).
+Guards against: looking at only one of the two noise sources. At a nominal 5 %, resampling users on one pair
+of models calls differences that are not there in 5 to 55 % of cases, a paired t over seeds in up to 49 % if
+methods differ from user to user, this test in at most 5.9 % from five seeds on
+(`mtlbench validate-protocol --rules`).
 
 Units: d, g and m are in the unit of the metric, A, B and C in its square.
 
 Source: Satterthwaite, Biometrics Bulletin 2(6), 1946; the components are those of any two-way table with one
-observation a cell (Searle, Casella and McCulloch, Variance Components, 1992, chapter 4).
+observation per cell (Searle, Casella and McCulloch, Variance Components, 1992, chapter 4).
 """
 
 import math
@@ -26,7 +27,7 @@ from numpy.typing import NDArray
 from scipy.special import stdtr, stdtrit
 
 ROUNDING = 1e-13
-"""Standard errors below this share of the largest |d| are rounding, and count as exactly 0."""
+"""Share of the largest |d| below which a standard error is rounding and counts as exactly 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +37,12 @@ class Estimate:
     Attributes:
         gain: m, mean over seeds and clusters, in the unit of the metric.
         seed: A.
-        user: B, of clusters, whatever they are.
+        user: B, for clusters of any kind.
         residual: C.
         seeds: S.
         clusters: U.
-        kurtosis: of the cluster means (3: normal); high where few clusters carry most of the metric.
-        informative: clusters that can move the metric at all, such as those that hold a positive.
+        kurtosis: of the cluster means (3: normal); high if few clusters carry most of the metric.
+        informative: number of clusters that can move the metric at all, such as those with a positive.
     """
 
     gain: float
@@ -60,10 +61,10 @@ class Estimate:
 
     @property
     def df(self) -> float:
-        """Satterthwaite's degrees of freedom of `se`; S - 1 where only A is in it, and where `se` is 0.
+        """Satterthwaite's degrees of freedom of `se`; S - 1 if `se` consists of A alone or is 0.
 
-        It falls below S - 1 where A is small and B barely above C: the difference B - C is then itself badly
-        known. Below 1 the formula means nothing any more (intervals of 1e146 AUC), and 1 is taken.
+        They fall below S - 1 if A is small and B barely above C: the difference B - C is then itself poorly
+        known. Below 1 the formula is meaningless (intervals of 1e146 AUC), so 1 is used.
         """
         if not self.se > 0:
             return float(self.seeds - 1) if self.se == 0 else math.nan
@@ -78,8 +79,8 @@ class Estimate:
         """Degrees of freedom of B: U - 1 for normal cluster means, fewer where their tails are heavy.
 
         The variance of a sample variance is `s^4 (2/(U-1) + (k-3)/U)`, k the kurtosis; chi-squared over nu
-        degrees of freedom has `s^4 2/nu`. Departs from the protocol, which has U - 1: rows a user follow
-        Zipf's law, and with 200 such users, 10 seeds and no effect U - 1 calls 8.2 % at .05, this 4.2 %.
+        degrees of freedom has `s^4 2/nu`. It matters where rows per user follow Zipf's law: with 200 such
+        users, 10 seeds and no effect U - 1 calls 8.2 % at .05, this 4.2 %.
 
         Source: the moments of s^2 in Cramer, Mathematical Methods of Statistics, 1946, section 27.4.
         """
@@ -91,7 +92,7 @@ class Estimate:
         return excess if not excess < 0 else 0.0  # NaN stays NaN
 
     def resized(self, seeds: int, clusters: int) -> "Estimate":
-        """What these components lead one to expect with other numbers of seeds and clusters.
+        """Return the estimate to expect from these components with other numbers of seeds and clusters.
 
         Its squared `se` is `max(0, A-C) S/S' + max(0, B-C) U/U' + C S U/(S' U')`.
         """
@@ -102,12 +103,12 @@ class Estimate:
 
 
 def undefined(seeds: int, clusters: int) -> Estimate:
-    """The estimate where there is nothing to estimate from."""
+    """Return the estimate for when there is nothing to estimate from."""
     return Estimate(math.nan, math.nan, math.nan, math.nan, seeds, clusters)
 
 
 def two_way(contrasts: NDArray[np.float64]) -> Estimate:
-    """Gain and variance components of (clusters, seeds) contrasts, each seed's mean being its gain.
+    """Return gain and variance components of (clusters, seeds) contrasts; each seed's mean is its gain.
 
     With one seed or one cluster the gain has a value and its components are NaN.
     """
@@ -133,21 +134,21 @@ def two_way(contrasts: NDArray[np.float64]) -> Estimate:
 
 
 def _kurtosis(deviations: NDArray[np.float64]) -> float:
-    """Fourth moment over the square of the second; that of the normal law where nothing varies."""
+    """Return the fourth moment over the square of the second; 3, as for normal draws, if nothing varies."""
     squares = np.square(deviations / max(float(np.abs(deviations).max()), np.finfo(np.float64).tiny))
     second = float(squares.mean())
     return float(np.square(squares).mean()) / second**2 if second > 0 else 3.0
 
 
 def p_value(estimate: Estimate, df: float) -> float:
-    """Two-sided p of "the gain is 0"; 1 for identical arms (gain and error 0), NaN where it has no value."""
+    """Return two-sided p of "the gain is 0"; 1 for identical arms (gain and error 0), NaN if undefined."""
     if estimate.se == 0:
         return 1.0 if estimate.gain == 0 else math.nan
     return 2 * upper_tail(abs(estimate.gain) / estimate.se, df)
 
 
 def interval(estimate: Estimate, df: float, alpha: float) -> tuple[float, float]:
-    """Two-sided interval of the gain at level 1 - alpha, in the unit of the metric."""
+    """Return the two-sided interval of the gain at level 1 - alpha, in the unit of the metric."""
     if estimate.se == 0:
         end = 0.0 if estimate.gain == 0 else math.nan
         return end, end
@@ -156,11 +157,11 @@ def interval(estimate: Estimate, df: float, alpha: float) -> tuple[float, float]
 
 
 def upper_tail(t: float, df: float) -> float:
-    """P(T > t) of Student's t; the lower tail is this at -t, so that swapped arms mirror bit by bit."""
+    """Return P(T > t) of Student's t; the lower tail is this at -t, so swapped arms mirror bit by bit."""
     return float(stdtr(df, -t))
 
 
 def critical(df: float, alpha: float) -> float:
-    """The t that is exceeded in absolute value with probability alpha."""
+    """Return the t that is exceeded in absolute value with probability alpha."""
     value: Any = stdtrit(df, alpha / 2)
     return -float(value)

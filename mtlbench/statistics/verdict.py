@@ -1,12 +1,12 @@
 """The verdict on each member of a family of comparisons.
 
 POSITIVE and NEGATIVE control the chance of any false call in the family (Holm). The verdict is the first
-that holds of NO_VERDICT, NEGATIVE, POSITIVE, EQUIVALENT, INCONCLUSIVE; `equivalent` and `material` stand
+that holds of NO_VERDICT, NEGATIVE, POSITIVE, EQUIVALENT, INCONCLUSIVE; `equivalent` and `material` are given
 beside it, so that "negative, but negligible" can be told from "negative, and it matters".
 
-Guards against: a verdict from too little (with three seeds even this test calls 7.1 % at a nominal 5 %, and a
-Wilcoxon test over five cannot call at all), a tail too generous for a family's level, a difference too small
-to matter sold as one that does, and silence where nothing could have been seen.
+Guards against: a verdict from too few data (with three seeds even this test calls 7.1 % at a nominal 5 %, and
+a Wilcoxon test over five cannot call at all), a tail too generous for a family's level, a difference too
+small to matter sold as one that does, and silence where nothing could have been detected.
 """
 
 import math
@@ -22,19 +22,19 @@ from mtlbench.statistics.variance import Estimate, interval, p_value
 MIN_SEEDS = 5
 MIN_CLUSTERS = 30
 INTERVAL_ALPHA = 0.05
-"""The unadjusted interval is always the 95 % one, whatever alpha the verdicts use."""
+"""Level of the unadjusted interval: always the 95 % one, whatever alpha the verdicts use."""
 FAR_TAIL_SEEDS = 10
-"""With fewer, Satterthwaite's t is too generous far out: 2.5 times nominal at .05/12 with 5 seeds."""
+"""Seeds below which Satterthwaite's t is too generous far out: 2.5 times nominal at .05/12 with 5 seeds."""
 FAR_TAIL_LEVEL = 0.05 / 20
-"""Below it, as in a larger family at .05, the Holm step looks too far out however many seeds there are."""
+"""Level below which, as in a larger family at .05, the Holm step is too far out for any number of seeds."""
 FAR_TAIL_SURE = 15
-"""From so many seeds on Satterthwaite's t needs no bound down to `FAR_TAIL_LEVEL`."""
+"""Seeds from which on Satterthwaite's t needs no bound down to `FAR_TAIL_LEVEL`."""
 FAR_TAIL_SHARE = 1.5
-"""Between the two, its degrees of freedom are bounded by so many times S - 1."""
+"""Bound of its degrees of freedom in between, from 10 to 14 seeds, as a multiple of S - 1."""
 
 
 class Verdict(StrEnum):
-    """What may be said of one task under one method; the order is that of precedence."""
+    """Verdict on one task under one method, in order of precedence."""
 
     NO_VERDICT = "NO_VERDICT"
     NEGATIVE = "NEGATIVE"
@@ -48,19 +48,19 @@ class Judgement:
     """One comparison, judged as a member of its family; NaN where a number has no value.
 
     Attributes:
-        df: Satterthwaite's, behind `interval` and `p_value`.
+        df: Satterthwaite's degrees of freedom, used for `interval` and `p_value`.
         interval: 95 % interval of the gain, unadjusted.
         p_value: two-sided, unadjusted.
-        adjusted_df: the degrees of freedom behind everything adjusted.
-        adjusted_p_value: after Holm.
-        adjusted_interval: at level 1 - alpha/M.
+        adjusted_df: the degrees of freedom used for everything adjusted.
+        adjusted_p_value: two-sided, after Holm.
+        adjusted_interval: interval of the gain at level 1 - alpha/M.
         material: the adjusted interval lies wholly beyond +-delta.
-        equivalence_p: of the two one-sided tests, after Holm; `equivalent` where it is at most alpha.
-        minimum_detectable_effect: called with probability .80 at two-sided alpha/M.
-        seeds_needed: with as many clusters, to detect delta (where it can be seen already: the gain that was
-            measured); None where no number would do.
-        clusters_needed: with as many seeds, the same.
-        reason: why there is no verdict, else empty.
+        equivalence_p: p of the two one-sided tests, after Holm; at most alpha where `equivalent`.
+        minimum_detectable_effect: smallest effect called with probability .80 at two-sided alpha/M.
+        seeds_needed: seeds that detect delta (or the measured gain, if delta is detectable already) with as
+            many clusters; None if no number does.
+        clusters_needed: the same for clusters, with as many seeds.
+        reason: why there is no verdict; empty if there is one.
     """
 
     verdict: Verdict
@@ -88,15 +88,15 @@ def judge(
     cluster: str = "cluster",
     members: int | None = None,
 ) -> list[Judgement]:
-    """Judge a family: every estimate in the light of all.
+    """Judge every estimate as a member of its family.
 
     Args:
-        estimates: the members; those without a p-value count in the family's size and as p = 1.
+        estimates: the members; those without a p-value count towards the family's size, as p = 1.
         deltas: smallest effect of interest of each, in the unit of its gain.
         alpha: chance of any false POSITIVE or NEGATIVE in the family.
-        reasons: of each member why it cannot have a verdict, as known to the caller; empty where it can.
+        reasons: why each member cannot have a verdict, as known to the caller; empty if it can.
         cluster: what a cluster is called in reasons.
-        members: size of the family where some of its members are not here; at least `len(estimates)`.
+        members: size of the family if some of its members are not given; at least `len(estimates)`.
     """
     members = max(members or 0, len(estimates))
     share = alpha / max(members, 1)
@@ -136,15 +136,15 @@ def judge(
 
 
 def adjusted_df(df: float, seeds: int, level: float) -> float:
-    """Degrees of freedom for a level as small as alpha/M: Satterthwaite's where they are right so far out.
+    """Return the degrees of freedom for a level as small as alpha/M: Satterthwaite's, bounded far out.
 
     With fewer than 10 seeds, or below .05/20, they are at most S - 1. With 10 to 14 seeds, below .05, they
-    are at most 1.5 (S - 1), which departs from the protocol: unbounded, a family of 12 at .05 with 10 seeds
-    has a false call in 6.2 % of cases at the worst mixture of noise, a family of 20 in 6.9 %, where 6 % is
-    allowed; bounded, in 5.7 % and 5.9 % (a million families each).
+    are at most 1.5 (S - 1): unbounded, a family of 12 at .05 with 10 seeds has a false call in 6.2 % of cases
+    at the worst mixture of noise, a family of 20 in 6.9 %, where 6 % is allowed; bounded, in 5.7 % and 5.9 %
+    (a million families each).
 
-    The protocol has S - 1 itself in the first case. Where Satterthwaite's value is the smaller one it is
-    kept, or an adjusted p-value could be below the unadjusted one.
+    Satterthwaite's value is kept where it is below the bound, or an adjusted p-value could be below the
+    unadjusted one.
     """
     if seeds < FAR_TAIL_SEEDS or level < FAR_TAIL_LEVEL:
         return min(df, float(seeds - 1))
@@ -154,10 +154,10 @@ def adjusted_df(df: float, seeds: int, level: float) -> float:
 
 
 def why_no_verdict(estimate: Estimate, cluster: str = "cluster") -> str:
-    """Why an estimate cannot have a verdict; empty where it can.
+    """Return why an estimate cannot have a verdict; empty if it can.
 
-    A gain whose estimated error is exactly 0 gets none: the noise was not zero, it was not seen. (Both 0, as
-    between identical arms, is no such case: they are equivalent.)
+    A gain whose estimated error is exactly 0 gets none: the noise was not zero, it was not seen. (If the gain
+    is 0 too, as between identical arms, they are equivalent.)
     """
     if math.isnan(estimate.gain):
         return "the metric is undefined"
@@ -192,7 +192,7 @@ def _verdict(gain: float, p: float, outside: float, alpha: float) -> Verdict:
 
 
 def _holm_of_defined(p_values: Sequence[float], members: int) -> list[float]:
-    """Holm over the whole family; members without a p-value keep NaN but count in its size."""
+    """Apply Holm to the whole family; members without a p-value keep NaN but count towards its size."""
     defined = [i for i, p in enumerate(p_values) if not math.isnan(p)]
     adjusted = [math.nan] * len(p_values)
     values = holm([p_values[i] for i in defined], members=members)
@@ -202,10 +202,10 @@ def _holm_of_defined(p_values: Sequence[float], members: int) -> list[float]:
 
 
 def _needed(estimate: Estimate, delta: float, share: float) -> tuple[int | None, int | None]:
-    """Seeds, and clusters, needed to detect delta at two-sided `share`.
+    """Return the seeds, and the clusters, needed to detect delta at two-sided `share`.
 
-    Where delta could be seen already, those needed to detect the gain that was measured: it lies between 0
-    and delta, too large to be called equivalent and too small to be called.
+    If delta is detectable already, return those needed to detect the measured gain: it lies between 0 and
+    delta, too large to be called equivalent and too small to be called.
     """
     if not estimate.se > 0:
         return None, None

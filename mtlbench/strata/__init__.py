@@ -1,8 +1,8 @@
-"""Strata: test rows of new users, of rare items, of people of one taste, of one value of a column.
+"""Strata: test rows grouped by new users, rare items, the taste of users, or the values of a column.
 
-This opens the test split's rows, as else only `evaluate` does; it runs after training has ended and nothing
-learns from it. Rows are grouped by what is known of them before their labels: train rows, and columns of
-their own. What the groups say is exploratory (`mtlbench.compare.exploratory`).
+This package opens the rows of the test split, as otherwise only `evaluate` does; it runs after training has
+ended, and nothing learns from it. Rows are grouped by what is known before their labels: the train rows, and
+their own columns. Results by group are exploratory (`mtlbench.compare.exploratory`).
 """
 
 from collections.abc import Sequence
@@ -24,17 +24,17 @@ from mtlbench.strata.rows import Rows
 def by_stratum(
     home: Home, results: Sequence[Result], schema: Schema, family: Family, by: str
 ) -> dict[str, Any]:
-    """Compare within strata of the test rows; the `strata` part of the document.
+    """Compare within strata of the test rows; return the `strata` part of the document.
 
     Args:
-        home: where the prepared data lie.
+        home: where the prepared data are stored.
         results: finished runs of one prepared dataset.
         schema: its tasks, and what its clusters are.
         family: tasks, baseline and metric.
         by: `cold-start`, `feedback-ratio`, `feedback-ratio:TASK,TASK`, or a column of the data.
 
     Raises:
-        UsageError: no such column or task, or the dataset does not have what the strata are made of.
+        UsageError: the column or task is unknown, or the dataset lacks what the strata are made of.
         DataError: the data are not prepared, or are not those that the results were made on.
     """
     prepared = open_prepared(home, str(results[0].data["dataset"]))
@@ -48,7 +48,7 @@ def _check_aligned(rows: Rows, result: Result) -> None:
     """Make sure that the prepared rows are those that were scored, in the same order.
 
     Raises:
-        DataError: they are not.
+        DataError: the rows differ.
     """
     prepared = rows.prepared
     again = (

@@ -1,4 +1,4 @@
-"""The ways to part test rows into groups."""
+"""The ways to partition test rows into groups."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 COLD_START = "cold-start"
 FEEDBACK_RATIO = "feedback-ratio"
 EVENTS = {"0": 0, "1-4": 1, "5-19": 5, "20 and more": 20}
-"""Stratum -> fewest train events."""
+"""Stratum -> fewest train events of its users or items."""
 THIRDS = ("low", "middle", "high")
 MOST_VALUES = 20
-"""A column of numbers with more values is cut in quarters; of other columns so many values stand alone."""
+"""Most values that are strata by themselves; more numbers are cut in quarters, other values are pooled."""
 
 
 def partition(rows: Rows, by: str) -> list[Stratum]:
-    """The strata that `by` names; those without a row are left out.
+    """Return the strata that `by` names; those without a row are left out.
 
     Raises:
-        UsageError: no such column or task, or the dataset does not have what the strata are made of.
+        UsageError: the column or task is unknown, or the dataset lacks what the strata are made of.
     """
     kind, colon, detail = by.partition(":")
     if kind == COLD_START:
@@ -39,17 +39,17 @@ def partition(rows: Rows, by: str) -> list[Stratum]:
 
 
 def happened(task: str) -> "pl.Expr":
-    """Whether a binary task happened on a row; not where it is not defined."""
+    """Return an expression: whether a binary task happened on a row; False where it is not defined."""
     import polars as pl
 
     return (pl.col(task).cast(pl.Float64) == 1).fill_null(False)
 
 
 def cold_start(rows: Rows) -> list[Stratum]:
-    """Two partitions, of users and of items, by the train events of each.
+    """Partition the rows twice, by the train events of their user and by those of their item.
 
-    An event is a train row on which some binary task happened, so sampled negatives are none; where all tasks
-    are regressions, a row with a label.
+    An event is a train row on which some binary task happened, so sampled negatives do not count; if all
+    tasks are regressions, it is a row with a label.
     """
     import polars as pl
 
@@ -74,7 +74,7 @@ def cold_start(rows: Rows) -> list[Stratum]:
 
 
 def feedback_ratio(rows: Rows, detail: str) -> list[Stratum]:
-    """Users by `n_A / (n_A + n_B)` on train, in thirds of the users that have either; the others are `none`.
+    """Group users by `n_A / (n_A + n_B)` on train, in thirds of those that have either; others are `none`.
 
     Source: Su et al., "STEM: Unleashing the Power of Embeddings for Multi-task Recommendation", AAAI 2024.
     """
@@ -104,10 +104,10 @@ def feedback_ratio(rows: Rows, detail: str) -> list[Stratum]:
 
 
 def column(rows: Rows, name: str) -> list[Stratum]:
-    """The values of a column: the most frequent ones, or quarters by rank of many numbers."""
+    """Group rows by a column: its most frequent values, or quarters by rank if it has many numbers."""
     known = [
         c for c in rows.columns if c not in rows.schema.task_names
-    ]  # by outcome, nothing is left to rank
+    ]  # grouped by outcome, nothing is left to rank
     if name not in known:
         raise unknown("group of rows (--by):", name, [COLD_START, FEEDBACK_RATIO, *known])
     values = rows.test(name)
@@ -128,7 +128,7 @@ def column(rows: Rows, name: str) -> list[Stratum]:
 
 
 def _ranges(values: NDArray[np.float64], ends: NDArray[np.float64]) -> list[str]:
-    """`low to high` of each part, as people read them."""
+    """Format the `low to high` of each part for people."""
     parts = np.searchsorted(ends, values, side="left")
     held = [values[parts == i] for i in range(len(ends) + 1)]
     return [f"{_short(part.min())} to {_short(part.max())}" if len(part) else "" for part in held]
@@ -139,5 +139,5 @@ def _short(value: float) -> str:
 
 
 def _parted(of: str, place: NDArray[np.intp], names: Sequence[str]) -> list[Stratum]:
-    """A stratum for each name that has a row; `place` (rows,) is the position of its name."""
+    """Return a stratum for each name that has a row; `place` (rows,) is the position of each row's name."""
     return [Stratum(of, name, place == i) for i, name in enumerate(names) if (place == i).any()]

@@ -1,4 +1,4 @@
-"""The rows of a prepared dataset with their raw ids, as its Parquet files hold them."""
+"""The rows of a prepared dataset with their raw ids, as stored in its Parquet files."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,19 +21,19 @@ class Rows:
 
     @cached_property
     def schema(self) -> Schema:
-        """With all tasks, optional ones too."""
+        """The schema with all tasks, including optional ones."""
         return Schema.from_json(self.prepared.manifest["schema"])
 
     @cached_property
     def columns(self) -> "Mapping[str, pl.DataType]":
-        """Name -> type."""
+        """Column name -> type."""
         return self.scan("test").collect_schema()
 
     def scan(self, split: SplitName) -> "pl.LazyFrame":
-        """The split's Parquet file, in the order of the matrices.
+        """Scan the split's Parquet file, in the order of the matrices.
 
         Raises:
-            DataError: it is not there.
+            DataError: the file is missing.
         """
         import polars as pl
 
@@ -46,18 +46,18 @@ class Rows:
         return pl.scan_parquet(file)
 
     def test(self, name: str) -> "pl.Series":
-        """A column of the test rows."""
+        """Return a column of the test rows."""
         return self.scan("test").select(name).collect().to_series()
 
     def id_of(self, thing: str) -> str:
-        """The column with the ids of users or items: the one with the most values; empty where none is."""
+        """Return the column with the ids of users or items, the one with the most values; empty if none."""
         fields = [f for f in self.schema.of_kind("categorical") if f.of == thing and f.name in self.columns]
         sizes = self.prepared.vocabularies
         return max(fields, key=lambda f: sizes[f.vocabulary]).name if fields else ""
 
     @property
     def user(self) -> str:
-        """The column that says whose rows they are; empty where every row is its own."""
+        """The column that says whose row it is, by user, else by cluster; empty if every row is its own."""
         counts = self.prepared.manifest["splits"]["test"]
         own = counts["clusters"] == counts["rows"] or self.schema.cluster not in self.columns
         return self.id_of("user") or ("" if own else self.schema.cluster)

@@ -1,8 +1,9 @@
-"""Tracking: what has been run, in MLflow. This file alone imports it, and only when it is needed.
+"""Tracking of runs in MLflow, which only this file imports, and only when it is needed.
 
-One experiment a dataset; in it a run a benchmark, below that a run an arm (a method with a balancer), below
-that a run a seed. `results/` stays the truth: the store can be deleted, and the next `mtlbench run` writes it
-again. Runs are found by their tags, so nothing is written twice, and one that was cut short is completed.
+There is one experiment per dataset, in it one run per benchmark, below that one run per arm (a method with a
+balancer), and below that one run per seed. `results/` is authoritative: the store can be deleted, and the
+next `mtlbench run` writes it again. Runs are found by their tags, so nothing is written twice, and an
+interrupted run is completed.
 """
 
 import getpass
@@ -35,11 +36,11 @@ from mtlbench.tracking.records import (
 )
 
 AD_HOC = "ad hoc"
-"""Stands for the benchmark of runs that no benchmark file asked for."""
+"""Benchmark name of runs that no benchmark file asked for."""
 BATCH = 800
-"""Points a call: with up to 100 parameters and 100 tags it stays within MLflow's 1,000."""
+"""Points per call: with up to 100 parameters and 100 tags, a call stays within MLflow's limit of 1,000."""
 USED = "mtlbench.used"
-"""Tag of an experiment: when it was last written to, in nanoseconds."""
+"""Name of the experiment tag that holds when it was last written to, in nanoseconds."""
 VIEW = "mtlbench"
 """Name of the stored view that the UI opens."""
 
@@ -48,22 +49,22 @@ _ELSEWHERE = "MLFLOW_TRACKING_URI"
 
 
 def store_uri(home: Home) -> str:
-    """`$MLFLOW_TRACKING_URI` if set, else a SQLite file in `results/`."""
+    """Return the store's URI: `$MLFLOW_TRACKING_URI` if set, else a SQLite file in `results/`."""
     return os.environ.get(_ELSEWHERE) or f"sqlite:///{store_file(home).as_posix()}"
 
 
 def own_store() -> bool:
-    """Whether the store is the SQLite file of the home, not one that `$MLFLOW_TRACKING_URI` names."""
+    """Return whether the store is the home's SQLite file, not one that `$MLFLOW_TRACKING_URI` names."""
     return not os.environ.get(_ELSEWHERE)
 
 
 def store_file(home: Home) -> Path:
-    """The SQLite file that is used where `$MLFLOW_TRACKING_URI` is not set."""
+    """Return the path of the SQLite file used if `$MLFLOW_TRACKING_URI` is not set."""
     return home.results / "mlflow.db"
 
 
 def artifact_folder(home: Home) -> Path:
-    """Where a store that is no server keeps files."""
+    """Return the folder for artifacts of a store that is not a server."""
     return home.results / "mlartifacts"
 
 
@@ -80,19 +81,19 @@ def track(
     artifacts: Mapping[str, str] | None = None,
     warn: Callable[[str], None] = _to_stderr,
 ) -> str | None:
-    """Write finished runs and their verdicts; what stands there already is left as it is.
+    """Write finished runs and their verdicts; what is already stored is not written again.
 
     Args:
-        home: where results lie.
-        dataset: its name, which the experiment takes.
-        benchmark: its name; None for runs that no benchmark file asked for.
+        home: where results are stored.
+        dataset: name of the dataset, also used for the experiment.
+        benchmark: name of the benchmark; None for runs that no benchmark file asked for.
         results: the finished runs, new and reused, of one preparation of the data.
-        document: what `run --json` prints.
+        document: the document that `run --json` prints.
         artifacts: file name -> text, kept with the benchmark's run; `verdicts.md` is also its description.
-        warn: given one line if tracking does not work. Nothing is raised: no run fails for its tracking.
+        warn: given one line if tracking does not work. Nothing is raised: tracking never makes a run fail.
 
     Returns:
-        The experiment's id; None where tracking is off.
+        The experiment's id; None if tracking does not work.
     """
     files = artifacts or {}
     try:
@@ -126,7 +127,10 @@ def track(
 
 
 def sweep(home: Home) -> int:
-    """Mark runs as KILLED whose process on this machine died while writing them; how many. Never raises."""
+    """Mark runs as KILLED if their process on this machine died while writing them; return how many.
+
+    Never raises.
+    """
     try:
         return _sweep(_client(home)) if _may_have_running(home) else 0
     except Exception:  # as in `track`, which says what is wrong
@@ -134,7 +138,7 @@ def sweep(home: Home) -> int:
 
 
 def _may_have_running(home: Home) -> bool:
-    """Ask the SQLite file itself, which takes no time, before MLflow is loaded, which takes seconds."""
+    """Return whether a run may be RUNNING, asking the SQLite file itself: loading MLflow takes seconds."""
     if not own_store():
         return True
     if not store_file(home).is_file():
@@ -147,9 +151,9 @@ def _may_have_running(home: Home) -> bool:
 
 
 def _client(home: Home) -> Any:
-    """A client of the store; loads MLflow, quietly and without its telemetry."""
+    """Return a client of the store; this loads MLflow, quietly and without its telemetry."""
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
-    os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"  # where `--json` prints
+    os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"  # stdout is for `--json`
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")  # a dead server: seconds, not minutes
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
     from mlflow import MlflowClient
@@ -162,12 +166,12 @@ def _client(home: Home) -> Any:
 
 
 def _alone_at(home: Home) -> AbstractContextManager[None]:
-    """Between the search for a run and its making nobody else may make it; a server has no such lock."""
+    """Lock the home's store, so that nobody else makes a run between search and creation; not for servers."""
     return alone_in(home.results, wait=True) if own_store() else nullcontext()
 
 
 def _experiment(client: Any, home: Home, dataset: str, document: Mapping[str, Any]) -> str:
-    """The dataset's experiment, made if need be; one that was deleted comes back."""
+    """Return the id of the dataset's experiment, created if missing and restored if deleted."""
     found = client.get_experiment_by_name(dataset)
     if found is not None:
         if found.lifecycle_stage != "active":
@@ -190,7 +194,7 @@ def _experiment(client: Any, home: Home, dataset: str, document: Mapping[str, An
 
 
 class _Ledger:
-    """The runs of one benchmark on one preparation of a dataset, as the store has them."""
+    """The store's runs of one benchmark on one preparation of a dataset."""
 
     def __init__(self, client: Any, experiment: str, benchmark: str, document: Mapping[str, Any]) -> None:
         self._client, self._experiment = client, experiment
@@ -210,7 +214,7 @@ class _Ledger:
         self._known = {run.data.tags.get(_KEY): run for run in found}
 
     def write(self, record: Record, parent: str = "") -> str:
-        """Make the run, complete it, or bring it up to date; what stands there already is not sent again.
+        """Create the run, complete it, or bring it up to date; what is already stored is not sent again.
 
         Returns:
             The run's id.
@@ -222,8 +226,8 @@ class _Ledger:
         if run is None:
             run = self._create(record, parent)
         run_id, tags = str(run.info.run_id), run.data.tags
-        # A figure that changed must be the latest of its name. A curve keeps its time, so that writing it a
-        # second time, after an interruption, adds no point.
+        # A changed metric needs the latest time of its name. A curve keeps its time, so writing it again
+        # after an interruption adds no point.
         now = int(time.time() * 1000)
         had = run.data.metrics if whole else {}
         points = [
@@ -245,7 +249,7 @@ class _Ledger:
         return run_id
 
     def _create(self, record: Record, parent: str) -> Any:
-        process = {"host": socket.gethostname(), "pid": str(os.getpid())}  # who to ask if it stays RUNNING
+        process = {"host": socket.gethostname(), "pid": str(os.getpid())}  # for `sweep`, if it stays RUNNING
         tags = {**self._tags, **record.tags, **process, _KEY: record.key}
         if parent:
             tags["mlflow.parentRunId"] = parent
@@ -259,13 +263,13 @@ def _word(name: str) -> str:
 def _attach(
     client: Any, home: Home, run_id: str, artifacts: Mapping[str, str], warn: Callable[[str], None]
 ) -> None:
-    """Keep texts as files of a run, where they are not the same already."""
+    """Store texts as files of a run, unless the same ones are already there."""
     run = client.get_run(run_id)
     digest = sha256(json.dumps(dict(artifacts), sort_keys=True).encode()).hexdigest()[:20]
     if not artifacts or run.data.tags.get(_ARTIFACTS) == digest:
         return
     if own_store() and not run.info.artifact_uri.startswith(artifact_folder(home).as_uri()):
-        warn(  # MLflow stores absolute paths, and would make the old folder again
+        warn(  # MLflow stores absolute paths, and would create the old folder again
             f"MLflow keeps files in {run.info.artifact_uri}, where results/ used to be. None are written. "
             f"Remove {store_file(home)} and run again: the store is made anew."
         )
@@ -276,9 +280,9 @@ def _attach(
 
 
 def _view(group: str, shown: Sequence[str]) -> str:
-    """The page that the UI opens: the methods of the benchmark that ran last, their gains and verdicts.
+    """Return the view that the UI opens: the methods of the last benchmark, their gains and verdicts.
 
-    By default it shows one folded line and no figure. Only in an order by time are children folded.
+    MLflow's default view shows one folded line and no metrics. It folds children only if ordered by time.
     """
     view = {
         "searchFilter": f'tags.group = "{group}" AND tags.level = "method"',
@@ -304,7 +308,7 @@ def _sweep(client: Any) -> int:
 
 def _alive(pid: int) -> bool:
     if os.name == "nt":
-        return True  # there, os.kill would end it
+        return True  # on Windows, os.kill would end the process
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -1,4 +1,4 @@
-"""Write MLflow's store again from `results/` alone."""
+"""Rebuild MLflow's store from `results/` alone."""
 
 import json
 from collections.abc import Mapping
@@ -12,19 +12,19 @@ from mtlbench.results import Result, Say
 
 
 def track_stored(home: Home, dataset: str, say: Say, *, anew: bool) -> int:
-    """Write all that `run` was ever asked for, and has results of, to MLflow, in the order of asking.
+    """Write every benchmark that was ever run and has results to MLflow, in the order they were last run.
 
     Args:
-        home: where results lie.
-        dataset: of that dataset alone; empty for all.
+        home: where results are stored.
+        dataset: only benchmarks on that dataset; empty for all.
         say: told what is going on.
-        anew: put the store's file aside first; else what stands there stays.
+        anew: move the store's file aside first; otherwise its content is kept.
 
     Returns:
-        How many benchmarks were written.
+        The number of benchmarks written.
 
     Raises:
-        DataError: nothing was ever asked for; or MLflow does not work.
+        DataError: nothing was ever run, or MLflow does not work.
     """
     from mtlbench.experiment.run import track_document
     from mtlbench.experiment.stored import compare_stored
@@ -49,7 +49,7 @@ def track_stored(home: Home, dataset: str, say: Say, *, anew: bool) -> int:
                 request.benchmark.family,
                 fingerprint=request.fingerprint,
             )
-        except MtlbenchError as error:  # no result any more, or of a plugin that is not loaded
+        except MtlbenchError as error:  # the results are gone, or need a plugin that is not loaded
             say(f"{name} on {request.dataset} is left out: {error}")
             continue
         results = [_result(home, run) for run in document["runs"]]

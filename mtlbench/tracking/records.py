@@ -1,4 +1,4 @@
-"""Results and verdicts as records: what each run in MLflow is called, holds and shows."""
+"""Results and verdicts as records: the name and content of each run in MLflow."""
 
 import json
 import math
@@ -19,30 +19,30 @@ from mtlbench.results import Result
 from mtlbench.schema import Schema
 
 NOTE = "mlflow.note.content"
-"""The tag that the UI shows as the description, in Markdown."""
+"""Name of the tag that the UI shows as the description, in Markdown."""
 NOTE_LENGTH = 5000
 COLOUR = "mlflow.runColor"
 MOST_TASKS = 6
-"""Of more tasks, figures of pairs are in the result alone: their curves would bury all others."""
+"""Number of tasks above which metrics of task pairs are not tracked: their curves would bury all others."""
 COST = "training_cost"  # sorts after `gain` and `test`, so charts do not begin with it
 
 
 COLOURS = ("#000000", "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
-"""Of the arms in charts, by their order; MLflow draws them at random. Source: Okabe and Ito, 2008."""
+"""Colours of the arms in charts, in order; MLflow would choose at random. Source: Okabe and Ito, 2008."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """A run as it shall stand in the store.
+    """A run as the store should hold it.
 
     Attributes:
-        key: what it is found by, among those of its benchmark and fingerprint.
-        name: what people read.
-        start: milliseconds.
-        end: milliseconds.
-        tags: brought up to date when they change.
+        key: identifies the run among those of its benchmark and fingerprint.
+        name: the name that people see.
+        start: Unix time in milliseconds.
+        end: Unix time in milliseconds.
+        tags: updated when they change.
         params: options and settings, which never change.
-        metrics: name -> value; brought up to date when it changes.
+        metrics: name -> value; updated when they change.
         curves: (name, step, value), written once.
     """
 
@@ -58,7 +58,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """A method with a balancer, all options and settings: its results by seed, its verdicts by task."""
+    """A method with a balancer, all options and settings: results by seed and verdicts by task."""
 
     key: str
     name: str
@@ -69,13 +69,13 @@ class Arm:
 
     @property
     def run(self) -> Mapping[str, Any]:
-        """What ran, but for the seed."""
+        """Identity of the first seed's run; all runs of the arm have the same, except for the seed."""
         run: Mapping[str, Any] = self.results[0].data["run"]
         return run
 
 
 def arms_of(results: Sequence[Result], document: Mapping[str, Any]) -> list[Arm]:
-    """The arms in the order of their first result, each with what the document says of it."""
+    """Return the arms in the order of their first result, each with what the document says about it."""
     by_key: dict[str, list[Result]] = {}
     for result in results:
         identity = {key: value for key, value in result.data["run"].items() if key != "seed"}
@@ -94,13 +94,13 @@ def arms_of(results: Sequence[Result], document: Mapping[str, Any]) -> list[Arm]
 
 
 def _about(run: Mapping[str, Any], rows: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """The rows of that method and balancer, and of those options where the rows name them."""
+    """Return the rows about that method and balancer, and about those options if the rows name any."""
     identity = ("method", "balancer", "method_options", "balancer_options")
     return [row for row in rows if all(row.get(key, run[key]) == run[key] for key in identity)]
 
 
 def _name(run: Mapping[str, Any]) -> str:
-    """The method, the balancer if there is one to speak of, and every option that is not at its default."""
+    """Return the arm's name, followed by every option that is not at its default."""
     changed = {
         **_changed(run["method_options"], _defaults(METHODS, run["method"])),
         **_changed(run["balancer_options"], _defaults(BALANCERS, run["balancer"])),
@@ -116,14 +116,14 @@ def _changed(options: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[st
 
 
 def _defaults(registry: Mapping[str, Entry], name: str) -> Mapping[str, Any]:
-    """Its options where nobody sets any; none where the name is no longer known."""
+    """Return the default options of a method or balancer; empty if its name is no longer known."""
     return asdict(registry[name].load().Config()) if name in registry else {}
 
 
 def benchmark_record(
     benchmark: str, arms: Sequence[Arm], document: Mapping[str, Any], artifacts: Mapping[str, str]
 ) -> Record:
-    """The run on top: every gain and the count of verdicts, so that its own page says what came out."""
+    """Return the top run: every gain and the count of verdicts, so that its page shows the outcome."""
     results = [result for arm in arms for result in arm.results]
     rows = [(arm, task, row) for arm in arms for task, row in arm.comparisons.items()]
     verdicts = Counter(str(row["verdict"]).lower() for _, _, row in rows)
@@ -144,7 +144,7 @@ def benchmark_record(
 
 
 def arm_record(arm: Arm, document: Mapping[str, Any]) -> Record:
-    """A method with a balancer: means over its seeds, gains against the baseline, verdicts, costs."""
+    """Return the run of an arm: means over its seeds, gains against the baseline, verdicts, costs."""
     verdicts = {f"verdict.{task}": str(row["verdict"]) for task, row in arm.comparisons.items()}
     if arm.summary.get("verdict"):
         verdicts["verdict"] = str(arm.summary["verdict"])
@@ -176,7 +176,7 @@ def arm_record(arm: Arm, document: Mapping[str, Any]) -> Record:
 
 
 def seed_record(arm: Arm, result: Result) -> Record:
-    """One seed: its test metrics, learning curves, settings and costs."""
+    """Return the run of one seed: its test metrics, learning curves, settings and costs."""
     data = result.data
     simulated = " The data are simulated." if data["simulated"] else ""
     return Record(
@@ -202,7 +202,7 @@ def seed_record(arm: Arm, result: Result) -> Record:
 
 
 def columns(arms: Sequence[Arm]) -> list[str]:
-    """What a table of the arms shows: verdicts, then gains, or test metrics where nothing was compared."""
+    """Return the columns of a table of arms: verdicts, then gains; test metrics if nothing was compared."""
     tasks = list(dict.fromkeys(task for arm in arms for task in arm.comparisons))
     if not tasks:
         primary = _primary(arms[0].results[0])
@@ -211,7 +211,7 @@ def columns(arms: Sequence[Arm]) -> list[str]:
 
 
 def _figures(result: Result) -> dict[str, float]:
-    """Every test metric that is defined, and the costs."""
+    """Return every test metric that is defined, and the costs."""
     tables = {
         metric(table, task, name): value
         for table, tasks in result.data["metrics"].items()
@@ -222,7 +222,7 @@ def _figures(result: Result) -> dict[str, float]:
 
 
 def _curves(result: Result) -> list[tuple[str, int, float]]:
-    """Train loss and primary validation metric of each task at each evaluation, and what was seen inside."""
+    """Return each task's train loss and primary validation metric at each evaluation, and the diagnostics."""
     primary = _primary(result)
     curves = []
     for model in result.data["history"]:
@@ -236,9 +236,9 @@ def _curves(result: Result) -> list[tuple[str, int, float]]:
 
 
 def _inside(entry: Mapping[str, Any], tasks: Sequence[str], *, alone: bool) -> dict[str, float | None]:
-    """Weights of the tasks, and the diagnostics that are one number, or one a task or pair of tasks.
+    """Return the task weights, and the diagnostics that are one number, or one per task or pair of tasks.
 
-    Where a run is a model a task, what has no task in its name takes that of the model.
+    If a run has one model per task, metrics without a task in their name get the model's.
     """
     look = entry.get("diagnostics", {})
     of = () if alone else (tasks[0],)
@@ -271,7 +271,7 @@ def _params(run: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _flat(options: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Nested options as `a.b` -> text."""
+    """Flatten nested options to `a.b` -> text."""
     texts: dict[str, str] = {}
     for key, value in options.items():
         if isinstance(value, Mapping):
@@ -282,24 +282,24 @@ def _flat(options: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 
 
 def text(value: Any) -> str:
-    """A value as a tag or parameter shows it, the same from Python and from JSON."""
+    """Return a value as tags and parameters show it, the same from Python and from JSON."""
     if isinstance(value, list | tuple):
         return " ".join(map(text, value))
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def metric(*parts: str) -> str:
-    """A metric's name; what MLflow refuses in one becomes a space."""
+    """Join parts into a metric's name; characters that MLflow refuses become spaces."""
     return "/".join(" ".join(re.sub(r"[^\w.\-:]+", " ", part).split()) for part in parts)
 
 
 def _finite(values: Mapping[str, Any]) -> dict[str, float]:
-    """Without what is undefined."""
+    """Drop undefined values."""
     return {k: float(v) for k, v in values.items() if v is not None and math.isfinite(v)}
 
 
 def _mean(seeds: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Mean over the seeds of what every one of them has."""
+    """Return the mean over the seeds of the values that all of them have."""
     return {key: fmean(seed[key] for seed in seeds) for key in seeds[0] if all(key in seed for seed in seeds)}
 
 
@@ -321,7 +321,7 @@ def _note(sentence: str, table: str = "") -> str:
 
 
 def _table(arms: Sequence[Arm]) -> str:
-    """Gains with 95 % intervals, verdicts, and on simulated data the truth; in Markdown."""
+    """Return a Markdown table of gains with 95 % intervals, verdicts, and on simulated data the truth."""
     rows = [(arm.name, task, row) for arm in arms for task, row in arm.comparisons.items()]
     if not rows:
         return ""

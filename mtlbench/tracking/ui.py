@@ -1,6 +1,6 @@
-"""`mtlbench ui`: MLflow's own server, started lightly, seen from this machine alone, and gone with Ctrl-C.
+"""`mtlbench ui`: MLflow's own server, in a light form, visible only on this machine, and stopped by Ctrl-C.
 
-MLflow itself is not imported here: its server is asked, once it answers, which page to open.
+MLflow itself is not imported here: once its server answers, it is asked which page to open.
 """
 
 import contextlib
@@ -33,14 +33,14 @@ def serve(home: Home, port: int, open_browser: bool, report: Callable[[str], Non
     """Show the store of this home in MLflow until Ctrl-C or another signal that ends commands.
 
     Args:
-        home: whose runs.
-        port: to listen on, on this machine's loopback alone.
-        open_browser: open the page when it is there.
+        home: the home whose runs are shown.
+        port: port to listen on, on this machine's loopback interface only.
+        open_browser: open the page once it is available.
         report: told that the server starts, then the address once it answers.
 
     Returns:
-        The exit code: 130 after Ctrl-C, 143 after SIGTERM; 0 where `$MLFLOW_TRACKING_URI` names a server that
-        runs already.
+        The exit code: 130 after Ctrl-C, 143 after SIGTERM; 0 if `$MLFLOW_TRACKING_URI` names a server, which
+        is taken to run already.
 
     Raises:
         DataError: nothing has been tracked yet.
@@ -86,7 +86,7 @@ def _check_port(port: int) -> None:
 
 def _free(port: int) -> bool:
     with socket.socket() as probe:
-        if os.name != "nt":  # there it would share the port with another server
+        if os.name != "nt":  # on Windows this would share the port with another server
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
@@ -97,9 +97,9 @@ def _free(port: int) -> bool:
 
 @contextlib.contextmanager
 def _signals() -> Iterator[list[int]]:
-    """Collect the signals that end a command, so that none strikes while the server starts or is ended.
+    """Collect the signals that end a command, so that none interrupts the start or end of the server.
 
-    The server has a session of its own, so a closed terminal must be passed on too.
+    The server has its own session, so the SIGHUP of a closed terminal must be handled too.
     """
     caught: list[int] = []
     if threading.current_thread() is not threading.main_thread():
@@ -115,7 +115,7 @@ def _signals() -> Iterator[list[int]]:
 
 
 def _start(home: Home, uri: str, port: int, log: IO[bytes]) -> subprocess.Popen[bytes]:
-    """One worker, no job runner, in a process group of its own, which can be ended as a whole."""
+    """Start the server: one worker, no job runner, in a process group that can be ended as a whole."""
     command = [sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port)]
     command += ["--workers", "1", "--backend-store-uri", uri]
     command += ["--artifacts-destination", artifact_folder(home).as_uri()]
@@ -136,7 +136,7 @@ def _start(home: Home, uri: str, port: int, log: IO[bytes]) -> subprocess.Popen[
 
 
 def _wait(server: subprocess.Popen[bytes], base: str, log: IO[bytes], caught: list[int]) -> None:
-    """Return when it answers, or when a signal was caught."""
+    """Return when the server answers, or when a signal was caught."""
     deadline = time.monotonic() + START_SECONDS
     while not caught and time.monotonic() < deadline:
         if server.poll() is not None:
@@ -149,7 +149,7 @@ def _wait(server: subprocess.Popen[bytes], base: str, log: IO[bytes], caught: li
 
 
 def _last_words(log: IO[bytes]) -> str:
-    """The last line that names an error, else the last line."""
+    """Return the last line of the log that names an error, else the last line."""
     log.seek(0)
     lines = log.read().decode(errors="replace").strip().splitlines() or ["it said nothing"]
     return next((line for line in reversed(lines) if "Error" in line or "Exception" in line), lines[-1])
@@ -162,7 +162,7 @@ def _show(page: str, open_browser: bool, report: Callable[[str], None]) -> None:
 
 
 def _page(base: str) -> str:
-    """The runs of the dataset that was used last; the list of experiments where there is none of ours."""
+    """Return the page of the last used dataset's runs; the list of experiments if mtlbench wrote none."""
     question = json.dumps({"max_results": 1000, "filter": f"tags.`{USED}` LIKE '%'"}).encode()
     request = urllib.request.Request(
         f"{base}/api/2.0/mlflow/experiments/search", question, {"Content-Type": "application/json"}
@@ -181,7 +181,7 @@ def _page(base: str) -> str:
 
 
 def _stop(server: subprocess.Popen[bytes]) -> None:
-    """End the server and whatever it started, with kindness first."""
+    """Stop the server and everything it started: first SIGTERM, then SIGKILL."""
     if os.name == "nt":
         server.terminate()
         server.wait()
@@ -197,7 +197,7 @@ def _stop(server: subprocess.Popen[bytes]) -> None:
 
 
 def _group_lives(server: subprocess.Popen[bytes]) -> bool:
-    server.poll()  # so that it is no zombie
+    server.poll()  # reaps it, so that it does not stay a zombie
     try:
         os.killpg(server.pid, 0)
     except ProcessLookupError:

@@ -1,13 +1,13 @@
-"""From task losses to the gradient of a step, in the way that the kind of balancer asks for.
+"""Turn task losses into the gradient of a step, as the kind of balancer requires.
 
     loss        one backward pass through the weighted sum of the losses
-    gram        one a task; on shared parameters the gradients are weighed by what their Gram matrix says
-    jacobian    one a task; on shared parameters the balancer makes one gradient out of them
+    gram        one per task; on shared parameters the gradients get weights computed from their Gram matrix
+    jacobian    one per task; on shared parameters the balancer combines the gradients into one
 
-The latter two cost K backward passes for K tasks, one more where the method has a penalty, which none of
-them weighs. What is shared is read off the autograd graph: parameters that the losses of two tasks or more
-reach. No method declares it, so none can declare it wrongly. One task alone has nothing to be mixed with, and
-weight 1; a balancer of losses is asked for its weight all the same.
+The latter two cost K backward passes for K tasks, plus one if the method has a penalty, which no balancer
+weights. Shared parameters are read off the autograd graph: those that the losses of at least two tasks reach.
+No method declares them, so none can declare them wrongly. A single task has nothing to mix with: its weight
+is 1, except that a loss balancer is still asked for its weight.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from mtlbench.balancing.base import Balancer, GramBalancer, Jacobian, JacobianBa
 from mtlbench.errors import UsageError
 
 Gradients = Sequence[Tensor | None]
-"""Of one loss on each leaf; None where it does not reach it."""
+"""Gradients of one loss, one per leaf; None for a leaf that the loss does not reach."""
 
 
 def backward(
@@ -29,17 +29,17 @@ def backward(
     dense: Sequence[Tensor],
     embedded: Sequence[Tensor],
 ) -> Tensor:
-    """Leave the gradient of the step on the leaves.
+    """Compute the gradient of the step and store it in `grad` of the leaves.
 
     Args:
-        balancer: whose kind decides.
-        losses: a task each, (replica,).
-        penalties: (replica,), added as they are.
+        balancer: its kind decides how.
+        losses: one per task, (replica,) each.
+        penalties: (replica,), added with weight 1.
         dense: parameters of all replicas, (replica, ...) each.
         embedded: looked-up rows of each embedding table, (replica, batch, column, dim).
 
     Returns:
-        The weights (replica, task) that were used on what is shared; NaN where there are none to tell.
+        The weights (replica, task) used on shared parameters; NaN if the balancer mixes without weights.
 
     Raises:
         UsageError: the balancer mixes gradients, and no parameter is shared.
@@ -89,9 +89,9 @@ def backward(
 
 
 def reach(losses: Sequence[Tensor], leaves: Sequence[Tensor]) -> tuple[list[Gradients], list[int]]:
-    """The gradients of each loss on the leaves, and which leaves the losses of two tasks or more reach.
+    """Return the gradients of each loss on the leaves, and the leaves that at least two losses reach.
 
-    A leaf without a number, as an embedding of no field is, holds nothing to share.
+    An empty leaf, such as the embedding of no fields, is not shared.
     """
     of_task: list[Gradients] = [
         torch.autograd.grad(one.sum(), leaves, retain_graph=True, allow_unused=True) for one in losses
@@ -101,7 +101,7 @@ def reach(losses: Sequence[Tensor], leaves: Sequence[Tensor]) -> tuple[list[Grad
 
 
 def _stacked(of_task: Sequence[Gradients], leaf: int) -> Tensor:
-    """The tasks' gradients on one leaf, (replica, task, ...); 0 where a task does not reach it."""
+    """Stack the tasks' gradients on one leaf, (replica, task, ...); 0 for a task that does not reach it."""
     gradients = [g[leaf] for g in of_task]
     like = next(g for g in gradients if g is not None)
     return torch.stack([torch.zeros_like(like) if g is None else g for g in gradients], dim=1)

@@ -1,4 +1,4 @@
-"""What a stack is built from: a method on a dataset, and which copies of it there are to be."""
+"""What a stack is built from: a method on a dataset, and the replicas of it."""
 
 from dataclasses import dataclass, replace
 
@@ -12,12 +12,12 @@ from mtlbench.train.randomness import key
 
 TABLES = "embeddings"
 Weights = dict[str, Tensor]
-"""Weights by name; one replica's have the embedding tables (table, row, dim) under `TABLES`."""
+"""Weights by name; those of one replica hold its embedding tables (table, row, dim) under `TABLES`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Replica:
-    """One member of a stack: its seed, and the columns of the label matrix that it learns."""
+    """One member of a stack: its seed, and the columns of the label matrix it learns."""
 
     seed: int
     tasks: tuple[int, ...]
@@ -25,7 +25,7 @@ class Replica:
 
 @dataclass(frozen=True, slots=True)
 class Blueprint:
-    """All that is needed to build a method for a dataset, whichever replica it becomes."""
+    """Everything needed to build any replica of a method on a dataset."""
 
     method: type[Method]
     config: NetworkConfig
@@ -34,23 +34,23 @@ class Blueprint:
 
     @classmethod
     def of(cls, method: type[Method], config: NetworkConfig, prepared: Prepared) -> "Blueprint":
-        """The method on that dataset."""
+        """Return the blueprint of a method on a prepared dataset."""
         schema = prepared.schema
         fitted = method.fitted(config, InputSpec.of(schema), schema.tasks)
         return cls(method, fitted, schema, prepared.vocabularies)
 
     def replicas(self, seed: int) -> list[Replica]:
-        """The models that one run of this method trains: one, or one a task."""
+        """Return the models that one run of this method trains: a single one, or one per task."""
         columns = tuple(range(len(self.schema.tasks)))
         return [Replica(seed, (k,)) for k in columns] if self.method.per_task else [Replica(seed, columns)]
 
     def tasks(self, replica: Replica) -> tuple[Task, ...]:
-        """The tasks as the model is told them: a model of one task is the same whichever task it is."""
+        """Return the tasks as the model sees them; per-task models all call theirs `own`, to be stackable."""
         tasks = tuple(self.schema.tasks[k] for k in replica.tasks)
         return tuple(replace(t, name="own") for t in tasks) if self.method.per_task else tasks
 
     def build(self, replica: Replica) -> Method:
-        """The method with the initial weights of that replica's seed; the global generator is left alone."""
+        """Build the method with initial weights from the replica's seed, sparing the global generator."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(key(replica.seed, "initialisation"))
             return self.method(InputSpec.of(self.schema), self.tasks(replica), self.config)

@@ -1,18 +1,18 @@
-"""What a look inside a network finds: gates, dead units, how the tasks' gradients agree.
+"""Diagnostics of a network: gates, dead units, and how the tasks' gradients agree.
 
-    probe       how many rows it was at, and of each task how many have a label and how many are positive
+    probe       number of rows looked at, and per task the number of labels and of positives
 
-    gates       of what `Method.gate_shares` says: mean entropy over log(experts that the task can see), mean
-                share of each, and between tasks 1 - Jensen-Shannon divergence (base 2), averaged over rows
-    dead units  share of the outputs of hidden layers that are 0 on every row
-    gradients   of each task's loss on what the losses of two tasks or more reach: lengths, cosines, and the
-                share of pairs of tasks that point apart; dense parameters and embeddings by themselves
-    affinity    Z[i, j] = 1 - L_j(theta - eta grad L_i) / L_j(theta), theta what is shared, eta the learning
-                rate: by how much a step for task i alone lowers the loss of task j. Fifty et al.,
+    gates       from `Method.gate_shares`: mean entropy over log(experts that the task can see), mean share of
+                each expert, and between tasks 1 - Jensen-Shannon divergence (base 2), averaged over rows
+    dead units  share of hidden units that are 0 on every row
+    gradients   of each task's loss on shared parameters: norms, cosines, and the share of task pairs with a
+                negative cosine; dense parameters and embeddings separately
+    affinity    Z[i, j] = 1 - L_j(theta - eta grad L_i) / L_j(theta), with theta the shared parameters and eta
+                the learning rate: how much a step for task i alone lowers the loss of task j. Fifty et al.,
                 "Efficiently Identifying Task Groupings for Multi-Task Learning", NeurIPS 2021.
                 https://arxiv.org/abs/2109.04617
 
-Numbers are as JSON has them: plain, rounded, None if undefined.
+All values are plain JSON: rounded numbers, None if undefined.
 """
 
 import math
@@ -27,7 +27,7 @@ DIGITS = 6
 
 
 def dead_units(alive: Mapping[str, Tensor]) -> dict[str, Any]:
-    """The share over all layers, and of each network (the module that a layer is in) that has dead units."""
+    """Return the share of dead units overall, and in each network (the module of a layer) that has some."""
     networks: dict[str, list[Tensor]] = {}
     for layer, units in alive.items():
         networks.setdefault(layer.rpartition(".")[0], []).append(~units)
@@ -41,7 +41,7 @@ def dead_units(alive: Mapping[str, Tensor]) -> dict[str, Any]:
 
 
 def gates(shares: Mapping[str, Tensor]) -> dict[str, Any]:
-    """What gates choose, from task -> (row, expert) shares that sum to 1 a row, NaN where it sees none."""
+    """Summarise gates, from task -> (row, expert) shares: rows sum to 1, NaN for unseen experts."""
     taken = {task: share.nan_to_num() for task, share in shares.items()}
     entropies = {task: entropy(share).mean() for task, share in taken.items()}
     seen = {task: int((~share.isnan()).any(dim=0).sum()) for task, share in shares.items()}
@@ -61,12 +61,12 @@ def gates(shares: Mapping[str, Tensor]) -> dict[str, Any]:
 
 
 def entropy(shares: Tensor) -> Tensor:
-    """Of each row, in nats."""
+    """Return the entropy of each row, in nats."""
     return -torch.xlogy(shares, shares).sum(dim=-1)
 
 
 def told(names: Sequence[str], binary: Sequence[bool], labels: Tensor) -> dict[str, Any]:
-    """What is in the probe's labels (row, task)."""
+    """Count the rows, labels and positives in the probe's labels (row, task)."""
     known = (~labels.isnan()).sum(dim=0).tolist()
     positives = (labels > 0).sum(dim=0).tolist()
     return {
@@ -77,21 +77,21 @@ def told(names: Sequence[str], binary: Sequence[bool], labels: Tensor) -> dict[s
 
 
 def fewest(binary: Sequence[bool], labels: Tensor) -> Tensor:
-    """Of each task the positives or the negatives, whichever are fewer; of a regression task all labels."""
+    """Count per task the positives or the negatives, whichever are fewer; for a regression all its labels."""
     positives, known = (labels > 0).sum(dim=0), (~labels.isnan()).sum(dim=0)
     two = torch.tensor(binary, device=labels.device)
     return torch.where(two, torch.minimum(positives, known - positives), known)
 
 
 def without(values: Tensor, few: Tensor) -> Tensor:
-    """A matrix between tasks, NaN where either has too few labels."""
+    """Return a (task, task) matrix with NaN where either task has too few labels."""
     return values.masked_fill(few | few.unsqueeze(1), torch.nan)
 
 
 def agreement(names: Sequence[str], gradients: Tensor, few: Tensor | None = None) -> dict[str, Any]:
-    """Lengths of the tasks' gradients (task, parameter), their cosines, and the share of pairs below 0.
+    """Return norms and cosines of the tasks' gradients (task, parameter), and the share of negative cosines.
 
-    Tasks of whom there are too `few` labels (task,) have no cosine.
+    Tasks with too `few` labels (task,) have no cosine.
     """
     norms = gradients.double().norm(dim=1)
     unit = gradients / norms.unsqueeze(1)
@@ -108,7 +108,7 @@ def agreement(names: Sequence[str], gradients: Tensor, few: Tensor | None = None
 
 
 def plain(values: Tensor) -> Any:
-    """Numbers as JSON has them: nested lists, `DIGITS` significant digits, None for what is not finite."""
+    """Return values as JSON: nested lists, `DIGITS` significant digits, None for what is not finite."""
 
     def rounded(value: Any) -> Any:
         if isinstance(value, list):

@@ -1,18 +1,18 @@
-"""What dense Adam does to a row of an embedding in the steps whose batch does not hold it, all at once.
+"""Catch up an embedding row, all at once, on the dense Adam steps whose batches did not hold it.
 
-After step l, at which it had the moments m and v, such a row goes on moving: at step s = l + k by
+After step l, which left it the moments m and v, such a row keeps moving: at step s = l + k by
 
     lr  b1^k m / (1 - b1^s)  /  (sqrt(b2^k v) / c_s + eps)  =  lr m w_s / (sqrt(v) + eps e_s)
 
     c_s = sqrt(1 - b2^s),    e_s = c_s b2^(-k/2),    w_s = b1^k e_s / (1 - b1^s)
 
-Kingma and Ba, "Adam: A Method for Stochastic Optimization", ICLR 2015, algorithm 1, without a gradient. Only
-l and s tell one row's e and w from another's, and the e of all steps that still matter lie close together,
-since w falls to nothing within some hundred steps. So the sum over any number of steps is that of two terms,
-whose nodes and weights match the moments 0 to 3 of the e's under the w's (Gauss; Golub and Meurant,
-"Matrices, Moments and Quadrature", 2010, chapter 6): exact where 1 / (sqrt(v) + eps e) is a cubic in e. What
-is left is at most 1e-4 of a learning rate, in the first steps and for gradients below epsilon, and less than
-single precision elsewhere.
+Kingma and Ba, "Adam: A Method for Stochastic Optimization", ICLR 2015, algorithm 1, without a gradient. The e
+and w of a row depend only on l and s, and the e of all steps that still matter are close together, since w
+vanishes within a few hundred steps. So the sum over any number of steps is computed as two terms, whose nodes
+and weights match the moments 0 to 3 of the e's under the w's (Gauss; Golub and Meurant, "Matrices, Moments
+and Quadrature", 2010, chapter 6): exact where 1 / (sqrt(v) + eps e) is a cubic in e. The error is at most
+1e-4 of a learning rate, in the first steps and for gradients below epsilon, and less than single precision
+elsewhere.
 """
 
 import numpy as np
@@ -21,13 +21,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 WINDOW = 256
-"""Steps after which a row moves no more: b1^256 b2^-128 is 2e-12."""
+"""Number of steps after which a row no longer moves: b1^256 b2^-128 is 2e-12."""
 NONE = (0.0, 0.0, 1.0, 1.0)
-"""The rule of no step."""
+"""Weights and nodes that stand for no step at all."""
 
 
 class Drift:
-    """Nodes and weights by the step l of a row's last batch.
+    """Quadrature nodes and weights, by the step l of a row's last batch.
 
     Attributes:
         step: steps made so far.
@@ -39,7 +39,7 @@ class Drift:
         self._rule = np.full((step + WINDOW, 4), NONE, np.float32)  # by l: two weights, two nodes
 
     def made(self) -> None:
-        """Another step has been made; of the rows whose last batch is long ago nothing changes."""
+        """Count another step and update the rules; those of rows last held over `WINDOW` steps ago stay."""
         self.step = s = self.step + 1
         if s >= len(self._rule):
             self._sums = np.concatenate([self._sums, np.zeros_like(self._sums)], axis=1)
@@ -53,7 +53,7 @@ class Drift:
         self._rule[last] = _gauss(self._sums[:, last])
 
     def catch_up(self, values: Tensor, first: Tensor, second: Tensor, last: Tensor) -> None:
-        """Bring rows (row, dim) and their moments, of the step `last` (row,) each, to the current one."""
+        """Bring rows (row, dim) and their moments from step `last` (row,) to the current step, in place."""
         b1, b2 = self._betas
         w1, w2, e1, e2 = (
             torch.from_numpy(self._rule).index_select(0, last).unsqueeze(-1).unbind(dim=1)
@@ -67,11 +67,11 @@ class Drift:
 
 
 def _gauss(sums: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Moments 0 to 3 of a measure (4, n) to weights and nodes of its Gauss rule of two points (n, 4)."""
+    """Turn moments 0 to 3 (4, n) of n measures into weights and nodes (n, 4) of two-point Gauss rules."""
     total = sums[0]
     mean, square, cube = sums[1:] / total
     variance = square - mean**2
-    single = variance < 1e-13 * mean**2  # one step alone has one node
+    single = variance < 1e-13 * mean**2  # a single step has one node
     variance[single] = 1.0
     skew = (cube - 3 * mean * square + 2 * mean**3) / (2 * variance)
     skew[single] = 0.0

@@ -1,7 +1,7 @@
-"""What a batch holds of a long table on the CPU: each row once, and where in the batch it is.
+"""The rows of a long table that a batch holds, on the CPU: each row once, and its places in the batch.
 
-One sort says both which rows these are and which places of the batch have each, by which gradients are added
-up afterwards, three times as fast as place by place.
+One sort finds both the rows and the places of each; gradients are then summed row by row, three times as fast
+as place by place.
 """
 
 from dataclasses import dataclass
@@ -19,10 +19,10 @@ class Held:
     """The rows of a table that a batch holds.
 
     Attributes:
-        rows: (row,) of the table, in order.
-        places: (replica, table, batch, column) which of these is where in the batch.
-        owners: (place,) the places, flattened, row by row.
-        starts: (row,) where those of each row start.
+        rows: (row,) distinct rows of the table, in increasing order.
+        places: (replica, table, batch, column) index into `rows` of each place in the batch.
+        owners: (place,) flattened places, sorted by row.
+        starts: (row,) where in `owners` the places of each row start.
     """
 
     rows: Tensor
@@ -32,8 +32,8 @@ class Held:
 
     @classmethod
     def of(cls, wanted: Tensor, length: int) -> "Held":
-        """Of the rows (replica, table, batch, column) that a batch wants of a table of that length."""
-        short = torch.int32 if length <= 2**31 else torch.int64  # is sorted in half the time
+        """Sort the rows (replica, table, batch, column) that a batch needs of a table of that length."""
+        short = torch.int32 if length <= 2**31 else torch.int64  # int32 sorts in half the time
         ordered_rows, owners = wanted.flatten().to(short).sort(stable=True)
         ordered = ordered_rows.numpy()
         first = np.ones(len(ordered), bool)
@@ -49,9 +49,9 @@ class Held:
         )
 
     def spread(self, values: Tensor) -> tuple[Tensor, ...]:
-        """Values (row, dim) where they are wanted: of each table (replica, batch, column, dim)."""
+        """Copy values (row, dim) to their places: one tensor (replica, batch, column, dim) per table."""
         spread: Tensor = _Spread.apply(values, self)  # type: ignore[no-untyped-call]
-        # To take a batch's only table apart would copy its gradient.
+        # Unbinding a single table would copy its gradient.
         return (spread.squeeze(1),) if spread.shape[1] == 1 else spread.unbind(dim=1)
 
 

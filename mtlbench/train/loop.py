@@ -1,13 +1,13 @@
 """The training loop: all replicas of a stack, step by step, until each has stopped.
 
-Validation is scored a few times an epoch. Two kinds of checkpoint are kept a replica: the deployable one,
-at the evaluation that maximises `mean_k M_k / delta_k` (M the primary metric of task k, delta the smallest
-effect that matters), and per task the one that is best for that task alone, so that tasks which peak at
-different times are not mistaken for tasks that interfere.
+Validation is scored a few times per epoch. Two kinds of checkpoint are kept per replica: the deployable one,
+from the evaluation that maximises `mean_k M_k / delta_k` (M_k the primary metric of task k, delta_k the
+smallest effect that matters), and per task the one that is best for that task alone, so that tasks which peak
+at different times are not mistaken for tasks that interfere.
 
-Each of these criteria has a patience of its own: it is settled after so many evaluations without a better
-one, and a replica stops when all of its criteria are. A task's own checkpoint is thus exactly the one that a
-model of that task alone, with that task's predictions, would have stopped with.
+Patience is counted for each of these criteria separately: one is settled after `patience` evaluations without
+improvement, and a replica stops when all its criteria are settled. A task's own checkpoint is thus exactly
+the one at which a model of that task alone, with the same predictions, would have stopped.
 """
 
 import time
@@ -36,16 +36,16 @@ from mtlbench.train.step import Stepper
 from mtlbench.train.trained import Checkpoint, Trained
 
 REVISION = 6
-"""Raised in the commit that may change a number; part of a run's identity."""
+"""Revision of the training loop, raised in any commit that may change a number; part of a run's identity."""
 REPORT_STEPS = 20
 NONE = Snapshots(None)
 MOST_LOOKS = 16
-"""Evaluations a run at which the inside of a network is looked at too; of more, evenly chosen ones."""
+"""Maximum number of evaluations per run with diagnostics; of more, evenly spaced ones are chosen."""
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """Rows a step, steps an epoch, and after which steps one scores validation, or looks inside as well."""
+    """Rows per step, steps per epoch and in total, and the steps after which to evaluate and to diagnose."""
 
     batch: int
     steps: int
@@ -55,7 +55,7 @@ class Schedule:
 
     @classmethod
     def of(cls, rows: int, settings: TrainingSettings) -> "Schedule":
-        """Whole batches only: what an epoch's shuffle leaves over waits for the next shuffle."""
+        """Make the schedule, of whole batches only: rows left over in an epoch wait for the next shuffle."""
         batch = min(settings.batch_rows, rows)
         steps = rows // batch
         total = steps * settings.epochs
@@ -87,10 +87,10 @@ def train(
         device: where to train.
         progress: told how many more rows are done, over all replicas; the rows that an early stop
             saves count as done.
-        snapshots: to go on from where an interrupted training of this stack was; unless given, none.
+        snapshots: where snapshots are kept, to resume an interrupted training of this stack; by default none.
 
     Returns:
-        What came of each, in the order given. One that fails does not disturb the others.
+        The outcome of each replica, in the order given. One that fails does not disturb the others.
     """
     clock = time.perf_counter()
     stack = Stack(blueprint, replicas, device, settings.precision)
@@ -176,7 +176,7 @@ def _judge(
     at: tuple[int, float],
     patience: int,
 ) -> None:
-    """Score one replica's validation predictions (row, task) and keep its weights where they are the best."""
+    """Score one replica's validation predictions (row, task); keep its weights if they are the best yet."""
     step, epoch = at
     tasks = {k: stack.blueprint.schema.tasks[k] for k in outcome.replica.tasks}
     if not (np.isfinite(train_loss).all() and np.isfinite(scores).all()):
@@ -212,13 +212,13 @@ def _judge(
 
 
 def _by_task(stack: Stack, outcome: Trained, values: NDArray[np.float32]) -> dict[str, float] | None:
-    """A value a task by name; None where there are none to tell."""
+    """Return task name -> value; None if a value is not finite."""
     names = [stack.blueprint.schema.tasks[k].name for k in outcome.replica.tasks]
     return dict(zip(names, map(float, values), strict=True)) if np.isfinite(values).all() else None
 
 
 def primary(task: Task, label: NDArray[np.float32], score: NDArray[np.float32]) -> float:
-    """The task's primary metric on the rows where it is defined; 0 where validation cannot tell."""
+    """Return the task's primary metric on the rows where it is defined; 0 if the metric is undefined."""
     defined = ~np.isnan(label)
     try:
         return float(getattr(metrics, task.metric)(label[defined], score[defined]))

@@ -1,7 +1,7 @@
-"""A split as tensors where training happens: a batch is an index into them, there is no data loader.
+"""A split as tensors on the training device: a batch is an index into them, there is no data loader.
 
-What is too large for the device stays in its memory-mapped files: the rows of a step are gathered on the
-host, in another thread, while the step before is computed.
+A split too large for the device stays in its memory-mapped files: the rows of a step are gathered on the
+host, in another thread, while the previous step is computed.
 """
 
 import os
@@ -21,19 +21,19 @@ from mtlbench.schema import PADDING, Schema
 
 T = TypeVar("T")
 Gathered = tuple[Tensor, ...]
-"""Some rows of each column, which are not a batch yet nor on its device."""
+"""Rows gathered from each column, not yet made a batch nor moved to its device."""
 SHARE = 0.5
-"""Of the device's memory that a split may take; the rest is for weights, a step, and other splits."""
+"""Share of the device's memory that a split may take; the rest is for weights, a step, and other splits."""
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where each field's ids stand in the one embedding table that all vocabularies share.
+    """Where each field's ids are in the one embedding table that all vocabularies share.
 
     Attributes:
         offsets: (column,) first row of each id column's vocabulary; categorical fields first, then every
             position of every sequence.
-        rows: height of the table.
+        rows: number of rows of the table.
     """
 
     offsets: Tensor
@@ -41,7 +41,7 @@ class Layout:
 
     @classmethod
     def of(cls, schema: Schema, vocabularies: Mapping[str, int], device: torch.device) -> "Layout":
-        """Lay the vocabularies one after another, in the order of their names."""
+        """Lay out the vocabularies one after another, in the order of their names."""
         starts, rows = {}, 0
         for name in sorted(vocabularies):
             starts[name] = rows
@@ -57,7 +57,7 @@ class Batch:
 
     Attributes:
         ids: (..., column) rows of the joint embedding table.
-        sequence_mask: (..., position) float, 0 where there is padding.
+        sequence_mask: (..., position) float, 0 at padding.
         numeric: (..., numeric).
         labels: (..., task), all tasks of the dataset.
     """
@@ -70,11 +70,11 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Matrices:
-    """The columns of one split: the memory-mapped files themselves, or on a GPU that has room a copy there.
+    """The columns of one split: the memory-mapped files themselves, or a copy on a GPU with enough room.
 
     Attributes:
-        layout: of the ids; batches go to its device.
-        resident: whether the columns fit in the memory of that device; else they stay on the host.
+        layout: layout of the ids; batches are made on its device.
+        resident: whether the columns fit in that device's memory; else they stay on the host.
     """
 
     layout: Layout
@@ -91,7 +91,7 @@ class Matrices:
     def of(
         cls, split: Split, layout: Layout, device: torch.device, budget: float | None = None
     ) -> "Matrices":
-        """Wrap a split; more bytes than `budget` (None: a share of what the device has) are not resident."""
+        """Wrap a split; resident if it fits in `budget` bytes (None: a share of the device's memory)."""
         names = ("categorical", "numeric", "labels", "group_categorical", "group_numeric", "sequence")
         columns = {name: wrapped(getattr(split, name)) for name in names}
         if split.group is not None:
@@ -106,11 +106,11 @@ class Matrices:
         return len(self.labels)
 
     def fetched(self, steps: Iterator[Tensor]) -> Iterator[Tensor | Gathered]:
-        """What `batch` is given for each step: its rows, or what is gathered ahead if not resident."""
+        """Yield the argument of `batch` for each step: its rows, or if not resident, rows gathered ahead."""
         return steps if self.resident else ahead(map(self._gather, steps))
 
     def batch(self, rows: Tensor | slice | Gathered) -> Batch:
-        """The rows at `rows`: any index tensor, or a slice."""
+        """Return the batch at `rows`: any index tensor, a slice, or columns already gathered."""
         gathered = rows if isinstance(rows, tuple) else self._gather(rows)
         device = self.layout.offsets.device
         there = [column.to(device, non_blocking=True) for column in gathered]
@@ -123,7 +123,7 @@ class Matrices:
         )
 
     def _gather(self, rows: Tensor | slice) -> Gathered:
-        """Those rows of each column, where the columns are; pinned if they go on to a GPU."""
+        """Gather rows of each column, where the columns are; pin them if a GPU will need them."""
         rows = rows if isinstance(rows, slice) else rows.to(self.labels.device)
         groups = rows if self.group is None else _at(self.group, rows)
         columns = [_at(column, rows) for column in (self.categorical, self.numeric, self.labels)]
@@ -133,7 +133,7 @@ class Matrices:
 
 
 def ahead(items: Iterator[T]) -> Iterator[T]:
-    """The same items; each is made in another thread while the one before is used."""
+    """Yield the same items, each computed in another thread while the previous one is used."""
     end = object()
     with ThreadPoolExecutor(max_workers=1) as thread:
         coming = thread.submit(next, items, end)
@@ -143,23 +143,23 @@ def ahead(items: Iterator[T]) -> Iterator[T]:
 
 
 def _memory(device: torch.device) -> int:
-    """Bytes that are free on a GPU, or that the machine has to keep files in."""
+    """Return the free bytes of a GPU, or the bytes of the machine's physical memory."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
-    if not hasattr(os, "sysconf"):  # Windows does not say; on a CPU what is resident is no copy
+    if not hasattr(os, "sysconf"):  # Windows does not tell; on a CPU, resident columns are not copied
         return sys.maxsize
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def wrapped(matrix: NDArray[Any]) -> Tensor:
-    """A matrix as a tensor of the same memory, which nothing may write to: a mapped file allows no write."""
+    """Wrap a matrix as a tensor on the same memory; never write to it, since files are mapped read-only."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
         return torch.from_numpy(matrix)
 
 
 def _at(table: Tensor, rows: Tensor | slice) -> Tensor:
-    """Rows of a table, (*rows, ...): what `table[rows]` says, five times as fast."""
+    """Return rows of a table, (*rows, ...): the same as `table[rows]`, five times as fast."""
     if isinstance(rows, slice):
         return table[rows]
     return table.index_select(0, rows.flatten()).view(*rows.shape, *table.shape[1:])

@@ -1,16 +1,16 @@
-"""Memory of a process that trains: blocks that are freed are kept for the next step."""
+"""Memory of a training process: freed blocks are kept for the next step."""
 
 import ctypes
 
-M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's malloc.h
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # from glibc's malloc.h
 
 
 def keep_freed_blocks() -> None:
-    """Let glibc hold on to what it is given back; elsewhere nothing happens.
+    """Make glibc keep freed memory for reuse; with another C library, do nothing.
 
-    By default it returns every large tensor to the system and asks for another one: a step would spend as
-    long on the faults of new pages as on its layers' norms and activations. The process stays as large as it
-    once was, which for one that trains is its usual size.
+    By default, glibc returns every large tensor to the system and requests memory anew: a step would spend as
+    much time on page faults as on its layers' norms and activations. The process stays at its peak size,
+    which for training is its usual size.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

@@ -1,4 +1,4 @@
-"""Adam over a stack: elementwise, so one fused step serves all replicas; embeddings learn by rows."""
+"""Adam over a stack: elementwise, so one fused step serves all replicas; embeddings are updated by rows."""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,7 +13,7 @@ from mtlbench.train.tables import Tables
 
 BETAS, EPSILON = (0.9, 0.999), 1e-8
 SMALL = 8
-"""Tables with at most so many rows for each id of a batch are stepped whole: it is quicker than to pick."""
+"""Most table rows per id of a batch for which tables are stepped whole, which is faster than picking rows."""
 
 Moments = tuple[Tensor, Tensor]
 
@@ -21,9 +21,9 @@ Moments = tuple[Tensor, Tensor]
 class StackedAdam:
     """Fused Adam (Kingma and Ba 2015) with L2 weight decay added to the gradient.
 
-    Embeddings are stepped as `torch.optim.Adam` does it with a dense gradient: the moments of a row keep
-    moving it after its last batch. Decay falls on the rows of the batch alone: added to untouched rows, Adam
-    would blow it up to full steps and shrink every rare id to nothing.
+    Embeddings are stepped as by `torch.optim.Adam` with a dense gradient: the moments of a row keep moving it
+    after its last batch. Only the rows of the batch are decayed: on untouched rows, Adam would scale decay up
+    to full steps and shrink every rare id to nothing.
     """
 
     def __init__(self, stack: Stack, settings: TrainingSettings) -> None:
@@ -32,7 +32,7 @@ class StackedAdam:
         self._go_on([(torch.zeros_like(p), torch.zeros_like(p)) for p in learned], step=0)
 
     def _go_on(self, moments: Sequence[Moments], step: int) -> None:
-        """Step the stack as it is now, from these moments of its parameters and, last, of its tables."""
+        """Continue with the stack's current tensors and these moments, those of its tables last."""
         self.moments, device = list(moments), self.stack.device
         self._steps = [torch.full((), float(step), device=device) for _ in moments]
         ids = self.settings.batch_rows * len(self.stack.layout.offsets)
@@ -44,13 +44,13 @@ class StackedAdam:
         )
 
     def look_up(self, ids: Tensor, *, each: bool = False) -> Embedded:
-        """Gather the embeddings of a training batch, and make leaves of the graph where these are few.
+        """Gather the embeddings of a training batch as leaves of the autograd graph.
 
-        A step then costs what its rows cost, not what the tables cost.
+        The cost of the backward pass then depends on the batch, not on the size of the tables.
 
         Args:
             ids: (replica, batch, column) rows of the joint table.
-            each: make a leaf of each embedding of the batch, even of those that are of the same row.
+            each: give each place in the batch a gradient of its own, even if several hold the same row.
         """
         places = self.tables.pick(self.stack.places(ids))
         values, held = self.tables.picked[0].detach(), self.tables.held
@@ -59,7 +59,7 @@ class StackedAdam:
         return Embedded(held.spread(values.requires_grad_()), places, values)
 
     def step(self, embedded: Embedded) -> None:
-        """Step on the gradients that `backward` left on the parameters and on what was looked up."""
+        """Step on the gradients that `backward` left on the parameters and on the looked-up embeddings."""
         parameters, decay = self.stack.parameters.values(), self.settings.weight_decay
         values, first, second = self.tables.picked
         learned = [
@@ -71,7 +71,7 @@ class StackedAdam:
             torch._foreach_add_([row[1] for row in learned], [row[0] for row in learned], alpha=decay)
         learned.append((values, self._gradient(embedded, values), first, second, self._steps[-1]))
         weights, gradients, firsts, seconds, steps = (list(column) for column in zip(*learned, strict=True))
-        # As a function: to make an object of it loads the compiler, which takes a second.
+        # The functional form: creating a torch.optim.Adam loads the compiler, which takes a second.
         adam(
             weights,
             gradients,
@@ -93,14 +93,14 @@ class StackedAdam:
             parameter.grad = None
 
     def _gradient(self, embedded: Embedded, values: Tensor) -> Tensor:
-        """Of the rows that are stepped, (row, dim); decay included."""
+        """Return the gradient of the rows that are stepped, (row, dim), decay included."""
         decay = self.settings.weight_decay
         if embedded.rows is not None:
             gradient = torch.zeros_like(values) if embedded.rows.grad is None else embedded.rows.grad
             return gradient.add_(values, alpha=decay) if decay else gradient
         gradient = torch.zeros_like(values)
         if decay:
-            # Once a row, however often the batch holds it: equal values written to the same place.
+            # Once per row, however often the batch holds it: equal values are written to the same place.
             places = embedded.places.flatten()
             gradient.index_copy_(0, places, values.index_select(0, places) * decay)
         for leaf, places in zip(embedded.tables, embedded.places.unbind(dim=1), strict=True):
@@ -109,11 +109,11 @@ class StackedAdam:
         return gradient
 
     def settle(self) -> None:
-        """Bring the tables to where they are after this step, for others to read."""
+        """Bring every row of the tables up to the current step, before others read them."""
         self.tables.settle()
 
     def state(self) -> dict[str, Tensor]:
-        """The moments of every parameter, and how many steps they are of; of settled tables."""
+        """Return the moments and number of steps of every parameter; the tables must be settled."""
         named = zip(self.moments, self._steps, strict=True)
         return {
             f"{i}/{name}": tensor
@@ -122,7 +122,7 @@ class StackedAdam:
         }
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Take what `state` gave, of the same replicas."""
+        """Restore the output of `state`, for the same replicas."""
         device = self.stack.device
         kept = [
             {n: state[f"{i}/{n}"].to(device) for n in ("first", "second", "step")}
@@ -132,7 +132,7 @@ class StackedAdam:
         self._steps = [one["step"] for one in kept]
 
     def keep(self, positions: Sequence[int]) -> None:
-        """Go on with these replicas of the settled stack alone; what the others hold is dropped."""
+        """Keep only these replicas, dropping the moments of the others; the tables must be settled."""
         self.stack.keep(positions)
         chosen, steps = torch.tensor(positions, device=self.stack.device), self._steps
         self._go_on([(first[chosen], second[chosen]) for first, second in self.moments], int(steps[-1]))

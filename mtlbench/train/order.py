@@ -1,8 +1,9 @@
-"""The order in which training goes through the rows: drawn anew for each (seed, epoch), and for nothing else.
+"""The order in which training visits the rows: drawn for each (seed, epoch), and dependent on nothing else.
 
-Rows of memory-mapped files that do not fit in memory are far apart: each costs a read of its own. They may be
-shuffled within windows instead. Train is cut into blocks of consecutive rows, from a random row on; `BLOCKS`
-blocks drawn at random are a window, and its rows are shuffled, so that what is read comes from few places.
+If memory-mapped files do not fit in memory, shuffled rows are far apart and each costs a read of its own.
+They may be shuffled within windows instead: train is cut into blocks of consecutive rows, starting at a
+random row; a window is `BLOCKS` blocks drawn at random, and its rows are shuffled, so reads come from few
+places.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,16 +15,16 @@ from torch import Tensor
 from mtlbench.train.randomness import generator
 
 BLOCKS = 16
-"""Of a window: enough for rows from all over train, few enough for a block to be worth reading in one go."""
+"""Blocks per window: enough for rows from all over train, few enough for a block to be worth one read."""
 
 
 def steps(
     seeds: Sequence[int], wanted: range, rows: int, batch: int, shuffle_rows: int, device: torch.device
 ) -> Iterator[Tensor]:
-    """The rows of each wanted step, counted from 0 over all epochs: (replica, batch), on the device.
+    """Yield the rows of each wanted step, counted from 0 over all epochs: (replica, batch), on the device.
 
-    An epoch has whole batches only. A window is sent to the device in one piece: to send each step's rows
-    would make each wait for the device.
+    An epoch has only whole batches. A window is sent to the device in one piece: sending the rows of each
+    step would make every step wait for the device.
     """
     number = rows // batch
     for epoch in range(wanted.start // number, -(-wanted.stop // number)):
@@ -34,16 +35,17 @@ def steps(
 
 
 def epoch_order(seed: int, epoch: int, rows: int, shuffle_rows: int) -> Iterator[Tensor]:
-    """Every row of train once, a window at a time; the same for all methods of that seed.
+    """Yield every row of train once, one window at a time; the order is the same for all methods of a seed.
 
     Args:
-        seed: of the run.
+        seed: seed of the run.
         epoch: counted from 0.
-        rows: of train.
-        shuffle_rows: of a window, rounded up to whole blocks; 0, or as many as there are, for one window.
+        rows: number of train rows.
+        shuffle_rows: rows per window, rounded up to a multiple of `BLOCKS`; 0, or at least `rows`, for one
+            window.
 
     Returns:
-        Windows, of lengths that all seeds share.
+        Windows, whose lengths are the same for all seeds.
     """
     draw = generator(seed, "order", epoch)
     if not 0 < shuffle_rows < rows:
@@ -51,8 +53,8 @@ def epoch_order(seed: int, epoch: int, rows: int, shuffle_rows: int) -> Iterator
         return
     length = -(-shuffle_rows // BLOCKS)
     number = rows // length
-    shift = torch.randint(rows, (1,), generator=draw)  # or the same rows would always be the last block's
-    last = torch.tensor([number])  # shorter, so that it stays last: windows of all seeds end together
+    shift = torch.randint(rows, (1,), generator=draw)  # else the last block would always have the same rows
+    last = torch.tensor([number])  # shorter, so it stays last: windows of all seeds have the same lengths
     starts = torch.cat([torch.randperm(number, generator=draw), last]) * length
     for blocks in torch.split(starts, BLOCKS):
         places = (blocks.unsqueeze(1) + torch.arange(length)).flatten()
@@ -61,7 +63,7 @@ def epoch_order(seed: int, epoch: int, rows: int, shuffle_rows: int) -> Iterator
 
 
 def _cut(windows: Iterator[Tensor], batch: int) -> Iterator[Tensor]:
-    """Batches (replica, batch) of windows (replica, row), one after another, but for what is left over."""
+    """Cut successive windows (replica, row) into batches (replica, batch); drop rows left over at the end."""
     left: Tensor | None = None
     for window in windows:
         rows = window if left is None else torch.cat([left, window], dim=1)

@@ -1,11 +1,11 @@
-"""In what matrix products are made. Parameters, losses, scores and the optimiser's moments are single always.
+"""Precision of matrix products. Parameters, losses, scores and the optimiser's moments are always single.
 
     fp32   single precision
-    tf32   single, with factors rounded to 10 bits: what a CUDA device's tensor cores take; not on a CPU
+    tf32   single, with factors rounded to 10 bits, as a CUDA device's tensor cores take them; not on a CPU
     bf16   factors and activations of 8 bits, sums in single (torch.autocast): a CUDA device, or a CPU that
-           multiplies it in hardware
+           supports it in hardware
 
-The layer that a score comes from is single in all of them: a score of 8 bits has ties, and ties cost AUC.
+The layer that produces a score is always single: an 8-bit score has ties, and ties cost AUC.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from mtlbench.errors import UsageError
 
 
 def check(precision: Precision, device: torch.device) -> None:
-    """Look whether the device has it.
+    """Check that the device supports the precision.
 
     Raises:
         UsageError: it does not.
@@ -28,14 +28,14 @@ def check(precision: Precision, device: torch.device) -> None:
 
 
 def forward(precision: Precision, device: torch.device) -> AbstractContextManager[object]:
-    """For what is computed forward; backward follows it by itself."""
+    """Return the autocast context for the forward pass; the backward pass follows it by itself."""
     bf16 = precision == "bf16"
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16, cache_enabled=False)
 
 
 @contextmanager
 def products(precision: Precision) -> Iterator[None]:
-    """For all that multiplies single-precision matrices, forward and backward."""
+    """Set the precision of single-precision matrix products within the block, forward and backward."""
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
     try:

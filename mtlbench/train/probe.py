@@ -1,16 +1,16 @@
-"""Looks inside a network while it learns; what is found there is told by `diagnostics`.
+"""Looks inside a network while it learns; `diagnostics` describes what they find.
 
-Looked at a bounded number of times a run, on train rows drawn anew for each look and the same for all methods
-of a seed, in scoring mode, by a copy of the method that borrows a replica's weights. Nothing here can reach
-what is trained: no gradient or buffer of the stack is written, no generator but its own is drawn from.
+A run has a bounded number of looks. Each is at train rows drawn anew, the same for all methods of a seed, in
+scoring mode, with a copy of the method that borrows a replica's weights. Nothing here affects training: no
+gradient or buffer of the stack is written, and no generator but the probe's own is drawn from.
 
 Here an embedding's gradient is that of its row of the table, however many rows of the probe hold the id.
 
-The gradient of a rare task is that of its few positives, so that gradients and affinity are estimates, which
-only their mean over looks makes good. They take as many rows as bring `EXPECTED` positives of every task for
-which `MOST_ROWS` can, and the rows of all looks of the run; where these are more than a look's share of the
-run, only one look in several is at gradients too, the first among them. A task with fewer than `FEWEST`
-positives or negatives among the rows has neither cosine nor affinity.
+A rare task's gradient comes from its few positives, so gradients and affinity are rough estimates, only good
+in the mean over looks. They use enough rows to expect `EXPECTED` positives (or negatives, if rarer) of each
+task, except tasks that would need more than `MOST_ROWS`, or more than all looks of the run have together. If
+that takes n times the rows of an ordinary look, only every n-th look includes gradients, from the first on. A
+task with fewer than `FEWEST` positives or negatives among the rows has neither cosine nor affinity.
 """
 
 import math
@@ -35,7 +35,7 @@ from mtlbench.train.stack import Stack
 
 T = TypeVar("T")
 PROBE_ROWS = 1536
-"""At least so many a look, on the average over a run; of large data the share below."""
+"""Minimum number of rows per look, on average over a run; large data use `SHARE` of the train rows."""
 SHARE = 1 / 200
 MOST_ROWS = 8192
 EXPECTED = 32
@@ -43,20 +43,20 @@ FEWEST = 20
 
 
 class _Lent(nn.Module):
-    """Asks a method anything, with the weights that `functional_call` lends it."""
+    """Wrapper that lets `functional_call` run any function of a method with borrowed weights."""
 
     def __init__(self, method: Method) -> None:
         super().__init__()
         self.method = method
 
     def forward(self, ask: Callable[[Method], T]) -> T:
-        """The answer."""
+        """Return `ask` of the method."""
         return ask(self.method)
 
 
 @dataclass(frozen=True, slots=True)
 class _Drawn:
-    """Rows that a seed is looked at with: the distinct ids among them, and where each stands."""
+    """The rows of one look for a seed: their batch, its distinct ids, and where each id occurs."""
 
     number: int
     batch: Batch
@@ -67,20 +67,20 @@ class Probe:
     """Looks at the replicas of a stack, one at a time.
 
     Attributes:
-        looks: how many there will be of each at the most.
+        looks: maximum number of looks at each replica.
     """
 
     def __init__(self, stack: Stack, data: Matrices, rate: float, looks: int) -> None:
         self.stack, self.data, self.rate, self.looks = stack, data, rate, looks
         self._lent = _Lent(stack.blueprint.build(stack.replicas[0])).to(stack.device).eval()
         self._units = _Units(self._lent.method)
-        self._drawn: dict[int, _Drawn] = {}  # seed -> what its last look was at
+        self._drawn: dict[int, _Drawn] = {}  # seed -> the rows of its last look
 
     def look(self, position: int, number: int) -> dict[str, Any]:
-        """All there is to say of the replica at that place in the stack: plain, rounded, None if undefined.
+        """Return all diagnostics of the replica at that position in the stack, as plain, rounded values.
 
-        `number` says which of the looks at a run this is, from 0 on. Matrices have tasks in the order of the
-        replica. A section that does not apply is absent.
+        `number` counts the looks at a run, from 0 on. Undefined values are None. Matrices have tasks in the
+        order of the replica. A section that does not apply is absent.
         """
         stack, replica = self.stack, self.stack.replicas[position]
         names = [stack.blueprint.schema.tasks[k].name for k in replica.tasks]
@@ -102,8 +102,8 @@ class Probe:
             return answer
 
         def losses_of(method: Method, inputs: Inputs) -> list[Tensor]:
-            # Apart: once stacked, the graph of one would reach what is another task's. In double: a step
-            # changes them by millionths.
+            # Not stacked: the graph of each would then reach the other tasks' own parameters. In double
+            # precision: a step changes the losses by millionths.
             outputs = {task: output.double() for task, output in method(inputs).items()}
             losses = method.losses(outputs, labels.double())
             return [losses[task] for task in method.tasks]
@@ -131,7 +131,7 @@ class Probe:
 
     @cached_property
     def _rows(self) -> tuple[int, int]:
-        """How many rows a look takes, and one at gradients."""
+        """Number of rows of an ordinary look, and of one that includes gradients."""
         rows, tasks = len(self.data), self.stack.replicas[0].tasks
         usual = min(rows, max(PROBE_ROWS, min(MOST_ROWS, int(SHARE * rows))))
         if len(tasks) == 1:
@@ -143,12 +143,12 @@ class Probe:
         return usual, max([usual, *(number for number in wanted if number <= most)])
 
     def _between(self, number: int) -> bool:
-        """Whether that look is one at gradients."""
+        """Return whether that look includes gradients."""
         usual, many = self._rows
         return number % math.ceil(many / usual) == 0
 
     def _draw(self, seed: int, number: int) -> _Drawn:
-        """The rows of that look."""
+        """Return the rows of that look; replicas of one seed share them."""
         if seed not in self._drawn or self._drawn[seed].number != number:
             rows = self._rows[self._between(number)]
             order = torch.randperm(len(self.data), generator=generator(seed, "probe", number))
@@ -165,7 +165,7 @@ class Probe:
         dense: int,
         again: Callable[[Sequence[Tensor]], list[Tensor]],
     ) -> dict[str, Any]:
-        """Gradients and affinity on what is shared; nothing where nothing is."""
+        """Return gradients and affinity on the shared parameters; nothing if there are none."""
         of_task, shared = reach(losses, leaves)
         if not shared:
             return {}
@@ -189,13 +189,13 @@ class Probe:
 
 
 def _as_rows(of_task: Sequence[Sequence[Tensor | None]], leaves: Sequence[Tensor], i: int) -> Tensor:
-    """The tasks' gradients on one leaf as rows, (task, number)."""
+    """Return the tasks' gradients on one leaf as rows, (task, number)."""
     rows = [torch.zeros_like(leaves[i]) if row is None else row for row in (g[i] for g in of_task)]
     return torch.stack(rows).flatten(start_dim=1)
 
 
 class _Units:
-    """Watches which outputs of a method's hidden layers are ever other than 0."""
+    """Records which hidden units of a method are ever nonzero."""
 
     def __init__(self, method: Method) -> None:
         self._alive: dict[str, Tensor] | None = None
@@ -205,7 +205,7 @@ class _Units:
 
     @contextmanager
     def watched(self) -> Iterator[dict[str, Tensor]]:
-        """Layer -> (unit,) whether it was alive on any row, of all calls within the block."""
+        """Yield layer -> (unit,) whether it was nonzero on any row, over all calls within the block."""
         self._alive = {}
         try:
             yield self._alive

@@ -1,8 +1,8 @@
-"""Snapshots of a stack in training, from which it goes on as if nothing had happened.
+"""Snapshots of a stack in training, from which training resumes as if it had never been interrupted.
 
-A snapshot has all that the next step depends on and that does not follow from seed and step: weights, the
-optimiser's moments, what the balancer remembers, the checkpoints so far. The order of rows, dropout masks and
-the rows that a probe looks at are drawn anew. On the same machine the numbers are the same to the last bit.
+A snapshot holds everything that the next step depends on and that does not follow from seed and step:
+weights, the optimiser's moments, the balancer's memory, the checkpoints so far. The order of rows, dropout
+masks and the rows of a probe are drawn again. On the same machine the numbers are the same to the last bit.
 """
 
 import json
@@ -27,18 +27,18 @@ from mtlbench.train.stack import Stack
 from mtlbench.train.trained import Trained
 
 SECONDS = 60.0
-"""Between two snapshots; a training that is over sooner has none, and costs nothing."""
+"""Seconds between two snapshots; a shorter training writes none, and pays nothing for them."""
 EVERY = "MTLBENCH_SNAPSHOT_SECONDS"
-"""Environment variable for another number."""
+"""Environment variable that overrides `SECONDS`."""
 
 
 @dataclass(slots=True)
 class Training:
-    """All that changes while a stack trains.
+    """Everything that changes while a stack trains.
 
     Attributes:
-        outcomes: of every replica, stopped ones too.
-        patience: by which one tells who has stopped.
+        outcomes: outcome of every replica, including those that have stopped.
+        patience: evaluations without improvement after which a criterion is settled.
     """
 
     stack: Stack
@@ -49,16 +49,16 @@ class Training:
 
     @property
     def going(self) -> list[Trained]:
-        """Those that have not stopped, in the order of the stack."""
+        """Outcomes of the replicas that have not stopped, in the order of the stack."""
         return [o for o in self.outcomes if o.failure is None and not o.all_settled(self.patience)]
 
     def keep(self, positions: Sequence[int]) -> None:
-        """Go on with these replicas of the stack alone."""
+        """Keep only these replicas in the stack."""
         self.optimiser.keep(positions)
         self.balancer.keep(torch.tensor(positions))
 
     def tensors(self) -> dict[str, Tensor]:
-        """All tensors by name, as `restore` takes them; those of the stack only while somebody is in it."""
+        """Return all tensors by name, as `restore` takes them; the stack's only until all have stopped."""
         found = _under("outcome", {str(i): o.tensors() for i, o in enumerate(self.outcomes)})
         if self.going:
             members = range(len(self.stack.replicas))
@@ -67,7 +67,7 @@ class Training:
         return {name: tensor.detach().cpu().contiguous() for name, tensor in found.items()}
 
     def restore(self, plain: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
-        """Become what was stored."""
+        """Restore the output of `plain` and `tensors`."""
         for i, stored in enumerate(plain["outcomes"]):
             replica = self.outcomes[i].replica
             self.outcomes[i] = Trained.restored(replica, stored, _below(tensors, f"outcome/{i}"))
@@ -81,15 +81,15 @@ class Training:
         self.balancer.restore(_below(tensors, "state/balancer"), self.stack.device)
 
     def plain(self) -> dict[str, Any]:
-        """All else, as JSON has it."""
+        """Return everything but the tensors, as JSON."""
         return {"outcomes": [outcome.plain() for outcome in self.outcomes]}
 
 
 class Snapshots:
-    """The snapshots of one stack: the newest whole one counts, and no other is kept.
+    """The snapshots of one stack: only the newest is kept, and the newest intact one is resumed.
 
     Args:
-        folder: theirs alone; None keeps none.
+        folder: a folder used for nothing else; None keeps no snapshots.
     """
 
     def __init__(self, folder: Path | None) -> None:
@@ -98,11 +98,11 @@ class Snapshots:
         self._last = time.monotonic()
 
     def resume(self, training: Training) -> int:
-        """Bring a training that has not begun to where its newest snapshot was; returns its step, or 0."""
+        """Restore the newest intact snapshot made on this kind of machine; return its step, or 0 if none."""
         self._last = time.monotonic()
         for folder in self._stored():
             if broken(folder):
-                continue  # written on a disk that has lost some of it; an older one or none will do
+                continue  # the disk lost part of it; try an older one
             plain = json.loads((folder / "plain.json").read_text(encoding="utf-8"))
             if plain["made_on"] == _machine(training.stack.device):
                 training.restore(plain, load_file(folder / "tensors.safetensors"))
@@ -110,9 +110,9 @@ class Snapshots:
         return 0
 
     def save_if_due(self, training: Training, step: int) -> None:
-        """Write one, if the last is long ago; then remove older ones.
+        """Write a snapshot if enough time has passed since the last, then remove older ones.
 
-        Where none can be written, on a full disk say, training goes on without.
+        If it cannot be written, for example on a full disk, training goes on without it.
         """
         if self._folder is None or time.monotonic() - self._last < self._seconds:
             return
@@ -131,12 +131,12 @@ class Snapshots:
                 shutil.rmtree(old, ignore_errors=True)
 
     def _stored(self) -> list[Path]:
-        """What is there, the newest first."""
+        """Return the folders of stored snapshots, newest first."""
         return sorted(self._folder.glob("[!.]*"), reverse=True) if self._folder else []
 
 
 def _machine(device: torch.device) -> list[str]:
-    """On what the numbers depend beside the run."""
+    """Return what numbers depend on apart from the run: torch's version and the GPU or processor."""
     if device.type == "cuda":
         return [torch.__version__, torch.cuda.get_device_name(device)]
     return [torch.__version__, processor(), torch.backends.cpu.get_cpu_capability()]

@@ -1,7 +1,7 @@
 """A stack of replicas: several copies of one method along a leading axis, run by one `vmap`.
 
-Replicas differ in seed and, for methods that train one model a task, in the task. The gradient of the summed
-losses of a stack is every replica's own gradient, since no replica reads another's weights.
+Replicas differ in seed and, for methods that train one model per task, in the task. The gradient of a stack's
+summed losses is every replica's own gradient, since no replica reads another's weights.
 """
 
 from collections.abc import Sequence
@@ -24,8 +24,8 @@ from mtlbench.train.randomness import generator
 EMBEDDING_STD = 0.01
 SCORING_ROWS = 8192
 WIDE = 32
-"""Width of embeddings from which on it pays in scoring to find out which ids are there more than once."""
-PREFIX = "method."  # what `_Objective` puts before a parameter's name; stored weights go without
+"""Embedding width from which looking up each distinct row only once makes scoring faster."""
+PREFIX = "method."  # `_Objective` puts it before parameter names; stored weights have names without it
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +33,10 @@ class Embedded:
     """The embeddings of a batch.
 
     Attributes:
-        tables: of each table (replica, batch, column, dim).
-        places: (replica, table, batch, column) where these are in what they were looked up in.
-        rows: (row, dim) that, where it is nothing but the batch's own rows; in training these are then the
-            leaves of the graph, else `tables` are.
+        tables: one tensor (replica, batch, column, dim) per table.
+        places: (replica, table, batch, column) index of each embedding in the rows it was looked up in.
+        rows: (row, dim) these rows, if they are only the batch's own; in training they are then the leaves of
+            the autograd graph, else `tables` are.
     """
 
     tables: tuple[Tensor, ...]
@@ -45,16 +45,16 @@ class Embedded:
 
 
 class _Objective(nn.Module):
-    """A method and what is computed from it, in one module that `functional_call` can run."""
+    """A method and its losses or predictions, in one module that `functional_call` can run."""
 
     def __init__(self, method: Method) -> None:
         super().__init__()
         self.method = method
 
     def forward(self, inputs: Inputs, labels: Tensor | None) -> tuple[Tensor, ...]:
-        """Penalty () and each task's loss (), or without labels the predictions (batch, task) alone.
+        """Return the penalty () and each task's loss (), or without labels the predictions (batch, task).
 
-        Losses stay apart, so that the graph of one does not reach what is another task's.
+        Losses are not stacked, so that the graph of one does not reach the other tasks' own parameters.
         """
         outputs = self.method(inputs)
         if labels is None:
@@ -67,10 +67,10 @@ class Stack:
     """Replicas of one blueprint, on one device, their weights stacked.
 
     Attributes:
-        replicas: who is in the stack, in the order of the leading axis.
+        replicas: the members of the stack, in the order of the leading axis.
         parameters: name -> (replica, ...) leaf tensors.
-        buffers: name -> (replica, ...) running figures of normalisations, updated in place by training.
-        tables: (replica, table, row, dim) embeddings; not a part of the autograd graph.
+        buffers: name -> (replica, ...) running statistics of normalisations, updated in place by training.
+        tables: (replica, table, row, dim) embeddings; not part of the autograd graph.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Stack:
         precision: Precision = "fp32",
         weights: Sequence[Weights] | None = None,
     ) -> None:
-        """Of initial weights; or of these, a replica each, which saves drawing large tables for nothing."""
+        """Start from initial weights, or from `weights`, one per replica, without drawing tables in vain."""
         self.blueprint, self.replicas, self.device = blueprint, list(replicas), device
         self.precision: Precision = precision
         methods = [blueprint.build(replica) for replica in replicas]
@@ -104,7 +104,7 @@ class Stack:
         }
 
     def _draw_tables(self) -> Tensor:
-        """Embeddings ~ N(0, 0.01^2); all tables of a replica start from the same draw."""
+        """Draw embeddings ~ N(0, 0.01^2); all tables of a replica start from the same draw."""
         tables = self.blueprint.method.tables(self.blueprint.tasks(self.replicas[0]))
         drawn = torch.empty(len(self.replicas), tables, self.layout.rows, self.blueprint.config.embedding_dim)
         for replica, mine in zip(self.replicas, drawn, strict=True):
@@ -113,7 +113,7 @@ class Stack:
         return drawn.to(self.device)
 
     def places(self, ids: Tensor) -> Tensor:
-        """Where rows of the joint table (replica, batch, column) are in `tables`, seen as one long table.
+        """Return where rows of the joint table (replica, batch, column) are in `tables`, as one long table.
 
         Returns:
             (replica, table, batch, column).
@@ -123,12 +123,12 @@ class Stack:
         return ids.unsqueeze(1) + start
 
     def look_up(self, ids: Tensor) -> Embedded:
-        """The embeddings of ids (replica, batch, column)."""
+        """Look up the embeddings of ids (replica, batch, column)."""
         places, long = self.places(ids), self.tables.flatten(end_dim=2)
         return Embedded(gathered(long, places), places)
 
     def _look_up_once(self, ids: Tensor) -> Embedded:
-        """The same for scoring, each row once."""
+        """Look up embeddings for scoring, each distinct row once."""
         held, places = torch.unique(self.places(ids), return_inverse=True)
         rows = self.tables.flatten(end_dim=2).index_select(0, held)
         return Embedded(gathered(rows, places), places, rows)
@@ -136,10 +136,10 @@ class Stack:
     def losses(
         self, batch: Batch, embedded: Embedded, step: int, *, learning: bool = True
     ) -> tuple[list[Tensor], Tensor]:
-        """Losses of each task and penalties, (replica,) each, of a training batch (replica, batch, ...).
+        """Return the losses of each task and the penalties, (replica,) each, for a training batch.
 
-        Without `learning` it is a second look at a batch that has been learned from: the running figures of
-        normalisations stay as they are.
+        Its axes are (replica, batch, ...). `learning=False` is for a batch that has already been learned
+        from: running statistics of normalisations stay unchanged.
         """
         self._turn(training=True)
         labels = batch.labels.take_along_dim(self._columns, dim=-1)
@@ -171,7 +171,7 @@ class Stack:
     def inputs(
         self, tables: Sequence[Tensor], mask: Tensor, numeric: Tensor, distinct: Sequence[Distinct] = ()
     ) -> Inputs:
-        """A batch as one model is given it; of each table the embeddings are (batch, column, dim)."""
+        """Return a batch as one model receives it; the embeddings of each table are (batch, column, dim)."""
         categorical = len(self._spec.categorical)
         fields = tuple(table[:, :categorical] for table in tables)
         past = tuple(table[:, categorical:] for table in tables)
@@ -180,7 +180,7 @@ class Stack:
 
     @property
     def alone(self) -> bool:
-        """Whether there is one model, on a CPU, which goes without vmap."""
+        """Whether there is only one model, on a CPU; it runs without vmap."""
         return len(self.replicas) == 1 and self.device.type == "cpu"
 
     def _turn(self, *, training: bool) -> None:
@@ -205,24 +205,24 @@ class Stack:
         numeric: Tensor,
         labels: Tensor | None = None,
     ) -> tuple[Tensor, ...]:
-        """What is computed of one replica: losses, or without labels predictions."""
+        """Compute penalty and losses of one replica, or without labels its predictions."""
         inputs = self.inputs(tables, mask, numeric)
         result: tuple[Tensor, ...] = functional_call(self._objective, weights, (inputs, labels))
         return result
 
     def compile(self) -> None:
-        """Have the forward and backward pass of training compiled, at the first step of each size."""
+        """Compile the forward and backward pass of training, at the first step of each size."""
         self._learn = torch.compile(self._learn, dynamic=False)
 
     @property
     def draws(self) -> bool:
-        """Whether the host draws something at each step: dropout masks."""
+        """Whether the host draws random numbers at each step: dropout masks."""
         return bool(self._dropouts)
 
     def _run_alone(
         self, weights: Weights, embedded: Embedded, batch: Batch, labels: Tensor | None
     ) -> tuple[Tensor, ...]:
-        """As vmap of one, whose rules, and `functional_call`'s checks, cost more than small layers do."""
+        """Run the only replica without vmap and `functional_call`, whose overhead outweighs small layers."""
         for name, tensor in weights.items():
             owner, key = self._slots[name]
             owner[key] = tensor.squeeze(0)
@@ -237,7 +237,7 @@ class Stack:
         return tuple(tensor.unsqueeze(0) for tensor in result)
 
     def _masks(self, step: int, rows: int) -> Weights:
-        """Dropout masks keyed by (seed, step, layer), so that a replica's do not depend on the stack."""
+        """Draw dropout masks by (seed, step, layer), so that a replica's do not depend on the stack."""
         masks = {}
         for name, layer in self._dropouts.items():
             keep = 1 - layer.rate
@@ -250,7 +250,7 @@ class Stack:
         return masks
 
     def keep(self, positions: Sequence[int]) -> None:
-        """Drop all replicas but those at `positions`; the tensors are new ones."""
+        """Drop all replicas but those at `positions`; this makes new tensors."""
         chosen = torch.tensor(positions, device=self.device)
         self.replicas = [self.replicas[i] for i in positions]
         self.parameters = {n: p.detach()[chosen].requires_grad_() for n, p in self.parameters.items()}
@@ -258,7 +258,7 @@ class Stack:
         self.tables, self._columns = self.tables[chosen], self._columns[chosen]
 
     def weights(self, position: int) -> Weights:
-        """A copy of one replica's weights, on the CPU."""
+        """Return a copy of one replica's weights, on the CPU."""
         copied = {
             name.removeprefix(PREFIX): p[position].detach().cpu().clone()
             for name, p in (*self.parameters.items(), *self.buffers.items())
@@ -266,9 +266,9 @@ class Stack:
         return {**copied, TABLES: self.tables[position].cpu().clone()}
 
     def load(self, weights: Sequence[Weights]) -> None:
-        """Take the weights of each replica, in the order of the stack; of one alone its tables as they are.
+        """Load the weights of each replica, in the order of the stack.
 
-        To copy these would cost as much as to score some thousand rows.
+        The tables of a single replica are not copied: that would cost as much as scoring some thousand rows.
         """
         for name, parameter in (*self.parameters.items(), *self.buffers.items()):
             own = torch.stack([w[name.removeprefix(PREFIX)] for w in weights])
@@ -278,14 +278,14 @@ class Stack:
 
 
 def gathered(rows: Tensor, places: Tensor) -> tuple[Tensor, ...]:
-    """Rows (row, dim) at places (replica, table, ...): of each table (replica, ..., dim)."""
+    """Gather rows (row, dim) at places (replica, table, ...): one tensor (replica, ..., dim) per table."""
     return tuple(
         rows.index_select(0, one.flatten()).view(*one.shape, rows.shape[1]) for one in places.unbind(dim=1)
     )
 
 
 def _slots(module: nn.Module) -> dict[str, tuple[dict[str, Tensor | None], str]]:
-    """Where a module and those in it look up their parameters and buffers, by full name."""
+    """Map each full parameter or buffer name to the dict, and the key in it, where its module looks it up."""
     found: dict[str, tuple[dict[str, Any], str]] = {}
     for prefix, owner in module.named_modules():
         for held in (owner._parameters, owner._buffers):

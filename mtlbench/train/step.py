@@ -1,8 +1,8 @@
-"""A step of a stack: run as it is written, or on a CUDA device captured once and replayed.
+"""A step of a stack: run eagerly, or on a CUDA device captured once and replayed.
 
-A replay launches all kernels of a step at once, so that a small network costs what it computes and not what
-Python takes to say so. What would have to come from the host at every step cannot be captured: dropout masks,
-balancers that draw or solve there, data that do not lie on the device. Then steps run as they are written.
+A replay launches all kernels of a step at once, so that a small network pays for its computation and not for
+Python's overhead. Steps that need something from the host cannot be captured and run eagerly: those with
+dropout masks, with balancers that draw or solve on the host, or with data that are not on the device.
 """
 
 import os
@@ -18,11 +18,11 @@ from mtlbench.train.optimiser import StackedAdam
 from mtlbench.train.stack import Stack
 
 WARM_UP = 3
-"""Steps before a capture: libraries set themselves up in the first ones."""
+"""Number of steps before a capture: libraries initialise themselves in the first ones."""
 WORTH_COMPILING = 5000
-"""Steps of a training from which on the minute that the compiler takes is made good."""
+"""Number of training steps from which compiling, which takes a minute, saves time."""
 AS_WRITTEN = "MTLBENCH_EAGER"
-"""Environment variable: where it is set, nothing is compiled or captured."""
+"""Environment variable; if it is set, nothing is compiled or captured."""
 
 Outcome = tuple[Tensor, Tensor]
 """Losses and weights of a step, (replica, task) each."""
@@ -32,9 +32,9 @@ Run = Callable[[], Outcome]
 def take_step(
     stack: Stack, balancer: Balancer, optimiser: StackedAdam, batch: Batch, step: int
 ) -> tuple[Tensor, Tensor]:
-    """One update of every replica; returns losses and weights (replica, task).
+    """Update every replica once; return losses and weights (replica, task).
 
-    It does not wait for the device, unless the balancer solves on the host (`syncs`).
+    This does not wait for the device, unless the balancer solves on the host (`syncs`).
     """
     embedded = optimiser.look_up(batch.ids, each=isinstance(balancer, GramBalancer))
     losses, penalties = stack.losses(batch, embedded, step)
@@ -52,8 +52,9 @@ class Stepper:
 
     Args:
         stack, balancer, optimiser, data: what a step is made of.
-        steps: how many there will be at the most.
-        record: makes of a step one that can be replayed; None runs steps as they are written.
+        steps: maximum number of steps.
+        record: turns a step into one that can be replayed; None captures steps where a CUDA device can, and
+            else runs them eagerly.
     """
 
     def __init__(
@@ -74,12 +75,12 @@ class Stepper:
         self._forget()
 
     def _forget(self) -> None:
-        """What was recorded is of tensors that are no longer those of the stack."""
+        """Drop the recorded step, whose tensors are no longer those of the stack."""
         self._of, self._warm, self._rows = self._stack.tables, 0, torch.empty(0)
         self._replay: Run | None = None
 
     def __call__(self, rows: Tensor | Gathered, step: int) -> Outcome:
-        """Learn from the train rows at `rows` (replica, batch), or from what was gathered of them."""
+        """Learn from the train rows at `rows` (replica, batch), or from rows already gathered."""
         if self._record is None or isinstance(rows, tuple):
             return self._run(rows, step)
         if self._of is not self._stack.tables:
@@ -99,7 +100,7 @@ class Stepper:
 
 
 def captured(run: Run) -> Run:
-    """A CUDA graph of `run`, which is not run yet; what it reads and writes is to stay where it is."""
+    """Capture `run` as a CUDA graph, without running it; tensors it reads or writes must not be moved."""
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
         losses, weights = run()
@@ -112,7 +113,7 @@ def captured(run: Run) -> Run:
 
 
 def aside(run: Run, device: torch.device) -> Outcome:
-    """Run on another stream of the device, as what is to be captured has to be before; elsewhere as it is."""
+    """Run on a side stream, as CUDA requires before a capture; on other devices, just run."""
     if device.type != "cuda":
         return run()
     here, there = torch.cuda.current_stream(device), torch.cuda.Stream(device)  # type: ignore[no-untyped-call]

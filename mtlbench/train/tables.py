@@ -1,8 +1,8 @@
-"""Embedding tables in training: what a step reads and writes of them.
+"""Embedding tables in training: the rows that a step reads and writes.
 
-A small table is stepped whole. Of a large one only the rows of the batch are, and yet the step is dense
-Adam's: before rows are read, `Drift` makes up for the steps that they were not in. Where others are to read a
-large table, `settle` it first.
+Small tables are stepped whole. In large ones only the rows of the batch are, yet the result is that of dense
+Adam: before rows are read, `Drift` makes up for the steps they were not in. Before others read large tables,
+`settle` must be called.
 """
 
 import numpy as np
@@ -13,19 +13,19 @@ from mtlbench.train.drift import Drift
 from mtlbench.train.held import Held
 
 CHUNK = 16_384
-"""Rows that are settled at a time: few enough for a processor's cache."""
+"""Number of rows settled at a time: few enough for a processor's cache."""
 
 
 class Tables:
-    """All tables of a stack one below the other, (row, dim), with Adam's moments of them.
+    """All tables of a stack as one long table (row, dim), with their Adam moments.
 
     Args:
-        columns: values, first and second moments, all as of the step that `drift` is at; changed in place.
-        drift: of the optimiser's settings; None steps the tables whole.
+        columns: values, first and second moments, all as of the current step of `drift`; changed in place.
+        drift: made from the optimiser's settings; None steps the tables whole.
 
     Attributes:
         picked: the rows of `columns` that a step reads and writes.
-        held: which these are; None where it is all of them.
+        held: the rows that `picked` holds; None for all of them.
     """
 
     def __init__(self, columns: tuple[Tensor, Tensor, Tensor], drift: Drift | None) -> None:
@@ -36,7 +36,7 @@ class Tables:
             self._last = torch.full((len(columns[0]),), drift.step)
 
     def pick(self, places: Tensor) -> Tensor:
-        """Make `picked` the rows at `places` as they are now; returns where in it each place is."""
+        """Set `picked` to the rows at `places`, brought up to date; return each place's index in `picked`."""
         if self._drift is None:
             return places
         self.held = Held.of(places, len(self._all[0]))
@@ -44,13 +44,13 @@ class Tables:
         return self.held.places
 
     def put_back(self) -> None:
-        """Write `picked` back, which has been stepped meanwhile."""
+        """Write `picked` back after it has been stepped."""
         if self._drift is not None and self.held is not None:
             self._drift.made()
             self._put(self.held.rows, self._drift)
 
     def settle(self) -> None:
-        """Bring every row to where it is now."""
+        """Bring every row up to the current step."""
         if self._drift is None:
             return
         behind = ((self._last < self._drift.step) & (self._last > 0)).nonzero().squeeze(1)
@@ -70,11 +70,11 @@ class Tables:
 
 
 def taken(whole: Tensor, rows: Tensor) -> Tensor:
-    """Those rows (n, dim) of a table on the CPU; NumPy copies them twice as fast as torch."""
+    """Copy those rows (n, dim) of a table on the CPU; NumPy is twice as fast as torch."""
     return torch.from_numpy(np.take(whole.numpy(), rows.numpy(), axis=0))
 
 
 def put(whole: Tensor, rows: Tensor, part: Tensor) -> None:
-    """Write rows (n, dim) to where they are in a table on the CPU, each as one lump of bytes."""
+    """Write rows (n, dim) back into a table on the CPU, each as one block of bytes."""
     lump = np.dtype((np.void, whole.shape[1] * whole.element_size()))
     whole.numpy().view(lump)[rows.numpy(), 0] = part.numpy().view(lump)[:, 0]

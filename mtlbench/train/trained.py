@@ -1,4 +1,4 @@
-"""What comes of training one replica: checkpoints, history, costs; on the way as plain values and tensors."""
+"""The outcome of training one replica: checkpoints, history, costs; also as plain values and tensors."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,19 +20,19 @@ class Checkpoint:
 
 @dataclass(slots=True)
 class Trained:
-    """What came of one replica.
+    """The outcome of training one replica, so far or in the end.
 
     Attributes:
-        replica: which one.
-        deployable: the headline checkpoint; None if it failed before its first evaluation.
+        replica: the replica that was trained.
+        deployable: the headline checkpoint; None if training failed before its first evaluation.
         best: column of the label matrix -> the checkpoint best for that task alone.
-        history: an entry an evaluation: step, epoch, of each task the train loss, the validation metric and
-            the weight that the balancer gave it, the latter averaged since the last entry; and at most
-            `MOST_LOOKS` times `diagnostics`.
-        rows: how many it was trained on until the deployable checkpoint was settled. What the checkpoints
+        history: one entry per evaluation: step, epoch, and per task the train loss, the validation metric and
+            the balancer's weight; loss and weight are averages since the last entry. At most `MOST_LOOKS`
+            entries have `diagnostics`.
+        rows: number of rows trained on until the deployable checkpoint was settled. What the checkpoints
             of single tasks take beyond that is the protocol's cost, not the method's.
-        seconds: its share of its stack's time, until then.
-        failure: why it stopped, if not of its own accord.
+        seconds: the replica's share of its stack's time, until then.
+        failure: why training failed; None if it did not.
         stale: criterion (None: the deployable one) -> evaluations since its best.
     """
 
@@ -46,15 +46,15 @@ class Trained:
     stale: dict[int | None, int] = field(default_factory=dict)
 
     def settled(self, criterion: int | None, patience: int) -> bool:
-        """Whether that criterion's checkpoint stands."""
+        """Return whether that criterion's checkpoint is final."""
         return self.stale.get(criterion, 0) >= patience
 
     def all_settled(self, patience: int) -> bool:
-        """Whether nothing is left to train for."""
+        """Return whether the checkpoints of all criteria are final."""
         return all(self.settled(criterion, patience) for criterion in (None, *self.replica.tasks))
 
     def plain(self) -> dict[str, Any]:
-        """All but the weights and the replica itself, as JSON has it; `restored` is the inverse."""
+        """Return everything but the weights and the replica, as JSON; `restored` is the inverse."""
         best = {str(k): [c.step, c.criterion] for k, c in self.best.items()}
         return {
             "deployable": self.deployable and [self.deployable.step, self.deployable.criterion],
@@ -67,13 +67,13 @@ class Trained:
         }
 
     def tensors(self) -> dict[str, Tensor]:
-        """The weights of its checkpoints, each once: `STEP/NAME`."""
+        """Return the weights of all checkpoints, each once, as `STEP/NAME`."""
         checkpoints = [c for c in (self.deployable, *self.best.values()) if c is not None]
         return {f"{c.step}/{name}": tensor for c in checkpoints for name, tensor in c.weights.items()}
 
     @classmethod
     def restored(cls, replica: Replica, plain: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> "Trained":
-        """From `plain` and `tensors`."""
+        """Rebuild an outcome from the output of `plain` and `tensors`."""
         weights: dict[int, Weights] = {}
         for key, tensor in tensors.items():
             step, _, name = key.partition("/")
