@@ -1,7 +1,9 @@
-"""Adam on what a balancer learns: each replica takes the steps that it would take alone.
+"""Adam for the values that a balancer learns: each replica takes the steps that it would take alone.
 
-Kingma and Ba, "Adam: A Method for Stochastic Optimization", ICLR 2015, algorithm 1. https://arxiv.org/abs/1412.6980
-`torch.optim.Adam` holds its moments by parameter, where `Balancer.keep` does not reach them.
+Kingma and Ba, "Adam: A Method for Stochastic Optimization", ICLR 2015, algorithm 1.
+https://arxiv.org/abs/1412.6980
+
+`torch.optim.Adam` keeps its moments per parameter, out of reach of `Balancer.keep`.
 """
 
 import math
@@ -24,15 +26,15 @@ def adam_step(
     *,
     moves: Tensor,
 ) -> None:
-    """Move what `balancer` remembers under `name` one step down `gradient`, in place.
+    """Move the tensor that `balancer` remembers under `name` one step down `gradient`, in place.
 
     Args:
-        balancer: it keeps the moments too.
-        name: of a tensor (replica, task) that is remembered already.
+        balancer: owner of the tensor, which keeps the moments too.
+        name: name of a remembered tensor (replica, task).
         gradient: (replica, task).
         rate: the learning rate, (replica, 1).
-        decay: L2, added to the gradient, (replica, 1).
-        moves: which of them take the step, (replica, task); value and moments of the others stay.
+        decay: L2 penalty, added to the gradient, (replica, 1).
+        moves: which values take the step, (replica, task); the others keep value and moments.
     """
     value, mean, square, steps = (
         balancer.remember(f"{name}{part}", lambda: torch.zeros_like(gradient))

@@ -3,7 +3,7 @@
 Liu et al., "Conflict-Averse Gradient Descent for Multi-task Learning", NeurIPS 2021, section 3 and
 algorithm 1. arXiv:2110.14048
 
-The direction d in which the worst-off task gains most, in a ball around the mean gradient g_0:
+The direction d that maximises the gain of the worst-off task, in a ball around the mean gradient g_0:
 
     max_d min_i g_i . d    with |d - g_0| <= c |g_0|
 
@@ -13,17 +13,17 @@ Its dual is over weights w of the simplex, with g_w = sum_i w_i g_i:
 
 At c = 0 it is the mean gradient; the larger c, the nearer to MGDA.
 
-Departs from the paper: as all that mix gradients do here, weights sum to the number of tasks (`rescale`),
-embeddings enter as looked-up rows, and a task's own parameters follow its own loss; the first stands in for
-the factor 1 / (1 + c^2) of the authors' code. c = 0.4 is theirs for NYU-v2.
+Departs from the paper: as in all gradient balancers here, weights sum to the number of tasks (`rescale`),
+embeddings enter as looked-up rows, and a task's own parameters follow its own loss; `rescale` replaces the
+factor 1 / (1 + c^2) of the authors' code. c = 0.4 is theirs for NYU-v2.
 
-By torchjd's CAGradWeighting (MIT), which solves the dual by Clarabel (Apache-2.0) through CVXPY
+Computed by torchjd's CAGradWeighting (MIT), which solves the dual by Clarabel (Apache-2.0) through CVXPY
 (Apache-2.0).
 
-Pitfalls: c decides between equal weights and MGDA and wants tuning by dataset. The gradients are taken as
-they are: of losses on different scales the largest is most of g_0, and the ball is around that task's
-gradient; where one task's is a millionth of the others' there is no step. A cone program a step and replica
-takes milliseconds.
+Pitfalls: c decides between equal weights and MGDA and needs tuning per dataset. The gradients are not
+normalised: if losses differ in scale, the largest makes up most of g_0, and the ball is around that task's
+gradient; if one task's gradient is a millionth of the others', there is no step. Solving a cone program per
+step and replica takes milliseconds.
 """
 
 from dataclasses import dataclass
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from torchjd.aggregation import CAGradWeighting
 
 STATIONARY = 1e-6
-"""|g_w|, in mean lengths of a gradient, below which there is no way to improve all tasks, and no step.
-torchjd's 1e-4 is reached as soon as one task's gradient is that much shorter than the others."""
+"""|g_w|, relative to the gradients' mean length, below which no direction improves all tasks, and no step is
+taken. torchjd's 1e-4 is reached as soon as one task's gradient is that much shorter than the others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +62,7 @@ class CAGrad(TorchjdBalancer):
     revision = 2
 
     def weighting(self, config: CAGradConfig) -> "CAGradWeighting":
-        """torchjd's CAGrad."""
+        """Return torchjd's CAGrad."""
         from torchjd.aggregation import CAGradWeighting
 
         return CAGradWeighting(c=config.c, norm_eps=STATIONARY)

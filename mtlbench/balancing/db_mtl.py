@@ -2,22 +2,22 @@
 
 Lin et al., "Dual-Balancing for Multi-Task Learning", 2023, section 3. https://arxiv.org/abs/2308.12029
 
-With g_k the gradient of log L_k on what is shared, averaged over the steps t:
+With g_k the gradient of log L_k on the shared parameters, averaged over the steps t:
 
     G_k <- beta G_k + (1 - beta) g_k
     g    = max_j ||G_j||  sum_k G_k / ||G_k||
 
-A task's own parameters follow the gradient of log L_k, so that its loss weighs 1 / L_k there. The gradient is
-on the paper's scale, K times the largest one; there are no weights to rescale.
+A task's own parameters follow the gradient of log L_k, so that its loss has weight 1 / L_k there. The
+gradient is on the paper's scale, K times the largest one; there are no weights to rescale.
 
-Departs from the paper: only dense parameters are averaged over the steps, since the embedded rows are other
-rows in each batch; a norm is over both. The average is divided by 1 - beta^t, so that it is one from the
-first step on and of one size with the embedded part. Losses have 1e-8 added, as the norms have.
+Departs from the paper: only dense parameters are averaged over the steps, since each batch embeds different
+rows; a norm is over both. The average is divided by 1 - beta^t, so that it is a true average from the first
+step on, on the same scale as the embedded part. Losses have 1e-8 added, as have the norms.
 
 Pitfalls: beta is tuned for each dataset in the paper, and .9 is LibMTL's start. The average keeps K gradients
-in memory, and is stale by about 1 / (1 - beta) steps, where Adam averages once more. All tasks pull equally
-hard, one that has learned all it can too: its gradient is noise, made as long as the largest. log L weighs a
-rare event, whose cross entropy is small, up by 1 / L. K backward passes a step.
+in memory, and lags by about 1 / (1 - beta) steps, and Adam averages once more. All tasks pull equally hard,
+even one that has learned all it can: its gradient is noise, made as long as the largest. log L gives a rare
+event, whose cross entropy is small, a weight of 1 / L. K backward passes per step.
 """
 
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ class DBMTLConfig:
     """Options of DB-MTL.
 
     Attributes:
-        beta: how much of the average of past gradients is kept at each step; 0 takes the batch's alone.
+        beta: share of the average of past gradients kept at each step; 0 uses only the batch's gradients.
     """
 
     beta: float = 0.9
@@ -52,7 +52,7 @@ class DBMTL(JacobianBalancer):
     Config = DBMTLConfig
 
     def combine(self, losses: Tensor, jacobian: Jacobian) -> list[Tensor]:
-        """The sum of the balanced gradients, a tensor a part of the Jacobian: (replica, ...) each."""
+        """Return the sum of the balanced gradients, one tensor (replica, ...) per part of the Jacobian."""
         beta, scale = self.option("beta", losses), self.own_weights(losses)
         steps = self.remember("steps", lambda: torch.zeros_like(beta))
         steps += 1
@@ -70,10 +70,10 @@ class DBMTL(JacobianBalancer):
         return [torch.einsum("rk,rk...->r...", weights, part) for part in balanced]
 
     def own_weights(self, losses: Tensor) -> Tensor:
-        """Of log L: 1 / L."""
+        """Return the weights of log L: 1 / L."""
         return 1 / (losses + EPS)
 
 
 def _over(column: Tensor, part: Tensor) -> Tensor:
-    """(replica, task or 1) made to multiply (replica, task, ...)."""
+    """Reshape (replica, task or 1) to multiply (replica, task, ...)."""
     return column.view(*column.shape, *[1] * (part.dim() - 2))

@@ -3,7 +3,7 @@
 Lopez-Paz and Ranzato, "Gradient Episodic Memory for Continual Learning", NeurIPS 2017, equation
 11. arXiv:1706.08840
 
-The nearest vector to the mean gradient that conflicts with no task gradient g_i, that is the projection on
+The vector nearest to the mean gradient that conflicts with no task gradient g_i, that is, the projection onto
 the dual cone of the g_i:
 
     min_d |d - mean_i g_i|^2    with d . g_i >= 0 for all i
@@ -13,14 +13,14 @@ It is d = sum_i v_i g_i for the v of the dual problem, with G the Gram matrix an
     min_v v^T G v    with v_i >= u_i
 
 Departs from the paper: there the memories of past tasks constrain the gradient of the present one, here all
-tasks are present and constrain their mean; as all that mix gradients do here, weights sum to the number of
+tasks are present and constrain their mean; as in all gradient balancers here, weights sum to the number of
 tasks (`rescale`), embeddings enter as looked-up rows, and a task's own parameters follow its own loss.
 
-By torchjd's DualProjWeighting (MIT). Its solver, quadprog, is under the GPL: here the dual problem is solved
-as non-negative least squares by SciPy (BSD).
+Computed by torchjd's DualProjWeighting (MIT). Its solver, quadprog, is under the GPL: here the dual problem
+is solved as non-negative least squares by SciPy (BSD).
 
-Pitfalls: where the mean conflicts with nobody it is equal weights, so the largest loss decides as ever. A
-task that loses is only brought to stand still. Where gradients cancel the update is nearly 0.
+Pitfalls: if the mean conflicts with no task it is equal weights, so the largest loss still decides. A task
+that would lose is only kept from losing. If gradients cancel the update is nearly 0.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -37,14 +37,14 @@ if TYPE_CHECKING:
     from torchjd.aggregation import DualProjWeighting
 
 RIDGE = 1e-6
-"""Added to a Gram matrix of scale 1, known to about so many digits, so that the solution is unique."""
+"""Added to the eigenvalues of a Gram matrix of scale 1, at its precision, so that the solution is unique."""
 
 
 class DualProj(TorchjdBalancer):
     """The mean gradient, projected on the dual cone of all."""
 
     def weighting(self, config: MixOptions) -> "DualProjWeighting":
-        """torchjd's DualProj, with our projection."""
+        """Return torchjd's DualProj, with our projection."""
         from torchjd.aggregation import DualProjWeighting
 
         projector: Any = project
@@ -52,9 +52,9 @@ class DualProj(TorchjdBalancer):
 
 
 def project(vectors: Tensor, gram: Tensor) -> Tensor:
-    """The v >= u that minimises v^T G v, for each row u of `vectors` (..., task) and G (task, task).
+    """Find the v >= u that minimises v^T G v, for each row u of `vectors` (..., task) and G (task, task).
 
-    With v = u + s and a factor G = A^T A that is  min |A s + A u|  with s >= 0: non-negative least squares.
+    With v = u + s and G = A^T A it is  min |A s + A u|  with s >= 0: non-negative least squares.
     """
     values, basis = torch.linalg.eigh(gram)
     factor = ((values.clamp(min=0) + RIDGE).sqrt()[:, None] * basis.mT).numpy()

@@ -1,4 +1,4 @@
-"""DWA: Dynamic Weight Average, by how slowly each loss has fallen of late.
+"""DWA: Dynamic Weight Average, by how slowly each loss has fallen recently.
 
 Liu, Johns and Davison, "End-to-End Multi-Task Learning with Attention", CVPR 2019, section 4.1.3.
 https://arxiv.org/abs/1803.10704
@@ -7,17 +7,17 @@ With L_k(t) the mean loss of task k over epoch t:
 
     w_k(t) = K softmax_k( r_k / T ),    r_k = L_k(t-1) / L_k(t-2)
 
-Weights sum to K, as in the paper; in the first two epochs they are 1 a task.
+Weights sum to K, as in the paper; in the first two epochs they are 1 per task.
 
-Departs from the paper: an epoch is a window of so many steps, since the rows of an epoch are a matter of the
-dataset and training here may be over after four. A task without a row in a batch has weight 0 there, the
-others sum to the number that they are, and that batch is not in its mean; a window without any is none, and
-r is 1 until there are two.
+Departs from the paper: an epoch is a window of `window` steps, since the rows of an epoch depend on the
+dataset and training here may end after four. A task without a row in a batch has weight 0 there, the weights
+of the others sum to their number, and the batch does not count in the task's mean; a window without any row
+of the task is skipped for it, and r is 1 until there are two windows.
 
-Pitfalls: r is close to 1 as soon as training is on its way, and then the weights are equal: with T = 2 a task
-that stands still beside one that halves its loss has a weight of 1.12 against .88. A task that gets worse,
-because it overfits or because its window had other rows, is weighed up: r holds the noise of two means. A
-longer window is less noisy and later.
+Pitfalls: r is close to 1 soon after training starts, and then the weights are equal: with T = 2, a task that
+stagnates beside one that halves its loss has a weight of 1.12 against .88. A task that gets worse, because it
+overfits or because its window had other rows, gains weight: r carries the noise of two means. A longer window
+is less noisy but reacts later.
 """
 
 import math
@@ -36,8 +36,8 @@ class DWAConfig:
     """Options of DWA.
 
     Attributes:
-        temperature: T; the larger, the more even. 2 is the paper's.
-        window: steps over which losses are averaged, the paper's epoch; ours.
+        temperature: T; the larger, the more even the weights. 2 is the paper's.
+        window: number of steps over which losses are averaged, in place of the paper's epoch; our choice.
     """
 
     temperature: float = 2.0
@@ -51,13 +51,13 @@ class DWAConfig:
 
 
 class DWA(Balancer):
-    """w_k grows with the ratio of the losses of the last two windows."""
+    """w_k grows with the ratio of the mean losses of the last two windows."""
 
     Config = DWAConfig
     revision = 2
 
     def weights(self, losses: Tensor) -> Tensor:
-        """The weights of this window, (replica, task); the losses count for the next."""
+        """Return the weights of this window, (replica, task); the losses count for the next."""
         total, last, older, seen, steps = (
             self.remember(name, lambda: torch.zeros_like(losses))
             for name in (

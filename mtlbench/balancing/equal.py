@@ -1,10 +1,10 @@
-"""Equal weights: the sum of the task losses, as it comes.
+"""Equal weights: the plain sum of the task losses.
 
     L = sum_k L_k
 
-Pitfalls: a task whose loss is large, such as a common event or a regression, has the say over what is shared,
-and a rare one next to none. Held against it alone, any change of weights looks like a method: hold balancers
-against `static-frontier` too.
+Pitfalls: a task whose loss is large, such as a common event or a regression, dominates the shared parameters,
+and a rare one hardly counts. Compared with equal weights alone, any change of weights looks like a method:
+compare balancers with `static-frontier` too.
 """
 
 import torch
@@ -19,5 +19,5 @@ class Equal(Balancer):
     replays = True
 
     def weights(self, losses: Tensor) -> Tensor:
-        """Ones, (replica, task)."""
+        """Return ones, (replica, task)."""
         return torch.ones_like(losses)

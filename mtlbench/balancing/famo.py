@@ -1,4 +1,4 @@
-"""FAMO: Fast Adaptive Multitask Optimization, so that all losses fall at one rate.
+"""FAMO: Fast Adaptive Multitask Optimization, so that all losses fall at the same rate.
 
 Liu et al., "FAMO: Fast Adaptive Multitask Optimization", NeurIPS 2023, section 3.
 https://arxiv.org/abs/2306.03792
@@ -11,15 +11,15 @@ With logits xi learned, z = softmax(xi), and losses L before and L' after the st
 
 A task whose loss fell by more than the others' loses weight. Weights sum to 1, as in the paper.
 
-Departs from the paper: the least loss b_k that may be taken off L_k is 0; losses have 1e-8 added before the
-logarithm, as in the authors' code. A task without a row in the batch is left out, its weight 0 and its xi as
-it was. The defaults are the paper's; of the authors' code methods/weight_methods.py has gamma = 1e-5 and
-famo.py, FAMO alone, .01.
+Departs from the paper: the optional lower bound b_k to subtract from L_k is 0; losses have 1e-8 added before
+the logarithm, as in the authors' code. A task without a row in the batch is left out: its weight is 0 and its
+xi unchanged. The defaults are the paper's; in the authors' code, methods/weight_methods.py has gamma = 1e-5
+and famo.py, which is FAMO alone, .01.
 
 Pitfalls: the second forward pass, on the same rows with the same dropout masks, makes a step of hard sharing
-one and a half times as long: gains must be held against that. Losses must be above 0. It weighs by 1 / L_k as
-GLS does, so a rare event is weighed up from the first step on, when xi is still 0. A loss that falls within
-one step on one batch says as much of the batch as of the task: with small batches xi follows noise.
+one and a half times as long: gains must be weighed against that. Losses must be above 0. It weights by 1 /
+L_k as GLS does, so a rare event gains weight from the first step on, when xi is still 0. The change of a loss
+in one step on one batch reflects the batch as much as the task: with small batches xi follows noise.
 """
 
 import math
@@ -39,8 +39,8 @@ class FAMOConfig:
     """Options of FAMO.
 
     Attributes:
-        learning_rate: of the Adam that learns xi.
-        decay: gamma, which pulls xi back to equal.
+        learning_rate: learning rate of the Adam that learns xi.
+        decay: gamma, which pulls xi back to equal weights.
     """
 
     learning_rate: float = 0.025
@@ -53,14 +53,14 @@ class FAMOConfig:
 
 
 class FAMO(Balancer):
-    """w_k proportional to z_k / L_k, z learned from what each step did to each loss."""
+    """w_k proportional to z_k / L_k, z learned from the effect of each step on each loss."""
 
     Config = FAMOConfig
     revision = 2
     wants_after = True
 
     def weights(self, losses: Tensor) -> Tensor:
-        """The weights of this step, (replica, task); the losses are kept for `after`."""
+        """Return the weights of this step, (replica, task); keep the losses for `after`."""
         self.remember("before", lambda: torch.empty_like(losses)).copy_(losses)
         here = present(losses)
         weights = self._shares(losses, here) / (losses + EPS)

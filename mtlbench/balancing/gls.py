@@ -5,14 +5,14 @@ Learning", CVPR Workshops 2019. https://arxiv.org/abs/1904.08492
 
     L = (prod_k L_k)^{1/K},    so that w_k = dL / dL_k = L / (K L_k)
 
-Weights are this gradient, not rescaled: 1/K a task where the losses are equal.
+Weights are this gradient, not rescaled: 1/K per task if the losses are equal.
 
 Departs from the paper: computed from logarithms, since a product of many losses underflows; losses below 1e-8
 count as 1e-8. A task without a row in the batch is left out of the mean, and out of K.
 
-Pitfalls: wants losses above 0. As with all that minimise sum_k log L_k, a rare event, whose cross entropy is
-small, is weighed up by 1 / L_k; and a loss near 0 shrinks the step of all tasks, for their product is near
-0. LibMTL takes the product itself.
+Pitfalls: losses must be above 0. As in all methods that minimise sum_k log L_k, a rare event, whose cross
+entropy is small, gets a weight of 1 / L_k; and a loss near 0 shrinks the step of all tasks, since their
+product is near 0. LibMTL uses the product itself.
 """
 
 from torch import Tensor
@@ -28,7 +28,7 @@ class GLS(Balancer):
     revision = 2
 
     def weights(self, losses: Tensor) -> Tensor:
-        """The gradient of the geometric mean, (replica, task)."""
+        """Return the gradient of the geometric mean, (replica, task)."""
         here, positive = present(losses), losses.clamp(min=EPS)
         count = here.sum(dim=1, keepdim=True).clamp(min=1)
         mean = ((positive.log() * here).sum(dim=1, keepdim=True) / count).exp()

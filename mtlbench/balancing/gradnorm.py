@@ -1,28 +1,28 @@
-"""GradNorm: weights learned until each task's gradient is as long as the task is behind.
+"""GradNorm: weights learned so that each task's gradient is longer the more the task is behind.
 
 Chen et al., "GradNorm: Gradient Normalization for Adaptive Loss Balancing in Deep Multitask Networks", ICML
 2018, section 3 and algorithm 1. https://arxiv.org/abs/1711.02257
 
-With g_k the gradient of task k on what is shared:
+With g_k the gradient of task k on the shared parameters:
 
     G_k = w_k ||g_k||,    Gbar = mean_k G_k
     r_k = (L_k / L_k(0)) / mean_j (L_j / L_j(0))
     w  <- step down the gradient of sum_k | G_k - Gbar r_k^alpha |, then scaled to sum to K
 
-where Gbar r_k^alpha is held constant. The weights move a task's own parameters too. They sum to K of
-themselves: `rescale` changes nothing.
+where Gbar r_k^alpha is held constant. The weights apply to a task's own parameters too. They always sum to K:
+`rescale` changes nothing.
 
-Departs from the paper: norms are over all that is shared, embedded rows too, not over the last shared layer;
-L_k(0) is the first loss above 0, of one batch; weights are held at .001 or more, where their steps could turn
-them negative. A task without a row in the batch is left out: its weight waits, and the others' sum to
-the number that they are.
+Departs from the paper: norms are over all shared parameters, embedded rows included, not over the last shared
+layer; L_k(0) is the first loss above 0, of a single batch; weights are clipped to .001 or more, since their
+steps could turn them negative. A task without a row in the batch is left out: its weight is not updated, and
+the weights of the others sum to their number.
 
 Pitfalls: the gradient on w_k is ||g_k|| or its negative, so Adam steps by about its learning rate however
-near the goal is, and the weights keep trembling: the learning rate is the resolution. L_k(0) of one batch is
-noisy, and r_k carries that noise to the end. No output starts at its label's mean here, so the first cross
-entropy is near log 2 whatever the event: a rare one's falls to a small part of that as soon as the net has
-learned that it is rare, counts as ahead, and is weighed down, where `uncertainty` weighs it up; a frequent
-one, whose loss cannot fall far, counts as behind. K backward passes a step.
+near the goal is, and the weights keep oscillating: the learning rate is the resolution. L_k(0) of one batch
+is noisy, and r_k carries that noise to the end. No output starts at its label's mean here, so the first cross
+entropy is near log 2 whatever the event: that of a rare event falls to a small part of that as soon as the
+network has learned that it is rare, so it counts as ahead and loses weight, where `uncertainty` gives it
+more; a frequent event, whose loss cannot fall far, counts as behind. K backward passes per step.
 """
 
 import math
@@ -43,9 +43,9 @@ class GradNormConfig(MixOptions):
     """Options of GradNorm.
 
     Attributes:
-        alpha: how strongly tasks are pulled to one rate of training; 1.5 is the paper's on NYUv2, 0 makes all
-            gradients equally long.
-        learning_rate: of the Adam that learns the weights.
+        alpha: how strongly tasks are pulled to the same rate of training; 1.5 is the paper's on NYUv2, 0
+            makes all gradients equally long.
+        learning_rate: learning rate of the Adam that learns the weights.
     """
 
     alpha: float = 1.5
@@ -58,13 +58,13 @@ class GradNormConfig(MixOptions):
 
 
 class GradNorm(GramBalancer):
-    """w_k learned, from the lengths of the gradients and how far each loss has come."""
+    """w_k learned from the gradients' lengths and the progress of each loss."""
 
     Config = GradNormConfig
     revision = 2
 
     def mix(self, losses: Tensor, gram: Tensor) -> Tensor:
-        """The weights of this step, (replica, task), which sum to K; they then take their step."""
+        """Return the weights of this step, (replica, task), which sum to K, then update them."""
         weights = self.remember("weights", lambda: torch.ones_like(losses))
         here = present(losses)
         left_to_them = len(self.tasks) - (weights * ~here).sum(dim=1, keepdim=True)
@@ -86,7 +86,7 @@ class GradNorm(GramBalancer):
         return used
 
     def own_weights(self, losses: Tensor) -> Tensor:
-        """The same weights: the method weighs losses."""
+        """Return the same weights, since the method weights losses."""
         return self._used(losses).clone()
 
     def _used(self, losses: Tensor) -> Tensor:
@@ -94,5 +94,5 @@ class GradNorm(GramBalancer):
 
 
 def _mean(values: Tensor, here: Tensor) -> Tensor:
-    """Over the tasks that are here, (replica, 1); 0 without any."""
+    """Average over the tasks that are `here`, (replica, 1); 0 if there are none."""
     return (values * here).sum(dim=1, keepdim=True) / here.sum(dim=1, keepdim=True).clamp(min=1)

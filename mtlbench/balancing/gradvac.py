@@ -3,25 +3,25 @@
 Wang et al., "Gradient Vaccine: Investigating and Improving Multi-task Optimization in Massively Multilingual
 Models", ICLR 2021, section 4. arXiv:2010.05874
 
-PCGrad acts on a pair of tasks only where their gradients conflict, and then makes them orthogonal. GradVac
-remembers what cosine a pair usually has, as a moving average a_ij, and bends g_i to that where it is below:
+PCGrad acts on a pair of tasks only if their gradients conflict, and then makes them orthogonal. GradVac keeps
+a moving average a_ij of each pair's cosine, and bends g_i to that angle if the current cosine is below it:
 
     cos = g_i . g_j / (|g_i| |g_j|)
     g_i <- g_i + |g_i| (a_ij sqrt(1 - cos^2) - cos sqrt(1 - a_ij^2)) / (|g_j| sqrt(1 - a_ij^2)) g_j
     a_ij <- (1 - beta) a_ij + beta cos
 
-Each g_i meets the others in random order; the update is the sum. With beta = 0 all a_ij stay 0, which is
-PCGrad.
+Each g_i is compared with the others in random order; the update is the sum. With beta = 0 all a_ij stay 0,
+which is PCGrad.
 
-Departs from the paper: one average a pair over all that is shared, not one a layer; as all that mix gradients
-do here, weights sum to the number of tasks (`rescale`), embeddings enter as looked-up rows, and a task's own
-parameters follow its own loss; a task without a gradient in a batch is left out, and its pairs' averages
-stay. beta = 0.5 is torchjd's and LibMTL's; the paper's experiments have 0.01.
+Departs from the paper: one average per pair over all shared parameters, not one per layer; as in all gradient
+balancers here, weights sum to the number of tasks (`rescale`), embeddings enter as looked-up rows, and a
+task's own parameters follow its own loss; a task without a gradient in a batch is left out, and its pairs'
+averages stay. beta = 0.5 is torchjd's and LibMTL's; the paper's experiments have 0.01.
 
-By torchjd's GradVacWeighting (MIT).
+Computed by torchjd's GradVacWeighting (MIT).
 
 Pitfalls: the cosine of two batch gradients is mostly noise where labels are rare, and with a large beta the
-target follows it. A gradient that is bent to a long one gains its length: the sum grows with conflict.
+target follows it. A gradient that is bent towards a long one gains length: the sum grows with conflict.
 """
 
 from collections.abc import Mapping
@@ -54,19 +54,19 @@ class GradVacConfig(MixOptions):
 
 
 class GradVac(TorchjdBalancer):
-    """g_i bent to the angle that it usually has to each g_j."""
+    """g_i bent to its usual angle to each g_j."""
 
     Config = GradVacConfig
     revision = 2
 
     def weighting(self, config: GradVacConfig) -> "GradVacWeighting":
-        """torchjd's GradVac, which keeps the averages."""
+        """Return torchjd's GradVac, which keeps the averages."""
         from torchjd.aggregation import GradVacWeighting
 
         return GradVacWeighting(beta=config.beta)
 
     def restore(self, state: Mapping[str, Tensor], device: torch.device) -> None:
-        """torchjd's object also has to be told of which tasks the averages are, or it begins anew."""
+        """Also tell torchjd's object the shape of its averages, or it would reset them."""
         super().restore(state, device)
         for one in self._weightings:
             averages: Any = one  # as in `ask`
@@ -74,9 +74,9 @@ class GradVac(TorchjdBalancer):
                 averages._state_key = (len(averages._phi_t), averages._phi_t.dtype)
 
     def ask(self, weighting: Any, gram: Tensor, present: Tensor) -> Tensor:
-        """Among the tasks with a gradient, lent the averages of their pairs; those of other pairs wait.
+        """Compute weights among the tasks with a gradient; the averages of other pairs are left as they are.
 
-        (Any: torchjd has no public way to the averages. `test_gradvac` would notice if they moved.)
+        (Any: torchjd has no public access to the averages. `test_gradvac` would notice if they moved.)
         """
         if present.all():
             return super().ask(weighting, gram, present)

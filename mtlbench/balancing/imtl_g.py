@@ -10,18 +10,17 @@ Weights that sum to 1, for which the update's projections on all task gradients 
 With G the Gram matrix and d_i = |g_i| that is w ~ G^-1 d. For two tasks w_i ~ 1 / |g_i|, at any angle.
 
 Departs from the paper: G^-1 is the pseudo-inverse, after Quinton and Rey (arXiv:2406.16232), so that
-gradients may depend on each other; all shared parameters count, not the gradient on the shared feature; as
-all that mix gradients do here, weights sum to the number of tasks (`rescale`), embeddings enter as looked-up
+gradients may be linearly dependent; all shared parameters count, not the gradient on the shared feature; as
+in all gradient balancers here, weights sum to the number of tasks (`rescale`), embeddings enter as looked-up
 rows, and a task's own parameters follow its own loss.
 
-By torchjd's IMTLGWeighting (MIT). Eigenvalues of G below 1e-5 of the largest count as 0: in float32 they may
-be rounding.
+Computed by torchjd's IMTLGWeighting (MIT). Eigenvalues of G below 1e-5 of the largest count as 0: in float32
+they may be rounding errors.
 
-Pitfalls: with three tasks or more weights may be negative. Where G^-1 d sums to less than 0, dividing by
-the sum turns the update round, and all tasks lose: so it is where a short gradient lies between longer
-ones. Where it sums to nearly 0 they are huge, unless `rescale` holds them. Long gradients are weighed down
-whether or not they are noise, and short ones up, but for one 300 times shorter than the longest, which
-counts as none.
+Pitfalls: with three tasks or more weights may be negative. If G^-1 d sums to less than 0, dividing by the sum
+reverses the update, and all tasks lose: this happens if a short gradient lies between longer ones. If it sums
+to nearly 0 the weights are huge, unless `rescale` bounds them. Long gradients lose weight whether they are
+noise or not, and short ones gain it, except that one 300 times shorter than the longest counts as zero.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -39,7 +38,7 @@ class IMTLG(TorchjdBalancer):
     revision = 2
 
     def weighting(self, config: MixOptions) -> "Weighting[Any]":
-        """torchjd's IMTL-G."""
+        """Return torchjd's IMTL-G."""
         from torchjd.aggregation import IMTLGWeighting
 
         return IMTLGWeighting() << certain

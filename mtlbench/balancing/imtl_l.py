@@ -3,20 +3,20 @@
 Liu et al., "Towards Impartial Multi-task Learning", ICLR 2021, section 3.2.
 https://openreview.net/forum?id=IMPnRXEWpvr
 
-With a scale s_k learned a task:
+With a learned scale s_k per task:
 
     L = sum_k (e^{s_k} L_k - s_k),    so that w_k = e^{s_k}
 
-Weights are on this scale: 1 a task at the start, not rescaled.
+Weights are on this scale: 1 per task at the start, not rescaled.
 
-Departs from the paper: s has an Adam and a learning rate of its own, and no weight decay; it is held
-between -20 and 20, so that a task whose loss nears 0 has a finite weight; a task without a row in the batch
-has weight 0, and its s waits.
+Departs from the paper: s has its own Adam and learning rate, and no weight decay; it is clipped to
+[-20, 20], so that a task whose loss nears 0 has a finite weight; a task without a row in the batch has weight
+0, and its s is not updated.
 
-Pitfalls: it is uncertainty weighting without the likelihood: the objective is twice that one's at -s, and
-with Adam, which does not see the factor, the weights are twice those of `uncertainty` at every step. Take one
-of the two, they are not two pieces of evidence. Where s stands still w = 1 / L, so that all weighed losses
-are 1 and a rare event, whose cross entropy is small, is weighed up.
+Pitfalls: it is uncertainty weighting without the likelihood: its objective is twice that of `uncertainty` at
+-s, and with Adam, which ignores the factor, its weights are twice as large at every step. Use only one of the
+two: they are not independent evidence. At equilibrium w = 1 / L, so that all weighted losses are 1 and a rare
+event, whose cross entropy is small, gets a large weight.
 """
 
 import math
@@ -36,7 +36,7 @@ class IMTLLConfig:
     """Options of IMTL-L.
 
     Attributes:
-        learning_rate: of the Adam that learns s; ours, so that some hundred steps are enough.
+        learning_rate: learning rate of the Adam that learns s; our choice: a few hundred steps are enough.
     """
 
     learning_rate: float = 0.01
@@ -53,7 +53,7 @@ class IMTLL(Balancer):
     revision = 2
 
     def weights(self, losses: Tensor) -> Tensor:
-        """The weights at this step's s, (replica, task); s then takes its step."""
+        """Return the weights at the current s, (replica, task), then update s."""
         here = present(losses)
         s = self.remember("s", lambda: torch.zeros_like(losses))
         weights = s.exp()

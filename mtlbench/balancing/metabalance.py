@@ -3,7 +3,7 @@
 He et al., "MetaBalance: Improving Multi-Task Recommendations via Adapting Gradient Magnitudes of Auxiliary
 Tasks", WWW 2022, section 4. arXiv:2203.06801
 
-One task is the target, the others are there to help it. For each shared parameter tensor on its own, with m_i
+One task is the target, the others are there to help it. For each shared parameter tensor separately, with m_i
 a moving average of the length of task i's gradient g_i on it, and r how near the lengths should come,
 
     m_i <- beta m_i + (1 - beta) |g_i|
@@ -11,16 +11,16 @@ a moving average of the length of task i's gradient g_i on it, and r how near th
 
 At r = 1 all gradients are (on average) as long as the target's, at r = 0 it is equal weights.
 
-Departs from the paper: of its three strategies only the third is there, which shortens what is longer than
-the target's and lengthens what is shorter; an embedding table counts as one parameter, whose gradient is that
-on the looked-up rows; where the target has had no gradient on a parameter, the others keep theirs. 0.7 and
-0.9 are the defaults of the authors' code.
+Departs from the paper: of its three strategies only the third is implemented, which shortens gradients longer
+than the target's and lengthens shorter ones; an embedding table counts as one parameter, whose gradient is
+that on the looked-up rows; where the target has had no gradient on a parameter, the others keep theirs. 0.7
+and 0.9 are the defaults of the authors' code.
 
-There are no weights to rescale, each parameter having its own: the target's are 1 throughout.
+There are no weights to rescale, since each parameter has its own: the target's are 1 throughout.
 
-Pitfalls: it is for one task's sake, and the others may get worse; results hang on `target`. A target with few
-labels has short gradients, and in a batch without one of its labels none: what shortens the others then is
-the average, so beta should be large enough to bridge such batches.
+Pitfalls: it serves one task, and the others may get worse; results depend on `target`. A target with few
+labels has short gradients, and none in a batch without its labels: there the average shortens the others, so
+beta should be large enough to bridge such batches.
 """
 
 from collections.abc import Sequence
@@ -39,10 +39,10 @@ class MetaBalanceConfig:
     """Options of MetaBalance.
 
     Attributes:
-        target: task that the others are there to help; none named means the last, since tasks are listed
-            in the order of a funnel, whose end is the rare one that pays.
+        target: task that the others are there to help; if empty, the last one, since tasks are listed in
+            the order of a funnel, whose end is the rare event that pays.
         relax: r, how near the lengths should come to the target's; 0 is equal weights.
-        beta: of the moving averages of lengths, how much stays at each step.
+        beta: share of the moving averages of lengths that is kept at each step.
     """
 
     target: str = ""
@@ -57,7 +57,7 @@ class MetaBalanceConfig:
 
 
 class MetaBalance(JacobianBalancer):
-    """r m_target / m_i + (1 - r), a parameter at a time."""
+    """r m_target / m_i + (1 - r), separately for each parameter."""
 
     Config = MetaBalanceConfig
 
@@ -73,7 +73,7 @@ class MetaBalance(JacobianBalancer):
                 raise unknown("task in balancer.target", config.target, tasks)
 
     def combine(self, losses: Tensor, jacobian: Jacobian) -> list[Tensor]:
-        """Bring the gradients near the target's length, and sum them."""
+        """Scale the gradients towards the target's length, and sum them."""
         relax = self.option("relax", losses)
         mixed = []
         for i, gradients in enumerate(jacobian):
@@ -85,12 +85,12 @@ class MetaBalance(JacobianBalancer):
         return mixed
 
     def _averaged(self, name: str, lengths: Tensor) -> Tensor:
-        """The moving average of lengths (replica, task), from 0 on: ratios are right from the first step."""
+        """Update the moving average of lengths (replica, task); it starts at 0, which cancels in ratios."""
         average = self.remember(name, partial(torch.zeros_like, lengths))
         beta = self.option("beta", lengths)
         return average.mul_(beta).add_((1 - beta) * lengths)
 
     def _targets(self, losses: Tensor) -> Tensor:
-        """Column of each replica's target task, (replica, 1)."""
+        """Return the column of each replica's target task, (replica, 1)."""
         columns = [[self.tasks.index(config.target or self.tasks[-1])] for config in self.configs]
         return self.remember("targets", lambda: torch.tensor(columns, device=losses.device))

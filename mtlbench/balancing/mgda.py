@@ -8,15 +8,15 @@ The weights of the shortest vector in the convex hull of the task gradients:
 
     min_w | sum_i w_i g_i |^2,    w_i >= 0,  sum_i w_i = 1
 
-It is 0 where the tasks cannot all improve, and else a direction in which all do. For two tasks
+It is 0 if the tasks cannot all improve, else a direction in which all do. For two tasks
 
     w_1 = clip( (g_2 - g_1) . g_2 / |g_1 - g_2|^2, 0, 1)
 
-Departs from the paper: the upper bound by gradients on the representation (MGDA-UB) is not used; as all that
-mix gradients do here, weights sum to the number of tasks (`rescale`), embeddings enter as looked-up rows, and
-a task's own parameters follow its own loss.
+Departs from the paper: the upper bound by gradients on the representation (MGDA-UB) is not used; as in all
+gradient balancers here, weights sum to the number of tasks (`rescale`), embeddings enter as looked-up rows,
+and a task's own parameters follow its own loss.
 
-By torchjd's MGDAWeighting (MIT), the Frank-Wolfe solver of algorithm 2, at most 100 iterations.
+Computed by torchjd's MGDAWeighting (MIT), the Frank-Wolfe solver of algorithm 2, at most 100 iterations.
 
 Pitfalls: the shortest vector leans towards the shortest gradient, so a rare or nearly learned task takes over
 and a task that still has far to go gets a weight of about 0. Near a Pareto-stationary point the update is
@@ -36,7 +36,7 @@ class MGDA(TorchjdBalancer):
     """The shortest convex combination of the gradients."""
 
     def weighting(self, config: MixOptions) -> "MGDAWeighting":
-        """torchjd's MGDA."""
+        """Return torchjd's MGDA."""
         from torchjd.aggregation import MGDAWeighting
 
         return MGDAWeighting()

@@ -8,20 +8,20 @@ ball; it is d = sum_i w_i g_i with
 
     G w = 1 / w,    w > 0,    G the Gram matrix
 
-which is where the strictly convex  1/2 w^T G w - sum_i log w_i  is least. For two tasks at cosine c
+which is the minimum of the strictly convex  1/2 w^T G w - sum_i log w_i. For two tasks at cosine c
 
     w_i = 1 / (|g_i| sqrt(1 + c))
 
 Departs from the paper: its convex-concave sequence of cone programs is replaced by Newton's method on the
-function above, whose minimum is exactly the solution wanted, for all replicas at once and with no solver to
-install (the authors' and torchjd's need ECOS, under the GPL); the update is not clipped to length 1; as all
-that mix gradients do here, weights sum to the number of tasks (`rescale`), embeddings enter as looked-up
-rows, and a task's own parameters follow its own loss. Without `rescale` the scale is that of gradients
-divided by their root mean squared length.
+function above, whose minimum is exactly the solution, for all replicas at once and with no solver to install
+(the authors' and torchjd's need ECOS, under the GPL); the update is not clipped to length 1; as in all
+gradient balancers here, weights sum to the number of tasks (`rescale`), embeddings enter as looked-up rows,
+and a task's own parameters follow its own loss. Without `rescale` the scale is that of gradients divided by
+their root mean squared length.
 
-Pitfalls: each task's weight goes with 1 / |g_i|: whoever is nearly done, or has few labels, gets the largest
-weight. Where gradients cancel there is no bargain: weights would be infinite, and are large. An
-`update_every` above 1 saves little here, and weighs batches by another batch's gradients.
+Pitfalls: each task's weight is proportional to 1 / |g_i|: a task that is nearly done, or has few labels, gets
+the largest weight. If gradients cancel there is no solution: the weights become very large instead of
+infinite. An `update_every` above 1 saves little here, and weights batches by another batch's gradients.
 """
 
 from collections.abc import Mapping
@@ -34,7 +34,7 @@ from mtlbench.balancing.base import GramBalancer, MixOptions
 from mtlbench.balancing.torchjd_weighting import conditioned, of_present
 
 RIDGE = 1e-6
-"""Added to the matrix of cosines, known to about so many digits, so that the weights stay finite."""
+"""Added to the matrix of cosines, whose precision it matches, so that the weights stay finite."""
 ITERATIONS = 40
 
 
@@ -43,7 +43,7 @@ class NashMTLConfig(MixOptions):
     """Options of Nash-MTL.
 
     Attributes:
-        update_every: bargain at every so-many-th step, and keep the weights in between.
+        update_every: number of steps between bargains; the weights are kept in between.
     """
 
     update_every: int = 1
@@ -60,7 +60,7 @@ class NashMTL(GramBalancer):
     _step = 0
 
     def mix(self, losses: Tensor, gram: Tensor) -> Tensor:
-        """Bargain, where it is time to."""
+        """Compute new weights for the replicas that are due; the others keep theirs."""
         weights = self.remember("weights", lambda: torch.ones_like(losses))
         due = [self._step % config.update_every == 0 for config in self.configs]
         self._step += 1
@@ -70,17 +70,17 @@ class NashMTL(GramBalancer):
         return weights.clone()
 
     def state(self) -> dict[str, Tensor]:
-        """The step too, or one that goes on would bargain at others: a number of the host, not remembered."""
+        """Add the step count, which a resumed run needs to bargain at the same steps."""
         return {**super().state(), "step": torch.tensor(self._step)}
 
     def restore(self, state: Mapping[str, Tensor], device: torch.device) -> None:
-        """As in `Balancer`."""
+        """Restore the tensors, and the step count."""
         super().restore(state, device)
-        self._step = int(state.get("step", 0))  # of an older version there is none
+        self._step = int(state.get("step", 0))  # absent in states of older versions
 
 
 def bargain(gram: Tensor) -> Tensor:
-    """The w (replica, task) > 0 with G w = 1 / w, by damped Newton, of Gram matrices (replica, task, task).
+    """Solve G w = 1 / w for w > 0, (replica, task), by damped Newton, with G (replica, task, task).
 
     With w_i = b_i / |g_i| it is C b = 1 / b for the matrix C of cosines. The function is self-concordant: a
     step shortened to 1 / (1 + its own length in the Hessian's norm) never leaves b > 0 and always descends.

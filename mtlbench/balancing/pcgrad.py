@@ -2,20 +2,20 @@
 
 Yu et al., "Gradient Surgery for Multi-Task Learning", NeurIPS 2020, algorithm 1. arXiv:2001.06782
 
-The gradient g_i of each task meets those of the others in random order. Where the two point against each
-other, what is left of g_i loses its part along the other:
+The gradient g_i of each task is compared with those of the others in random order. Where the two conflict,
+the component of g_i along the other is removed from what is left of g_i:
 
     g_i <- g_i - (g_i . g_j / |g_j|^2) g_j    if g_i . g_j < 0,    update = sum_i g_i
 
-The projections are by the original g_j. Where no two tasks conflict all weights are 1.
+The projections use the original g_j. If no two tasks conflict, all weights are 1.
 
-Departs from the paper, as all that mix gradients do here, weights sum to the number of tasks (`rescale`),
+Departs from the paper, as all gradient balancers do here: weights sum to the number of tasks (`rescale`),
 embeddings enter as looked-up rows, and a task's own parameters follow its own loss.
 
-By torchjd's PCGradWeighting (MIT).
+Computed by torchjd's PCGradWeighting (MIT).
 
 Pitfalls: the longer of two conflicting gradients still decides: it loses as much of its length, in
-proportion, as the shorter. With three tasks or more the outcome hangs on the order drawn, which is noise in
+proportion, as the shorter. With three tasks or more the outcome depends on the order drawn, which is noise in
 the update. Conflicts are found on a batch, where for rare labels they are mostly chance.
 """
 
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
 
 class PCGrad(TorchjdBalancer):
-    """g_i less its part along each g_j that it conflicts with."""
+    """g_i without its component along each g_j that it conflicts with."""
 
     def weighting(self, config: MixOptions) -> "PCGradWeighting":
-        """torchjd's PCGrad; the order is drawn by the replica's generator."""
+        """Return torchjd's PCGrad; the order is drawn by the replica's generator."""
         from torchjd.aggregation import PCGradWeighting
 
         return PCGradWeighting()

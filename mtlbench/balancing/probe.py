@@ -1,4 +1,4 @@
-"""A balancer tried on losses of two replicas, before training: whether it keeps its contract."""
+"""Check that a balancer keeps its contract, on losses of two replicas, before training."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,10 +13,10 @@ REPLICAS, WIDTH = 2, 3
 
 
 def probe(balancer: type[Balancer], options: Any, tasks: Sequence[str]) -> None:
-    """Ask it once, in the way that training does; what its numbers are does not matter.
+    """Call a balancer once, as training does, and check the shape of its result.
 
     Raises:
-        UsageError: what it returns has not the shape that `Balancer` promises.
+        UsageError: the result does not have the shape that `Balancer` promises.
     """
     made = balancer(tasks, [options] * REPLICAS)
     losses = torch.ones(REPLICAS, len(tasks))

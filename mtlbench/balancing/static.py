@@ -6,8 +6,8 @@ Methods in Deep Learning Even Help?", NeurIPS 2022.
 
     L = sum_k w_k L_k
 
-Pitfalls: weights that were tried out on test, or taken over from another dataset or from other units of a
-regression's label. Where they do not sum to the number of tasks they also change the learning rate.
+Pitfalls: weights that were tuned on test, or copied from another dataset or from other units of a
+regression's label. Weights that do not sum to the number of tasks also change the learning rate.
 """
 
 from collections.abc import Mapping, Sequence
@@ -52,6 +52,6 @@ class Static(Balancer):
                 raise unknown("task in balancer.weights", name, tasks)
 
     def weights(self, losses: Tensor) -> Tensor:
-        """The weights given for each replica, (replica, task)."""
+        """Return the weights given for each replica, (replica, task)."""
         given = [[c.weights.get(task, 1.0) for task in self.tasks] for c in self.configs]
         return self.remember("given", lambda: torch.tensor(given).to(losses))

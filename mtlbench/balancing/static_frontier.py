@@ -1,25 +1,25 @@
-"""The fixed-weight frontier: static weights in a whole grid, which any balancer has to beat.
+"""The fixed-weight frontier: a grid of static weights, which any balancer has to beat.
 
 A method that sets loss weights, or mixes task gradients, helps only if it does better than static weights
-chosen on validation; held against equal weights alone, much of what was published as its gain is a change of
+chosen on validation; compared with equal weights alone, much of its published gain is just a change of
 weights. Kurin et al., "In Defense of the Unitary Scalarization for Deep Multi-Task Learning", NeurIPS 2022;
 Xin et al., "Do Current Multi-Task Optimization Methods in Deep Learning Even Help?", NeurIPS 2022; Royer et
 al., "Scalarization for Multi-Task and Multi-Domain Learning at Scale", NeurIPS 2023.
 
-One arm stands for a grid of points, each a run of every seed, and of a few more by which one is chosen:
+One arm stands for a grid of points, each run with every seed, and with a few more to choose the best point:
 
     two tasks           w = 2 (a, 1 - a) for each a in `alphas`
     K tasks, K > 2      w = K p for each of `points` draws p ~ Dirichlet(1, ..., 1)
 
-Weights sum to K, so that equal weights are 1 a task and a learning rate means the same at every point. A run
-keeps its own weights and nothing of the grid: the same weights are the same run in whatever grid they stand,
-and a grid that grows trains its new points alone. `compare.frontier` gathers the points again, and says why
-the choice wants seeds of its own. Where every task has a model of its own there is nothing to weigh, and the
-arm is the one that it is with `equal`.
+Weights sum to K, so that equal weights are 1 per task and a learning rate means the same at every point. A
+run stores its own weights but not the grid: the same weights are the same run in any grid, and a grid that
+grows trains only its new points. `compare.frontier` gathers the points again, and explains why the choice
+needs separate seeds. If every task has its own model there is nothing to weight, and the arm is the same as
+with `equal`.
 
 Pitfalls: many runs, points times seeds. The best of many points owes part of its lead to luck, which is why
-tuning seeds choose it and others judge it; with few of them the choice is noise. With three tasks and more,
-no number of draws that one can afford covers the weights well.
+tuning seeds choose it and others judge it; with few of them the choice is noise. With three tasks or more,
+no affordable number of draws covers the weights well.
 """
 
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ from mtlbench.balancing.static import Static, StaticConfig
 from mtlbench.errors import UsageError
 
 DIGITS = 6
-"""Weights are rounded to so many places, so that a run's identity does not hang on a machine's last bit."""
+"""Decimal places to which weights are rounded, so that a run's identity is the same on every machine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,10 +39,10 @@ class FrontierGrid:
     """The points of the grid.
 
     Attributes:
-        alphas: of two tasks, the share of the first one's weight, each strictly between 0 and 1.
-        points: of three tasks and more, how many sets of weights are drawn.
-        seed: of these draws.
-        tuning_seeds: how many further seeds each point is trained with, only to choose among the points.
+        alphas: for two tasks, shares of the weight that the first task gets, each strictly between 0 and 1.
+        points: for three tasks or more, number of sets of weights drawn.
+        seed: seed of these draws.
+        tuning_seeds: number of extra seeds that each point is trained with, only to choose among the points.
     """
 
     alphas: tuple[float, ...] = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.95, 0.98)
@@ -66,14 +66,14 @@ class StaticFrontier(Static):
 
     Grid = FrontierGrid
     revision = 1
-    """Static's is 2 for what one task alone does, which a frontier refuses."""
+    """Lower than in `Static`, whose revision 2 changed only runs with one task, which a frontier refuses."""
 
     @classmethod
     def points(cls, tasks: Sequence[str], grid: FrontierGrid) -> list[StaticConfig]:
-        """The weights of every point.
+        """Return the weights of every point.
 
         Raises:
-            UsageError: a single task, which leaves nothing to weigh; options of the other kind of grid.
+            UsageError: there is only one task, so nothing to weight; or options of the other kind of grid.
         """
         usual = FrontierGrid()
         if len(tasks) < 2:
@@ -100,10 +100,10 @@ class StaticFrontier(Static):
 
 
 def _dirichlet(points: int, tasks: int, seed: int) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-    """(point, task) draws of Dirichlet(1, ..., 1): the gaps between sorted uniform numbers.
+    """Draw Dirichlet(1, ..., 1), (point, task): the gaps between sorted uniform numbers.
 
-    More points begin with the fewer ones. Source: Devroye, "Non-Uniform Random Variate Generation", 1986,
-    section V.2.
+    A larger number of points starts with the same draws. Source: Devroye, "Non-Uniform Random Variate
+    Generation", 1986, section V.2.
     """
     cuts = np.sort(np.random.default_rng(seed).random((points, tasks - 1)), axis=1)
     gaps: np.ndarray[tuple[int, int], np.dtype[np.float64]] = np.diff(cuts, prepend=0.0, append=1.0)

@@ -11,12 +11,12 @@ With preferences lambda_k and the ideal point z*:
 The plain variant, as torchjd has it. LibMTL has another: logarithms of the losses, divided by what they were
 after a first phase of training.
 
-Departs from the paper: weights sum to K, where the gradient of g sums to 1 / K, a scale that hangs on how the
-preferences are normalised. There are no preferences and no ideal point: 0 is below every loss, but for a
-cross entropy far below what can be reached. K counts the tasks that have a row in the batch; the others weigh
-0.
+Departs from the paper: weights sum to K, where the gradient of g sums to 1 / K, a scale that depends on how
+the preferences are normalised. There are no preferences and no ideal point: 0 is below every loss, but for a
+cross entropy far below what can be reached. K counts the tasks that have a row in the batch; the others have
+weight 0.
 
-Pitfalls: the largest loss is weighed up, whatever the reason it is large: a regression in units of its own or
+Pitfalls: the largest loss gets the largest weight, whatever makes it large: a regression in its own units or
 a frequent event outweighs a rare one, the reverse of what `uncertainty` does. mu is in the units of the
 losses over K: far above their spread weights are equal, far below only the largest loss is trained.
 """
@@ -34,7 +34,7 @@ class STCHConfig:
     """Options of STCH.
 
     Attributes:
-        mu: how smooth; the paper tries .01, .1, .5 and 1.
+        mu: smoothness of the maximum; the paper tries .01, .1, .5 and 1.
     """
 
     mu: float = 0.1
@@ -51,7 +51,7 @@ class STCH(Balancer):
     revision = 2
 
     def weights(self, losses: Tensor) -> Tensor:
-        """The gradient of the smooth maximum, scaled to sum to K, (replica, task)."""
+        """Return the gradient of the smooth maximum, scaled to sum to K, (replica, task)."""
         here = present(losses)
         count = here.sum(dim=1, keepdim=True)
         return count * softmax_among(here, losses / (count * self.option("mu", losses)))

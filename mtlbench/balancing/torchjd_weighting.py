@@ -1,9 +1,9 @@
-"""What all balancers have in common that weigh task gradients by one of torchjd's rules.
+"""Common base of the balancers that weight task gradients by one of torchjd's rules.
 
-torchjd (MIT; https://torchjd.org) has a weighting of nearly every published method: an object that maps the
-Gram matrix of the task gradients to weights. Here each replica has an object of its own, since some of them
-remember; the matrix goes to the CPU in float64, and what they draw comes from the replica's own generator,
-so that neither the stack nor the global generator shows in the numbers.
+torchjd (MIT; https://torchjd.org) has a weighting for nearly every published method: an object that maps the
+Gram matrix of the task gradients to weights. Here each replica has its own object, since some of them keep
+state; the matrix goes to the CPU in float64, and random draws come from the replica's own generator, so that
+the numbers depend neither on the stack nor on the global generator.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from torchjd.aggregation import Weighting
 
 NOISE = 1e-5
-"""Share of the largest eigenvalue below which another may be rounding: the gradients come in float32."""
+"""Share of the largest eigenvalue below which another may be rounding error, since gradients are float32."""
 
 
 class TorchjdBalancer(GramBalancer):
-    """Weights of a torchjd weighting, replica by replica."""
+    """Weights from a torchjd weighting, replica by replica."""
 
     syncs = True
     extra = "balancers"
@@ -41,27 +41,27 @@ class TorchjdBalancer(GramBalancer):
             ) from error
 
     def weighting(self, config: Any) -> "Weighting[Any]":
-        """Make torchjd's object; torchjd takes seconds to load, so import it in here."""
+        """Create torchjd's object; torchjd takes seconds to load, so import it in here."""
         raise NotImplementedError
 
     def mix(self, losses: Tensor, gram: Tensor) -> Tensor:
-        """Ask each replica's object."""
+        """Ask each replica's object for its weights."""
         scaled, present = conditioned(gram.cpu())
         members = zip(self._weightings, self.generators, scaled, present, strict=True)
         return of_present(torch.stack([self._drawing(*member) for member in members]), present).to(losses)
 
     def ask(self, weighting: "Weighting[Any]", gram: Tensor, present: Tensor) -> Tensor:
-        """The weights (task,) that one replica's object has for its Gram matrix; some tasks may be absent."""
+        """Return the weights (task,) from one replica's object for its Gram matrix; tasks may be absent."""
         weights: Tensor = weighting(gram)
         return weights
 
     def state(self) -> dict[str, Tensor]:
-        """And what torchjd's objects remember."""
+        """Add the state of torchjd's objects."""
         kept = {f"{i}/{name}": t for i, one in enumerate(self._weightings) for name, t in one.named_buffers()}
         return super().state() | {f"weighting/{name}": tensor for name, tensor in kept.items()}
 
     def restore(self, state: Mapping[str, Tensor], device: torch.device) -> None:
-        """The same; torchjd's objects are on the CPU."""
+        """Restore torchjd's objects too; they are on the CPU."""
         super().restore(state, device)
         for key, tensor in state.items():
             kind, _, which = key.partition("/")
@@ -70,14 +70,14 @@ class TorchjdBalancer(GramBalancer):
                 setattr(self._weightings[int(number)], name, tensor)
 
     def keep(self, positions: Tensor) -> None:
-        """Go on with these replicas' objects alone."""
+        """Keep only these replicas' objects, too."""
         super().keep(positions)
         self._weightings = [self._weightings[i] for i in positions.tolist()]
 
     def _drawing(
         self, weighting: "Weighting[Any]", generator: Generator, gram: Tensor, present: Tensor
     ) -> Tensor:
-        """Ask where the global generator has lent its place to the replica's own."""
+        """Call `ask` with the replica's generator in place of the global one."""
         with torch.random.fork_rng(devices=[]):
             torch.set_rng_state(generator.get_state())
             weights = self.ask(weighting, gram, present)
@@ -86,12 +86,12 @@ class TorchjdBalancer(GramBalancer):
 
 
 def conditioned(gram: Tensor) -> tuple[Tensor, Tensor]:
-    """Gram matrices (replica, task, task) as a solver wants them, and which tasks (replica, task) have a say.
+    """Prepare Gram matrices (replica, task, task) for a solver; also return which tasks are present.
 
-    In float64, divided by the mean squared length of the gradients, since solvers stop at absolute
+    They are in float64, divided by the mean squared length of the gradients, since solvers stop at absolute
     tolerances. A task whose gradient is 0, such as one without a label in this batch, is not stationary but
-    absent: it gets a direction of its own, of mean length, that conflicts with nobody. Where a matrix is not
-    finite all tasks are absent; the loop will end that replica, and no other should suffer for it.
+    absent: it gets a direction of its own, of mean length, that conflicts with no other. If a matrix is not
+    finite all its tasks are absent; the loop will end that replica without affecting the others.
     """
     finite = gram.isfinite().all(dim=2).all(dim=1)[:, None, None]
     gram = torch.where(finite, gram, 0).double()
@@ -103,9 +103,10 @@ def conditioned(gram: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def of_present(weights: Tensor, present: Tensor) -> Tensor:
-    """The weights (replica, task), an absent task's replaced by the mean of the others, 1 if all are absent.
+    """Replace the weights (replica, task) of absent tasks by the mean of the others, or 1 if all are absent.
 
-    Its gradient is 0 whatever it weighs, but rescaling counts it, and should leave the others where they are.
+    An absent task's gradient is 0 whatever its weight, but rescaling counts it, and must not shift the
+    others.
     """
     count = present.sum(dim=1, keepdim=True)
     mean = torch.where(present, weights, 0).sum(dim=1, keepdim=True) / count.clamp(min=1)
@@ -113,10 +114,10 @@ def of_present(weights: Tensor, present: Tensor) -> Tensor:
 
 
 def certain(gram: Tensor) -> Any:
-    """A Gram matrix (task, task) without its noise, for a rule that divides by eigenvalues.
+    """Remove the noise of a Gram matrix (task, task), for a rule that divides by eigenvalues.
 
-    It is given in float32, by whose precision such a rule then tells what is 0. (Any: torchjd has types of
-    its own for matrices, which no tensor is ever made of.)
+    The result is in float32, by whose precision such a rule then decides what is 0. (Any: torchjd annotates
+    matrices with its own types, which no tensor is an instance of.)
     """
     values, basis = torch.linalg.eigh(gram)
     kept = torch.where(values > NOISE * values[-1], values, 0)

@@ -1,4 +1,4 @@
-"""Uncertainty weighting: tasks weighed by the noise that the model learns to expect of each.
+"""Uncertainty weighting: tasks weighted by the noise that the model learns to expect of each.
 
 Kendall, Gal and Cipolla, "Multi-Task Learning Using Uncertainty to Weigh Losses for Scene Geometry and
 Semantics", CVPR 2018, section 3. https://arxiv.org/abs/1705.07115
@@ -7,18 +7,18 @@ With s_k = log sigma_k^2, learned along with the network:
 
     L = sum_k (1/2 e^{-s_k} L_k + 1/2 s_k),    so that w_k = 1/2 e^{-s_k}
 
-Weights are on this scale: 1/2 a task at the start, not rescaled.
+Weights are on this scale: 1/2 per task at the start, not rescaled.
 
-Departs from the paper: s has an Adam and a learning rate of its own, and no weight decay; it is held
-between -20 and 20, so that a task whose loss nears 0 has a finite weight; a task without a row in the batch
-has weight 0, and its s waits; classification has the factor 1/2 of
-regression (the paper's e^{-s} L + 1/2 s for a classification has twice the weight at the same s).
+Departs from the paper: s has its own Adam and learning rate, and no weight decay; it is clipped to
+[-20, 20], so that a task whose loss nears 0 has a finite weight; a task without a row in the batch has weight
+0, and its s is not updated; classification has the factor 1/2 of regression (the paper's e^{-s} L + 1/2 s for
+a classification has twice the weight at the same s).
 
-Pitfalls: where s stands still e^{s} = L and w = 1 / (2 L), so what is minimised is sum_k log L_k, whatever
-the losses are. The likelihood behind it is a regression's; the binary cross entropy of a rare event is small
-because the event is rare, not because it is sure, and is weighed up: with losses of .108 for clicks and .0061
-for purchases, purchases weigh 18 times as much. A task that overfits is weighed up further. The learning
-rate decides how soon all this happens; in a short run s may never arrive. LibMTL starts at s = -0.5.
+Pitfalls: at equilibrium e^{s} = L and w = 1 / (2 L), so the objective is sum_k log L_k, whatever the losses
+are. The likelihood behind it is a regression's; the binary cross entropy of a rare event is small because the
+event is rare, not because it is certain, and gets a large weight: with losses of .108 for clicks and .0061
+for purchases, purchases weigh 18 times as much. A task that overfits gets even more weight. The learning rate
+decides how soon all this happens; in a short run s may never converge. LibMTL starts at s = -0.5.
 """
 
 import math
@@ -38,8 +38,8 @@ class UncertaintyConfig:
     """Options of uncertainty weighting.
 
     Attributes:
-        initial: s at the start; 0 as most have it, the paper finds that it does not matter.
-        learning_rate: of the Adam that learns s; ours, so that some hundred steps are enough.
+        initial: s at the start; 0 as in most code, the paper finds that it does not matter.
+        learning_rate: learning rate of the Adam that learns s; our choice: a few hundred steps are enough.
     """
 
     initial: float = 0.0
@@ -59,7 +59,7 @@ class Uncertainty(Balancer):
     revision = 2
 
     def weights(self, losses: Tensor) -> Tensor:
-        """The weights at this step's s, (replica, task); s then takes its step."""
+        """Return the weights at the current s, (replica, task), then update s."""
         here = present(losses)
         s = self.remember("s", lambda: self.option("initial", losses).expand_as(losses).clone())
         weights = torch.exp(-s) / 2

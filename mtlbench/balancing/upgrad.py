@@ -10,17 +10,18 @@ Each projection is sum_j v_j g_j for the v of the dual problem, with G the Gram 
 
     min_v v^T G v    with v >= e_i
 
-Unlike PCGrad's its order does not matter, the update conflicts with nobody however many tasks there are, and
-it scales linearly with each gradient. For two tasks the two are the same.
+Unlike in PCGrad, order does not matter, the update conflicts with no task however many there are, and it
+scales linearly with each gradient. For two tasks the two are the same.
 
-Departs from the paper, as all that mix gradients do here, weights sum to the number of tasks (`rescale`),
+Departs from the paper, as all gradient balancers do here: weights sum to the number of tasks (`rescale`),
 embeddings enter as looked-up rows, and a task's own parameters follow its own loss.
 
-By torchjd's UPGradWeighting (MIT), of the same authors. Its solver, quadprog, is under the GPL: here the dual
-problem is solved as non-negative least squares by SciPy (BSD).
+Computed by torchjd's UPGradWeighting (MIT), by the same authors. Its solver, quadprog, is under the GPL: here
+the dual problem is solved as non-negative least squares by SciPy (BSD).
 
-Pitfalls: what conflicts on a batch may agree on the data, and is projected away all the same. The largest
-gradient still decides where there is no conflict. With many tasks the cone is narrow and the update short.
+Pitfalls: gradients that conflict on a batch may agree on the data, but are projected all the same. The
+largest gradient still decides where there is no conflict. With many tasks the cone is narrow and the update
+short.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -37,7 +38,7 @@ class UPGrad(TorchjdBalancer):
     """The mean of the gradients, each projected on the dual cone of all."""
 
     def weighting(self, config: MixOptions) -> "UPGradWeighting":
-        """torchjd's UPGrad, with our projection."""
+        """Return torchjd's UPGrad, with our projection."""
         from torchjd.aggregation import UPGradWeighting
 
         projector: Any = project

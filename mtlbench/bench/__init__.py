@@ -1,1 +1,1 @@
-"""How fast it is, measured: results go to `results/speed/`."""
+"""Benchmarks of speed; results go to `results/speed/`."""

@@ -1,8 +1,8 @@
-"""What a balancer costs: time of a training step with it, against one with equal weights.
+"""The cost of a balancer: time of a training step with it, compared with one with equal weights.
 
-Steps of all balancers take turns, so that what else the machine does falls on all alike, and each is a ratio
-of medians within one run. Backward passes are counted, not timed: K for the task gradients of K tasks, one
-more where the method has a penalty; what is left of the time beyond them is the balancer's own solving.
+Steps of all balancers take turns, so that other load on the machine affects all alike, and each cost is a
+ratio of medians within one run. Backward passes are counted, not timed: K for the task gradients of K tasks,
+one more if the method has a penalty; the rest of the time is the balancer's own solving.
 """
 
 import os
@@ -34,7 +34,7 @@ from mtlbench.train.stack import Stack
 from mtlbench.train.step import take_step
 
 WARM_UP, STEPS = 3, 5
-"""Steps before the clock, and steps a turn."""
+"""Number of untimed steps at the start, and of steps per turn."""
 
 
 def bench_balancers(
@@ -45,15 +45,15 @@ def bench_balancers(
     rounds: int,
     progress: Callable[[str, int, int], None],
 ) -> dict[str, Any]:
-    """Measure, write `results/speed/balancers.json` and `.md`, return what the former holds.
+    """Measure the balancers, write `results/speed/balancers.json` and `.md`, return the JSON document.
 
     Args:
-        home: where results lie.
-        prepared: whose rows are trained on.
+        home: home to which results are written.
+        prepared: dataset to train on.
         method: a multi-task network, at its default options.
-        device: of the steps; a CPU uses one thread, as the workers of `run` do.
-        rounds: turns of each balancer.
-        progress: told which round it is, out of how many.
+        device: device of the steps; a CPU uses one thread, as the workers of `run` do.
+        rounds: number of turns of each balancer.
+        progress: receives the current round and the number of rounds.
 
     Raises:
         UsageError: the method is not one network for all tasks.
@@ -128,7 +128,7 @@ class _Stepper:
             self._step()
 
     def seconds(self) -> float:
-        """Median wall seconds of a step, over one turn."""
+        """Return the median wall seconds of a step, over one turn."""
         taken = []
         for _ in range(STEPS):
             begin = time.perf_counter()
@@ -149,7 +149,7 @@ class _Stepper:
 
 @contextmanager
 def _counted() -> Iterator[Sequence[None]]:
-    """Collect an item a backward pass."""
+    """Collect one item per backward pass."""
     calls: list[None] = []
     autograd: Any = torch.autograd
     kept = autograd.grad, autograd.backward
@@ -169,7 +169,7 @@ def _counted() -> Iterator[Sequence[None]]:
 
 
 def markdown(document: Mapping[str, Any]) -> str:
-    """The figures as a page."""
+    """Render the figures as a page."""
     lines = [
         "# What a balancer costs",
         "",

@@ -1,4 +1,4 @@
-"""How fast a CUDA device trains stacks of seeds: rows a second, share of its products' rate, a table."""
+"""Speed of a CUDA device on stacks of seeds: rows per second, share of the rate of products, a table."""
 
 import json
 import os
@@ -34,24 +34,25 @@ from mtlbench.train.step import WARM_UP, WORTH_COMPILING, Stepper
 
 SEEDS = 10
 STEPS = 100
-"""Timed, of each stack."""
+"""Number of timed steps of each stack."""
 ROWS = 100 * BATCH
 TABLE_ROWS, TABLE_MINUTES = 10_000_000, 5.0
 WANTED_SHARE, WANTED_COST = 0.4, 3.0
-"""Of the big MMoE in its precision's products; and of ten seeds of the small one, against one."""
+"""Targets: the big MMoE's share of its precision's rate of products; the cost of ten seeds of the small MMoE,
+in single seeds."""
 Said = dict[str, Any]
 
 
 def bench_cuda(
     home: Home, device: torch.device, share: float, progress: Callable[[str, int, int], None]
 ) -> Said:
-    """Measure, write `results/speed/cuda.json` and `.md`, return what the former holds.
+    """Measure a device, write `results/speed/cuda.json` and `.md`, return the JSON document.
 
     Args:
-        home: where results lie.
-        device: what is measured.
-        share: of rows and steps, below 1 for a quick look.
-        progress: told how many measurements are behind, out of how many.
+        home: home to which results are written.
+        device: device to measure.
+        share: share of rows and steps, below 1 for a quick look.
+        progress: receives the number of finished and of all measurements.
     """
     kinds = [kind for kind in get_args(Precision) if kind != "tf32" or device.type == "cuda"]
     stacks = [
@@ -91,7 +92,7 @@ def bench_cuda(
 def _steps(
     case: Case, prepared: Prepared, device: torch.device, seeds: int, kind: Precision, steps: int
 ) -> Said:
-    """Seconds of a training step of a stack, once it is compiled and captured."""
+    """Time a training step of a stack, once it is compiled and captured."""
     check(kind, device)
     plan = blueprint(case, prepared)
     stack = Stack(plan, [plan.replicas(seed)[0] for seed in range(seeds)], device, kind)
@@ -115,7 +116,7 @@ def _steps(
         some(steps)
         seconds = (time.perf_counter() - began) / steps
         rate = _products(device, kind, seeds)
-    operations = 6 * multiplied(plan)  # a row, forward and twice backward
+    operations = 6 * multiplied(plan)  # per row, once forward and twice backward
     return {
         "case": case.name,
         "seeds": seeds,
@@ -128,7 +129,7 @@ def _steps(
 
 
 def _products(device: torch.device, kind: Precision, seeds: int) -> float:
-    """Floating-point operations a second of matrix products as large as a layer's."""
+    """Measure the floating-point operations per second of matrix products as large as a layer's."""
     dtype = torch.bfloat16 if kind == "bf16" else torch.float32
     left, right = (torch.randn(seeds, *s, device=device, dtype=dtype) for s in ((BATCH, 512), (512, 512)))
     runs = 20
@@ -143,7 +144,7 @@ def _products(device: torch.device, kind: Precision, seeds: int) -> float:
 
 
 def _quality(case: Case, prepared: Prepared, device: torch.device, kind: Precision) -> list[dict[str, float]]:
-    """Validation AUC of each seed after an epoch."""
+    """Return the validation AUC of each seed after one epoch."""
     plan = blueprint(case, prepared)
     replicas = [plan.replicas(seed)[0] for seed in range(SEEDS)]
     balancer = Equal(prepared.schema.task_names, [Equal.Config()] * SEEDS)
@@ -153,7 +154,7 @@ def _quality(case: Case, prepared: Prepared, device: torch.device, kind: Precisi
 
 
 def _table(scratch: Home, device: torch.device, rows: int) -> Said:
-    """A headline table: four methods, ten seeds, verdicts, start and all."""
+    """Time a headline table: four methods, ten seeds, verdicts, start-up included."""
     generate(scratch, rows, seed=1)
     benchmark = scratch.root / "table.toml"
     benchmark.write_text(table_toml(replace(TABLE, rows=rows), SEEDS), encoding="utf-8")
@@ -172,7 +173,7 @@ def _table(scratch: Home, device: torch.device, rows: int) -> Said:
 
 
 def markdown(document: Mapping[str, Any]) -> str:
-    """The figures as a page."""
+    """Render the figures as a page."""
     versions = ", ".join(f"{name} {number}" for name, number in document["versions"].items())
     table, stacks = document["table"], document["stacks"]
     lines = [
@@ -209,7 +210,7 @@ def markdown(document: Mapping[str, Any]) -> str:
 
 
 def _findings(stacks: Sequence[Said]) -> list[str]:
-    """What was wanted, and what is."""
+    """Compare the targets with the measurements."""
     found = {(one["case"], one["seeds"], one["precision"]): one for one in stacks}
     best = max(found["mmoe-big", SEEDS, kind]["share_of_products"] for kind in {k for *_, k in found})
     costs = {

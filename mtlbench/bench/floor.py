@@ -1,7 +1,7 @@
-"""The least that any preparation of a log must do, as a program: `python -m mtlbench.bench.floor scan FILE`.
+"""The minimal work of preparing a log, as a program: `python -m mtlbench.bench.floor scan FILE`.
 
-`scan` parses the file with the types that `prepare` reads and adds up the columns; `sort` parses it and sorts
-the rows. No damage is looked for, nothing is written.
+`scan` parses the file with the types that `prepare` reads and sums the columns; `sort` parses it and sorts
+the rows. Neither checks for damage or writes anything.
 """
 
 import sys
@@ -15,7 +15,7 @@ ORDER = ("user", "time", "item", "behaviour")
 
 
 def scan(file: str) -> pl.LazyFrame:
-    """The log as Polars reads it when it trusts it."""
+    """Scan the log with Polars, without checks."""
     schema = pl.Schema(
         {**dict.fromkeys(IDS, pl.Int64()), "behaviour": pl.Enum(TAOBAO.behaviours), "time": pl.Int64()}
     )
@@ -23,10 +23,10 @@ def scan(file: str) -> pl.LazyFrame:
 
 
 def main(what: str, file: str) -> None:
-    """Do it once."""
+    """Scan or sort the file once."""
     log = scan(file)
     if what == "sort":
-        log.sort(ORDER).collect(engine="streaming")  # all of it: a sort that only feeds a count is left out
+        log.sort(ORDER).collect(engine="streaming")  # all rows: Polars skips a sort that only feeds a count
         return
     sums = [pl.col(name).sum() for name in (*IDS, "time")]
     log.select(*sums, (pl.col("behaviour") == "pv").sum()).collect(engine="streaming")

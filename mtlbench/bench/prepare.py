@@ -1,7 +1,7 @@
-"""How long preparing a log takes, and how that grows: simulated logs of several lengths, each once.
+"""Time to prepare a log, and its growth: simulated logs of several lengths, each measured once.
 
-Every step is a process of its own, so that its memory is its own. The floor is what any preparation must do:
-a bare Polars scan of the same file, and a scan with a sort.
+Every step is a separate process, so that its memory is its own. The floor is the minimal work of any
+preparation: a bare Polars scan of the same file, and a scan with a sort.
 """
 
 import json
@@ -25,14 +25,14 @@ from mtlbench.provenance import commit, now, versions
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Of one log.
+    """Measurements of one log.
 
     Attributes:
-        events, bytes: of the raw log.
-        users: sampled.
-        rows, groups: prepared, all splits.
-        prepared_bytes: on disk in the end, of which `matrix_bytes` matrices.
-        load: of the machine before `prepare` began, over one minute: what others ran on it, and the floor.
+        events, bytes: size of the raw log.
+        users: number of sampled users.
+        rows, groups: prepared rows and groups, over all splits.
+        prepared_bytes: size on disk when done, of which `matrix_bytes` for matrices.
+        load: one-minute load of the machine before `prepare` began, from other programs and the floor.
     """
 
     events: int
@@ -52,12 +52,12 @@ class Figures:
 def bench_prepare(
     home: Home, events: Sequence[int], users_share: float, seed: int, says: Reporting
 ) -> dict[str, Any]:
-    """Measure, write `results/speed/prepare.json` and `.md`, return what the former holds.
+    """Measure `prepare`, write `results/speed/prepare.json` and `.md`, return the JSON document.
 
     Args:
         events: lengths of the logs.
-        users_share: of the users of each log, how many are sampled.
-        seed: of the logs and of the negatives.
+        users_share: share of each log's users to sample.
+        seed: seed of the logs and of the negatives.
     """
     home.datasets.mkdir(parents=True, exist_ok=True)
     figures = []
@@ -74,7 +74,7 @@ def bench_prepare(
 
 
 def _one(home: Home, events: int, users_share: float, seed: int) -> Figures:
-    """Generate a log, take the floor, prepare it."""
+    """Generate a log, measure the floor, prepare the log."""
     environment = {"MTLBENCH_HOME": str(home.root)}
 
     def step(*arguments: str) -> Cost:
@@ -128,7 +128,7 @@ def _document(figures: Sequence[Figures], users_share: float, seed: int) -> dict
 
 
 def markdown(document: dict[str, Any]) -> str:
-    """The figures as a table, with what they are of."""
+    """Render the figures as a table, with a description of the measurement."""
     machine, versions, logs = document["machine"], document["versions"], document["logs"]
     shown: dict[str, Callable[[dict[str, Any]], str]] = {
         "users sampled": lambda one: f"{one['users']:,}",
@@ -175,7 +175,7 @@ def markdown(document: dict[str, Any]) -> str:
 
 
 def _growth(logs: Sequence[dict[str, Any]]) -> list[str]:
-    """How time and memory grow with the events, from the shortest log to the longest."""
+    """Describe how time and memory grow with the events, from the shortest log to the longest."""
     if len(logs) < 2:
         return []
     first, last = logs[0], logs[-1]

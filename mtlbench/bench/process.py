@@ -1,4 +1,4 @@
-"""What a command costs, measured from outside: time, memory, disk."""
+"""The cost of a command, measured from outside: time, memory, disk."""
 
 import os
 import signal
@@ -22,17 +22,17 @@ _, status, used = os.wait4(child, 0)
 seconds = time.perf_counter() - began
 print(os.waitstatus_to_exitcode(status), seconds, used.ru_utime + used.ru_stime, used.ru_maxrss)
 """
-"""A process's peak of memory begins at that of the process that started it, so a small one starts it."""
+"""Program that starts a command: peak memory begins at that of the parent process, so it must be small."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Of one process, from start to end.
+    """Cost of one process, from start to end.
 
     Attributes:
-        seconds: wall time; `cpu_seconds` over all its threads.
-        peak_bytes: of resident memory, what it maps included.
-        disk_bytes: the most that lay below the folder watched.
+        seconds: wall time; `cpu_seconds` is over all its threads.
+        peak_bytes: peak resident memory, memory-mapped files included.
+        disk_bytes: peak size of the watched folder.
     """
 
     seconds: float
@@ -42,10 +42,10 @@ class Cost:
 
 
 def measure(arguments: Sequence[str], watched: Path, environment: Mapping[str, str]) -> Cost:
-    """Run `python ARGUMENTS` to its end.
+    """Run `python ARGUMENTS` to its end and measure its cost.
 
     Raises:
-        MtlbenchError: it failed; with its last words.
+        MtlbenchError: the process failed; the message has the end of its stderr.
     """
     with tempfile.TemporaryFile() as words, _Disk(watched) as disk:
         launcher = subprocess.Popen(
@@ -72,19 +72,19 @@ def measure(arguments: Sequence[str], watched: Path, environment: Mapping[str, s
 
 
 def disk_bytes(folder: Path) -> int:
-    """What lies below a folder."""
+    """Return the total size of the files below a folder."""
     total = 0
     for path, _, files in os.walk(folder):
         for name in files:
             try:
                 total += os.stat(os.path.join(path, name)).st_size
-            except FileNotFoundError:  # gone meanwhile
+            except FileNotFoundError:  # removed meanwhile
                 continue
     return total
 
 
 class _Disk:
-    """Looks again and again at how much lies below a folder; `most` is the most of all."""
+    """Thread that polls the size of a folder; `most` is the largest size seen."""
 
     def __init__(self, folder: Path) -> None:
         self.most = 0

@@ -1,4 +1,4 @@
-"""What there is, read off the registries, the docstrings and the options: lists, one thing whole, pages."""
+"""Lists, descriptions and pages of all that has a name, made from registries, docstrings and options."""
 
 from mtlbench.catalogue.families import START
 from mtlbench.catalogue.listing import catalogue

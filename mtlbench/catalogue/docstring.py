@@ -1,14 +1,14 @@
-"""The docstring of a method's file, taken apart: what it is, where from, equations, departures, pitfalls.
+"""Parser of the docstrings of method files: title, citation, equations, departures, pitfalls.
 
-A paragraph is told by how it begins:
+A paragraph is recognised by its beginning:
 
     the first one            name and expansion
     those next to it         the citation, as long as they name a year
-    "Departs ..."            what is not as in the paper
-    "Pitfalls: ..."          what goes wrong with it in practice
+    "Departs ..."            differences from the paper
+    "Pitfalls: ..."          problems in practice
 
-Paragraphs with an indented line in them (equations, lists) keep their lines; of others the lines are joined,
-so that whoever prints them may break them anew.
+Paragraphs with an indented line (equations, lists) keep their lines; the lines of others are joined, so that
+they can be wrapped again when printed.
 """
 
 import re
@@ -21,14 +21,14 @@ DEPARTS, PITFALLS = ("Departs ", "Departures "), ("Pitfalls: ",)
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """The parts of a docstring; what it does not have is empty.
+    """The parts of a docstring; missing ones are empty.
 
     Attributes:
-        title: its first paragraph.
+        title: the first paragraph.
         reference: citations.
         body: the other paragraphs, see `as_written`.
-        departs: from the paper, the word "Departs" included.
-        pitfalls: without the word.
+        departs: departures from the paper, with the word "Departs".
+        pitfalls: pitfalls, without the word.
     """
 
     title: str
@@ -39,7 +39,7 @@ class Described:
 
     @classmethod
     def of(cls, docstring: str) -> "Described":
-        """Take a docstring apart."""
+        """Parse a docstring."""
         paragraphs = [_joined(p) for p in re.split(r"\n(?:[ \t]*\n)+", cleandoc(docstring))]
         title, rest = paragraphs[0], paragraphs[1:]
         cited = 0
@@ -59,7 +59,7 @@ class Described:
 
 
 def as_written(paragraph: str) -> bool:
-    """Whether the lines of a paragraph must stay as they are: equations, lists, tables."""
+    """Return whether the lines of a paragraph must stay as they are: equations, lists, tables."""
     return re.search(r"^[ \t]", paragraph, flags=re.MULTILINE) is not None
 
 

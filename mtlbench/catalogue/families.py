@@ -1,4 +1,4 @@
-"""The families of methods and balancers, in the order in which people read of them."""
+"""The families of methods and balancers, in reading order."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,13 +8,13 @@ from mtlbench.registry import Entry
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """Entries that belong together.
+    """A family of entries that belong together.
 
     Attributes:
-        page: the file in `docs/` that describes them; none for plugins.
-        title: of that page.
-        about: what its members have in common, in a sentence or two.
-        passes: of a family of balancers, backward passes of a step with K tasks.
+        page: name of the file in `docs/` that describes them; empty for plugins.
+        title: title of that page.
+        about: one or two sentences on what the members have in common.
+        passes: for balancers, backward passes of a step with K tasks.
     """
 
     page: str
@@ -92,10 +92,10 @@ START = (
     "aitm. Many tasks, or tasks that conflict: ple. To tell what a gain is made of: embedding-sharing and "
     "single-task-wide. This is an order of reading, not of merit: which one is best depends on the data."
 )
-"""For those who look at a list of methods for the first time."""
+"""Advice for users who see the list of methods for the first time."""
 
 
 def in_order(table: Mapping[str, Entry], families: Mapping[str, Family]) -> list[tuple[str, Entry]]:
-    """The entries of a registry, family by family; within one as they stand there."""
+    """Return the entries of a registry, family by family; within a family in registry order."""
     known = list(families)
     return sorted(table.items(), key=lambda item: known.index(item[1].family))

@@ -1,4 +1,4 @@
-"""The files that users write, a benchmark and the card of a table: an example of each, and every key."""
+"""The files that users write, a benchmark and a table's card: an example of each, and every key."""
 
 import typing
 from collections.abc import Iterator
@@ -16,9 +16,9 @@ class UserFile:
     """A file that users write.
 
     Attributes:
-        title: what it is called.
-        example: one that is complete and has little beyond what it must; a test reads it.
-        about: which command takes it, and where to read on, as Markdown.
+        title: name of the kind of file.
+        example: a complete, nearly minimal example; a test reads it.
+        about: the command that reads it, and further reading, as Markdown.
         filled: the dataclass that is filled from it.
     """
 
@@ -33,9 +33,9 @@ class Table:
     """A table of such a file.
 
     Attributes:
-        head: as it stands in the file; empty for what stands above all tables.
-        about: a sentence.
-        keys: as `options` has them, each with whether it is `required`.
+        head: the table's header in the file; empty for the keys above all tables.
+        about: a sentence about the table.
+        keys: the keys in the form of `options`, each with whether it is `required`.
     """
 
     head: str
@@ -81,7 +81,7 @@ purchase = { label = "bought" }
 
 
 def tables(filled: type[Any], head: str = "") -> Iterator[Table]:
-    """The table that a dataclass is filled from, then those inside it."""
+    """Yield the table that a dataclass is filled from, then the tables inside it."""
     needed = [f.name for f in fields(filled) if f.default is MISSING and f.default_factory is MISSING]
     keys = [option | {"required": option["name"] in needed} for option in options(filled)]
     yield Table(head, Described.of(filled.__doc__ or "").title, keys)
@@ -93,7 +93,7 @@ def tables(filled: type[Any], head: str = "") -> Iterator[Table]:
 
 
 def _parts(annotation: Any) -> Iterator[Any]:
-    """A type and all that it is made of."""
+    """Yield a type and its arguments, recursively."""
     yield annotation
     for argument in typing.get_args(annotation):
         yield from _parts(argument)

@@ -1,4 +1,4 @@
-"""Lists of names. Nothing that is named is loaded, nor torch, numpy or polars."""
+"""Lists of names, made without loading the named things, torch, numpy or polars."""
 
 import re
 import tomllib
@@ -19,7 +19,7 @@ EXTRA = ("torchjd", "cvxpy", "clarabel")
 
 
 def catalogue(kind: str, home: Home) -> list[dict[str, Any]]:
-    """Rows with at least `name` and `summary`, for one of methods, balancers, datasets, benchmarks."""
+    """Return rows with at least `name` and `summary`, for methods, balancers, datasets or benchmarks."""
     if kind == "benchmarks":
         return _benchmarks(home)
     if kind == "datasets":
@@ -55,7 +55,7 @@ def _datasets(home: Home) -> list[dict[str, Any]]:
 
 
 def _benchmarks(home: Home) -> list[dict[str, Any]]:
-    """The benchmark files of this home and those that come with the program; the head comment sums one up."""
+    """List the benchmark files of this home and the shipped ones, each summarised by its head comment."""
     folders = (home.root / "benchmarks", shipped("benchmarks"))
     files = {file.name: file for folder in reversed(folders) for file in sorted(folder.glob("*.toml"))}
     rows = []

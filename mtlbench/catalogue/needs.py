@@ -1,4 +1,4 @@
-"""What classes ask for, in the words that their registry entries have to say too."""
+"""Requirements of classes, in the words that their registry entries must use too."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from mtlbench.balancing.base import Balancer
 
 
 def needs(cls: type[Any]) -> str:
-    """What a method asks of the tasks, what a balancer asks of the machine; empty where it is nothing."""
+    """Describe what a method requires of the tasks, or a balancer of the machine; empty if nothing."""
     if not issubclass(cls, Balancer):
         return str(getattr(cls, "needs", ""))
     asked = {

@@ -1,4 +1,4 @@
-"""The options of anything that has a frozen dataclass of them: names, types, defaults, what they mean."""
+"""Names, types, defaults and meanings of options that are declared in a frozen dataclass."""
 
 import re
 import typing
@@ -10,7 +10,7 @@ from typing import Any
 
 
 def options(settings: Any) -> list[dict[str, Any]]:
-    """The fields of a frozen dataclass: name, type, default, and what its docstring says of each."""
+    """Return the fields of a frozen dataclass: name, type, default, and its docstring's text on each."""
     about: dict[str, str] = {}
     for cls in reversed(settings.__mro__):
         about |= _attributes(cls.__doc__ or "")
@@ -21,14 +21,14 @@ def options(settings: Any) -> list[dict[str, Any]]:
 
 
 def _attributes(docstring: str) -> dict[str, str]:
-    """The entries under `Attributes:`; one entry may name several."""
+    """Parse the entries under `Attributes:`; one entry may name several."""
     _, _, text = cleandoc(docstring).partition("Attributes:\n")
     entries = re.findall(r"^ {4}([a-z_0-9, ]+): (.*(?:\n {5,}.*)*)", text, flags=re.MULTILINE)
     return {name: " ".join(about.split()) for names, about in entries for name in names.split(", ")}
 
 
 def _type(annotation: Any) -> str:
-    """A type as people write it in TOML; where they may write more than the type says, it is annotated so."""
+    """Describe a type as written in TOML; an annotation on the type overrides that, if it is a string."""
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is typing.Annotated:
         return next((said for said in arguments[1:] if isinstance(said, str)), _type(arguments[0]))

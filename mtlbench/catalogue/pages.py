@@ -1,6 +1,6 @@
-"""The pages in docs/ that are written from the code: python -m mtlbench.catalogue.pages.
+"""The pages in docs/ that are generated from the code: python -m mtlbench.catalogue.pages.
 
-Never edited by hand; a test says when they want to be written anew (`make docs`).
+Never edit them by hand; a test fails when they must be regenerated (`make docs`).
 """
 
 import json
@@ -28,7 +28,7 @@ GENERATED = "<!-- Written from the code by `make docs`; do not edit. -->"
 
 
 def pages() -> dict[str, str]:
-    """Path below docs/ -> Markdown: families, an index of methods and of balancers, the files of users."""
+    """Return path below docs/ -> Markdown: families, an index of methods and balancers, the users' files."""
     return {
         **_of("methods", METHODS, METHOD_FAMILIES, showing.method),
         **_of("balancers", BALANCERS, BALANCER_FAMILIES, showing.balancer),
@@ -67,7 +67,7 @@ def _of(
     families: Mapping[str, Family],
     describe: Callable[[str, Entry], dict[str, Any]],
 ) -> dict[str, str]:
-    """A page a family that has a member."""
+    """Generate one page per family that has members."""
     made = {}
     for key, family in families.items():
         members = {name: entry for name, entry in table.items() if entry.family == key}
@@ -79,7 +79,7 @@ def _of(
 
 
 def _contents(table: Mapping[str, Entry], families: Mapping[str, Family]) -> list[str]:
-    """A table of names a family."""
+    """Generate one table of names per family."""
     parts = []
     for key, family in families.items():
         rows = [
@@ -94,7 +94,7 @@ def _contents(table: Mapping[str, Entry], families: Mapping[str, Family]) -> lis
 
 
 def _section(found: Mapping[str, Any], entry: Entry) -> str:
-    """One method or balancer."""
+    """Generate the section of one method or balancer."""
     command = f"mtlbench run --method {found['name']}"
     if found["kind"] == "balancer":
         command = f"mtlbench run --method mmoe --balancer {found['name']}"
@@ -120,7 +120,7 @@ def _section(found: Mapping[str, Any], entry: Entry) -> str:
 
 
 def _file(file: UserFile) -> str:
-    """An example, then every key, table by table."""
+    """Generate an example of a file, then all its keys, table by table."""
     parts = [f"## {file.title}", f"```toml\n{file.example}```", file.about]
     for table in tables(file.filled):
         parts += [f"### `{table.head}`" if table.head else "", _prose(table.about)]
@@ -129,21 +129,21 @@ def _file(file: UserFile) -> str:
 
 
 def _key(o: Mapping[str, Any]) -> tuple[str, str, str, str]:
-    """A key's row. A default that is empty or a table is left to the meaning, and TOML has no none."""
+    """Generate a key's row, without a default that is empty or a table; TOML has no none."""
     shown = isinstance(o["default"], int | float | str) and o["default"] != ""
     default = "required" if o["required"] else f"`{json.dumps(o['default'])}`" if shown else ""
     return f"`{o['name']}`", default, o["type"].removesuffix(" | none"), _prose(o["about"])
 
 
 def _paragraph(text: str, head: str = "") -> str:
-    """Prose as it is, equations and lists in a block that keeps their lines."""
+    """Return prose as it is, equations and lists in a block that keeps their lines."""
     if not text or not as_written(text):
         return head + _prose(text) if text else ""
     return f"{head}\n```text\n{dedent(text)}\n```".strip()
 
 
 def _prose(text: str) -> str:
-    """Text whose stars and angles are stars and angles, but for what stands between backticks."""
+    """Escape `*` and `<` for Markdown, except between backticks."""
     parts = text.split("`")
     return "`".join(p if i % 2 else re.sub(r"([*<])", r"\\\1", p) for i, p in enumerate(parts))
 
@@ -170,7 +170,7 @@ def _joined(*paragraphs: str) -> str:
 
 
 def main() -> None:
-    """Write docs/methods/, docs/balancers/ and docs/files.md anew, in the checkout."""
+    """Regenerate docs/methods/, docs/balancers/ and docs/files.md in the checkout."""
     docs = Path(__file__).parents[2] / "docs"
     made = pages()
     for old in (*docs.glob("methods/*.md"), *docs.glob("balancers/*.md")):

@@ -1,4 +1,4 @@
-"""One thing whole: a method or balancer from its code, a dataset from its card, a benchmark from its file."""
+"""Full descriptions of methods and balancers (from code), datasets (from cards) and benchmark files."""
 
 import shlex
 import sys
@@ -23,16 +23,16 @@ from mtlbench.registry import Entry, written_options
 
 
 def show(name: str, home: Home, dataset: str = "", flags: Sequence[str] = ()) -> dict[str, Any]:
-    """All there is to say of a dataset, a method, a balancer or a benchmark file.
+    """Return the full description of a dataset, a method, a balancer or a benchmark file.
 
     Args:
-        name: unique over all of these; a file as `list benchmarks` has it.
-        home: where prepared data and benchmark files are looked for.
-        dataset: on which the weights of a method are counted; else the one that was prepared last.
-        flags: that a command which is suggested needs too.
+        name: a name, unique over all of these; a file as listed by `list benchmarks`.
+        home: home in which to look for prepared data and benchmark files.
+        dataset: dataset on which to count a method's weights; by default the one prepared last.
+        flags: flags to add to a suggested command.
 
     Raises:
-        UsageError: nothing has that name, or `dataset` stands beside what is no method.
+        UsageError: nothing has that name, or `dataset` is given for something other than a method.
     """
     load_plugins()
     if name in METHODS:
@@ -58,7 +58,7 @@ def show(name: str, home: Home, dataset: str = "", flags: Sequence[str] = ()) ->
 
 
 def method(name: str, entry: Entry) -> dict[str, Any]:
-    """What a method is, from its code; floors are methods too."""
+    """Describe a method from its code; floors are methods too."""
     from mtlbench.catalogue.needs import needs
     from mtlbench.floors.base import FloorConfig
     from mtlbench.methods.base import NetworkConfig
@@ -69,7 +69,7 @@ def method(name: str, entry: Entry) -> dict[str, Any]:
 
 
 def balancer(name: str, entry: Entry) -> dict[str, Any]:
-    """What a balancer is, from its code, and what it costs."""
+    """Describe a balancer from its code, with its cost."""
     from mtlbench.balancing.base import MixOptions
     from mtlbench.catalogue.needs import needs
 
@@ -84,7 +84,7 @@ def balancer(name: str, entry: Entry) -> dict[str, Any]:
 
 
 def _written(name: str, kind: str, entry: Entry, cls: type[Any], base: type[Any]) -> dict[str, Any]:
-    """What docstring and options say; options that many have (those of `base`) stand apart."""
+    """Describe a class by its docstring and options; shared options (those of `base`) are kept separate."""
     own = written_options(cls)
     shared = {f.name for f in fields(base)} if issubclass(own, base) else set()
     described = Described.of(_docstring(cls) or name)
@@ -101,7 +101,7 @@ def _written(name: str, kind: str, entry: Entry, cls: type[Any], base: type[Any]
 
 
 def _docstring(cls: type[Any]) -> str:
-    """Of its file, or of the class itself where the file has several registered things."""
+    """Return the docstring of the class's file, or of the class if the file has several registered ones."""
     registered = {e.target for table in (METHODS, BALANCERS) for e in table.values()}
     others = [target for target in registered if target.startswith(f"{cls.__module__}:")]
     own, file = cls.__doc__ or "", sys.modules[cls.__module__].__doc__ or ""
@@ -109,7 +109,7 @@ def _docstring(cls: type[Any]) -> str:
 
 
 def _weights(cls: type[Any], home: Home, dataset: str) -> dict[str, Any]:
-    """Of a network; a floor has as many as its fit makes."""
+    """Count the weights of a network; a floor has no fixed number."""
     from mtlbench.catalogue.sizes import size_here
     from mtlbench.methods.base import Method
 
@@ -117,7 +117,7 @@ def _weights(cls: type[Any], home: Home, dataset: str) -> dict[str, Any]:
 
 
 def _dataset(name: str, home: Home) -> dict[str, Any]:
-    """Its card, what can be set, and what is prepared of it."""
+    """Describe a dataset: its card, its settings, and its prepared data."""
     from mtlbench.load import prepared_names
 
     return {
@@ -139,9 +139,9 @@ def _prepared(name: str, home: Home) -> dict[str, Any]:
 
 
 def _benchmark(name: str, home: Home, flags: Sequence[str]) -> dict[str, Any]:
-    """What a benchmark file runs; `demo.toml` and `benchmarks/demo.toml` are one, here or shipped.
+    """Describe the runs of a benchmark file, here or shipped; `demo.toml` also means `benchmarks/demo.toml`.
 
-    Baselines that it does not name are counted, unless it names what is not known here (`unknown`).
+    Baselines that it does not name are counted, unless it names unknown methods or balancers (`unknown`).
     """
     from mtlbench.config import Benchmark, fill, read_benchmark
     from mtlbench.experiment.grid import is_grid

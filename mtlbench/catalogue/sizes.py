@@ -1,4 +1,4 @@
-"""How many weights a method has at its defaults, counted on models that hold none: torch's meta device."""
+"""Number of weights of a method at its defaults, counted on torch's meta device, which allocates nothing."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ REFERENCE_WORDS = f"8 fields of {IDS:,} ids, 8 numbers, click and buy"
 
 
 def size(method: type[Method], schema: Schema, vocabularies: dict[str, int]) -> dict[str, int]:
-    """Weights in layers and in embedding tables, over all models of a run.
+    """Count the weights in layers and in embedding tables, over all models of a run.
 
     Raises:
         UsageError: the tasks are not what the method needs.
@@ -42,16 +42,16 @@ def size(method: type[Method], schema: Schema, vocabularies: dict[str, int]) -> 
 
 
 def reference_size(method: type[Method]) -> dict[str, int]:
-    """On data that are always there to count on."""
+    """Count the weights for a reference schema, which needs no dataset."""
     return size(method, REFERENCE, {f.vocabulary: IDS for f in REFERENCE.of_kind("categorical")})
 
 
 def size_here(method: type[Method], home: Home, dataset: str) -> dict[str, Any]:
-    """On a prepared dataset, else on the one prepared last; on the reference where there is none that fits.
+    """Count the weights for a prepared dataset, by default the one prepared last, else for the reference.
 
     Raises:
-        UsageError: the tasks of the dataset that was named are not what the method needs.
-        DataError: it is not prepared.
+        UsageError: the tasks of the named dataset are not what the method needs.
+        DataError: the dataset is not prepared.
     """
     if name := dataset or next(iter(prepared_names(home)), ""):
         prepared = open_prepared(home, name)

@@ -1,6 +1,6 @@
 """The command line: a command parses, calls one function, prints. Nothing heavy loads before it is needed."""
 
-# Loaded in the order that --help lists their commands in.
+# Imported in the order in which --help lists the commands.
 from mtlbench.cli import data, experiments, look, bench  # noqa: I001
 from mtlbench.cli.app import app
 from mtlbench.cli.main import main

@@ -1,4 +1,4 @@
-"""The program and its groups of commands, which other files here fill."""
+"""The program and its command groups; the other files here add the commands."""
 
 from typing import Annotated
 
@@ -37,13 +37,13 @@ def _main(
         bool, typer.Option("--debug", help="Show the traceback of an error; goes before the command.")
     ] = False,
 ) -> None:
-    pass  # main() looks for --debug itself, since the error reaches it and not this function
+    pass  # main() looks for --debug itself, since errors reach it and not this function
 
 
 class Stopped(BaseException):
     """SIGINT or SIGTERM, raised so that worker processes and scratch folders are cleaned up on the way out.
 
-    Not KeyboardInterrupt: typer would end the program on it without a word.
+    Not KeyboardInterrupt: typer would silently end the program on it.
     """
 
     afterwards = "What had finished is kept; the same command goes on from there."

@@ -1,4 +1,4 @@
-"""How fast it is here; each writes a page under results/speed/."""
+"""Commands that measure speed; each writes a page under results/speed/."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""From a raw file to training matrices."""
+"""The command that turns raw files into training matrices."""
 
 from pathlib import Path
 from typing import Annotated
@@ -98,7 +98,7 @@ def prepare(
 
 
 def _write_volume(events: int, seed: int, as_json: bool) -> None:
-    """`prepare shop --raw-only`: a long log, and the command that prepares it."""
+    """Run `prepare shop --raw-only`: write a long log, and print the command that prepares it."""
     from mtlbench import render
     from mtlbench.data.recipe import Reporting
     from mtlbench.data.volume import PREFIX, write_volume

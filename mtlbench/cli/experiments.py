@@ -1,4 +1,4 @@
-"""Training, and what comes of it: run, plan, compare, publish, and the protocol's own test."""
+"""Commands for experiments: run, plan, compare, publish, and the test of the protocol itself."""
 
 import shlex
 from pathlib import Path
@@ -117,7 +117,7 @@ def run(
     values.update({key: value for key, value in given.items() if value is not None})
     options = assignments(settings)
     chosen = with_options(fill(Benchmark, values, str(benchmark or "mtlbench run")), options)
-    if not no_baseline:  # made for the arms as they are now; it has their options too
+    if not no_baseline:  # added after the arms have their options, and given the same options
         chosen = with_options(chosen.with_baseline(baseline or ""), options)
     document = run_experiment(
         Home.find(),
@@ -241,7 +241,7 @@ def validate_protocol(
     workers: Annotated[int | None, typer.Option(help="Processes.  [default: one a core]", min=1)] = None,
     as_json: Json = False,
 ) -> None:
-    """Test the verdicts against ground truth; write what was bound and measured to results/protocol/."""
+    """Test the verdicts against ground truth; write bounds and measurements to results/protocol/."""
     from mtlbench import render
     from mtlbench.launch import cores
     from mtlbench.protocol.rules_report import compare_rules
@@ -279,7 +279,7 @@ def publish(
     baseline: Baseline = None,
     plugins: Plugins = None,
 ) -> None:
-    """Write the verdicts of BENCHMARK to results/, small enough to commit, with all they can be traced by."""
+    """Write the verdicts of BENCHMARK to results/, traceable and small enough to commit."""
     from mtlbench import render
     from mtlbench.config import load_benchmark
     from mtlbench.publish import publish as write
@@ -292,7 +292,7 @@ def publish(
 
 
 def _shard(given: str | None) -> tuple[int, int] | None:
-    """I/N as numbers."""
+    """Parse I/N into numbers."""
     if given is None:
         return None
     parts = given.split("/")

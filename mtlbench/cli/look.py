@@ -1,4 +1,4 @@
-"""What can be named, and what came out of runs."""
+"""Commands that list and show what can be named, and inspect the results of runs."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -22,7 +22,7 @@ from mtlbench.home import Home
 
 
 class Kind(StrEnum):
-    """What can be listed."""
+    """The kinds of things that can be listed."""
 
     METHODS = "methods"
     BALANCERS = "balancers"
@@ -69,7 +69,7 @@ def show(
     plugins: Plugins = None,
     as_json: Json = False,
 ) -> None:
-    """Show one thing whole: a method's equations, options, pitfalls and size, or a dataset's card."""
+    """Show all about one name: a method's equations, options, pitfalls and size, or a dataset's card."""
     from mtlbench.catalogue import show as look_up
 
     found = look_up(name, Home.find(), dataset or "", flags(plugins))
@@ -134,7 +134,7 @@ def track(
     ] = False,
     plugins: Plugins = None,
 ) -> None:
-    """Write to MLflow what results/ has and it has not; trains nothing."""
+    """Write to MLflow the results that it lacks; trains nothing."""
     from mtlbench import render
     from mtlbench.tracking.rebuild import track_stored
 

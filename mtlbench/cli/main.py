@@ -1,4 +1,4 @@
-"""The program as it is started: what a user can mend is said in a sentence, with its own exit code."""
+"""Entry point of the program: errors that the user can fix become one sentence with their own exit code."""
 
 import errno
 import os
@@ -16,7 +16,7 @@ def _stopped(signum: int, frame: FrameType | None) -> None:
 
 
 def main() -> None:
-    """The `mtlbench` command: what a user can mend is said in a sentence, with its own exit code."""
+    """Run the `mtlbench` command; report errors that the user can fix in a sentence, with their exit code."""
     numbers = (signal.SIGINT, signal.SIGTERM)
     before = [signal.signal(number, _stopped) for number in numbers]
     try:
@@ -58,11 +58,11 @@ def main() -> None:
 
 
 def _in_plugin(error: Exception) -> str:
-    """FILE:LINE where somebody else's method or balancer failed; empty where it was us."""
+    """Return FILE:LINE where a plugin's method or balancer failed; empty if the failure was ours."""
     plugins = sys.modules.get("mtlbench.plugins")
     return str(plugins.place(error)) if plugins else ""
 
 
 def _stop(message: str, code: int) -> None:
-    print(message, file=sys.stderr)  # noqa: T201  (no Rich: it may be what failed)
+    print(message, file=sys.stderr)  # noqa: T201  (not Rich: it may be what failed)
     sys.exit(code)

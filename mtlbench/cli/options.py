@@ -1,4 +1,4 @@
-"""What several commands take, and how they print a document."""
+"""Options shared by several commands, and printing of documents."""
 
 import json
 import os
@@ -24,7 +24,7 @@ class Device(StrEnum):
 
 
 class Precision(StrEnum):
-    """In what matrices are multiplied."""
+    """Precision of matrix products."""
 
     FP32 = "fp32"
     TF32 = "tf32"
@@ -32,7 +32,7 @@ class Precision(StrEnum):
 
 
 class Launcher(StrEnum):
-    """What brings runs to where they are trained: the names in mtlbench.launch."""
+    """Launchers of runs: the names in mtlbench.launch."""
 
     LOCAL = "local"
     RAY = "ray"
@@ -57,34 +57,34 @@ def _use_plugins(files: list[Path] | None) -> list[Path]:
 
 
 def flags(plugins: list[Path] | None = None, **values: str | None) -> list[str]:
-    """What was given, as a command that is suggested has to give it again."""
+    """Return the given options as flags, to repeat in a suggested command."""
     given = [text for flag, value in values.items() if value for text in (f"--{flag}", value)]
     return [*given, *(text for file in plugins or () for text in ("--plugin", str(file)))]
 
 
 def complete_dataset(incomplete: str) -> list[str]:
-    """Names of datasets that begin so."""
+    """Complete the name of a dataset."""
     from mtlbench.data import DATASETS
 
     return [name for name in DATASETS if name.startswith(incomplete)]
 
 
 def complete_method(incomplete: str) -> list[str]:
-    """Names of methods that begin so."""
+    """Complete the name of a method."""
     from mtlbench.methods import METHODS
 
     return [name for name in METHODS if name.startswith(incomplete)]
 
 
 def complete_balancer(incomplete: str) -> list[str]:
-    """Names of balancers that begin so."""
+    """Complete the name of a balancer."""
     from mtlbench.balancing import BALANCERS
 
     return [name for name in BALANCERS if name.startswith(incomplete)]
 
 
 def assignments(given: list[str] | None) -> dict[str, str]:
-    """KEY=VALUE options as a dict."""
+    """Parse KEY=VALUE options into a dict."""
     pairs = {}
     for text in given or []:
         key, equals, value = text.partition("=")
@@ -95,12 +95,12 @@ def assignments(given: list[str] | None) -> dict[str, str]:
 
 
 def print_json(document: Any) -> None:
-    """The document of --json, which alone goes to stdout."""
+    """Print the document of --json, the only output on stdout."""
     typer.echo(json.dumps(document, indent=1, allow_nan=False), file=_DOCUMENT.get())
 
 
 def answer(document: Any, as_json: bool, say: Callable[[Any], object]) -> None:
-    """Print a document: as JSON, or as `say` says it."""
+    """Print a document as JSON, or with `say`."""
     if as_json:
         print_json(document)
     else:
@@ -108,7 +108,7 @@ def answer(document: Any, as_json: bool, say: Callable[[Any], object]) -> None:
 
 
 def page(document: Any, as_json: bool, markdown: Callable[[Any], str]) -> None:
-    """Print a document: as JSON, or as the page that was written of it."""
+    """Print a document as JSON, or as its Markdown page."""
     answer(document, as_json, lambda written: typer.echo(markdown(written), nl=False))
 
 
@@ -129,7 +129,7 @@ Plugins = Annotated[
         dir_okay=False,
     ),
 ]
-"""Registered while the command line is parsed; commands keep them for those that they suggest."""
+"""Plugin files, registered while the command line is parsed; commands pass them on to suggested commands."""
 Json = Annotated[
     bool,
     typer.Option(
@@ -139,4 +139,4 @@ Json = Annotated[
         is_eager=True,
     ),
 ]
-"""What else is printed, by a plugin say, goes to stderr."""
+"""The --json flag; all other output, for example of a plugin, goes to stderr."""

@@ -1,6 +1,6 @@
-"""Datasets: one recipe a source, and the card that says where the data is from and what is odd in it.
+"""Datasets: one recipe per source, and a card with the data's origin and quirks.
 
-What a list says of each is the first line of its card, `datasets/NAME/card.toml`.
+Lists describe each dataset by the first line of its card, `datasets/NAME/card.toml`.
 """
 
 from mtlbench.registry import Entry

@@ -1,8 +1,8 @@
 """AliExpress search logs of one country: was a shown product clicked, and was it bought?
 
 Li et al., "Improving Multi-Scenario Learning to Rank in E-commerce by Exploiting Task Relationships in the
-Label Space", CIKM 2020. Read in the form that MTReclib published: one train.csv and one test.csv a country.
-Source, terms, quirks, split and why: datasets/aliexpress-nl/card.toml and its three neighbours.
+Label Space", CIKM 2020. Read in the form published by MTReclib: one train.csv and one test.csv per country.
+Source, terms, quirks, the split and its reason: datasets/aliexpress-nl/card.toml and its three neighbours.
 """
 
 import re
@@ -48,11 +48,11 @@ REVISION = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AliExpressSettings:
-    """What the user may choose.
+    """Settings that the user may choose.
 
     Attributes:
-        validation: share of train's searches that validation takes.
-        seed: of the draw of those searches.
+        validation: share of train's searches that goes to validation.
+        seed: seed of the draw of these searches.
     """
 
     validation: Annotated[float, Setting(gt=0, lt=1)] = 0.1
@@ -60,7 +60,7 @@ class AliExpressSettings:
 
 
 class AliExpress(Published):
-    """The recipe of one country."""
+    """Recipe of one country."""
 
     Settings = AliExpressSettings
     revision = REVISION
@@ -71,7 +71,7 @@ class AliExpress(Published):
     def find(
         self, home: Home, card: Card, settings: AliExpressSettings, given: Sequence[Path]
     ) -> tuple[Path, ...]:
-        """What is given; else the archive in the raw folder, or what was unpacked from it."""
+        """Return the given files; else the archive in the raw folder, or the files unpacked from it."""
         lying = super().find(home, card, settings, given)
         parts = [lying_in(home.raw(card.name), names(f"{part}.csv")) for part in ("train", "test")]
         return lying or tuple(path for path in parts if path and all(parts))
@@ -114,7 +114,7 @@ class AliExpress(Published):
 
 
 def train_and_test(tables: Sequence[Path], command: str) -> dict[str, Path]:
-    """Which file is train and which test: both have the form, only the name tells them apart.
+    """Tell the train file from the test file by name, since both have the same format.
 
     Raises:
         DataError: not exactly one of each.
@@ -132,7 +132,7 @@ def train_and_test(tables: Sequence[Path], command: str) -> dict[str, Path]:
 
 
 def _check_country(file: Path, country: str, command: str) -> None:
-    """Raise where the file's name or folder says that it is another country's."""
+    """Raise if the file's name or folder belongs to another country."""
     named = re.findall(r"aliexpress_([a-z]{2})(?![a-z])", str(file.resolve()).lower())
     if named and named[-1] in COUNTRIES and named[-1] != country:
         raise DataError(
@@ -146,7 +146,7 @@ def _is_table(name: str) -> bool:
 
 
 def _shared(one: pl.LazyFrame, other: pl.LazyFrame) -> int:
-    """How many searches are in both."""
+    """Count the searches that are in both."""
     ids = [frame.select(pl.col("search_id").unique()) for frame in (one, other)]
     both = ids[0].join(ids[1], on="search_id", how="semi").select(pl.len())
     return int(both.collect(engine="streaming").item())

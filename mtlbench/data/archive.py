@@ -1,4 +1,4 @@
-"""What is in a .gz, .zip, .tar or .tar.gz, told by content and not by name, with nothing taken on trust."""
+"""Reading .gz, .zip, .tar and .tar.gz, recognised by content and not by name, without trusting them."""
 
 import contextlib
 import errno
@@ -19,7 +19,7 @@ from mtlbench.errors import DataError
 
 CHUNK = 1 << 20
 BLOCK = 512
-"""Bytes of a tar header; any packing is told by as many."""
+"""Bytes of a tar header; enough to recognise any packing."""
 GZIP, ZIP = b"\x1f\x8b", b"PK\x03\x04"
 ZSTD, ZLIB = b"\x28\xb5\x2f\xfd", (b"x\x01", b"x\x5e", b"x\x9c", b"x\xda")
 UNREAD = {
@@ -32,21 +32,21 @@ UNREAD = {
 SUFFIXES = (".tar.gz", ".tgz", ".tar", ".gz", ".zip")
 MOST_MEMBERS = 10_000
 LONGEST_NAME, DEEPEST = 200, 20
-"""Bytes of a name, and folders: within what every file system takes."""
+"""Most bytes of a name, and levels of folders: within the limits of every file system."""
 
 
 class Unsafe(Exception):
-    """No archive of data holds such a thing; the message says what."""
+    """An archive holds something that no archive of data does; the message says what."""
 
 
 class Member(NamedTuple):
     """One file of an archive.
 
     Attributes:
-        name: within the archive.
-        size: as stated there; 0 where it is not.
-        open: to read it.
-        alone: it is what a .gz holds, and is named after that.
+        name: name within the archive.
+        size: size as stated there; 0 if it is not.
+        open: opens the file for reading.
+        alone: whether it is the single file of a .gz, named after that.
     """
 
     name: str
@@ -56,18 +56,18 @@ class Member(NamedTuple):
 
 
 def members(path: Path, packed: IO[bytes], command: str) -> Iterator[Member] | None:
-    """The files of an archive, each to be read before the next; None where `path` is not packed.
+    """Yield the files of an archive, each to be read before the next; return None if `path` is not packed.
 
-    Dot files and what Finder adds (`__MACOSX`) are passed over. Names have forward slashes and stay within
-    the folder. Read it to its end, within `plain_words`: some damage shows only there.
+    Dot files and files added by Finder (`__MACOSX`) are skipped. Names have forward slashes and stay within
+    the folder. Read the archive to its end, within `plain_words`: some damage shows only there.
 
     Args:
-        path: of the archive.
-        packed: the same, open.
-        command: that mends it, for messages.
+        path: path of the archive.
+        packed: the open archive.
+        command: command that repairs the problem, for messages.
 
     Raises:
-        DataError: it is empty, a web page, or packed in a way that is not read here.
+        DataError: the file is empty, a web page, or packed in an unsupported format.
     """
     head = packed.read(BLOCK)
     again = f"Get the file again, then: {command}"
@@ -83,7 +83,7 @@ def members(path: Path, packed: IO[bytes], command: str) -> Iterator[Member] | N
     packed.seek(0)
     if head.startswith(GZIP):
         return _of_gzip(path, packed)
-    if _is_tar(head):  # before zip, which is told by its end: the last file in a tar may be a zip
+    if _is_tar(head):  # before zip, which is recognised by its end: the last file in a tar may be a zip
         return _safe(_of_plain_tar(packed))
     if head.startswith(ZIP) or path.suffix.lower() == ".zip" or zipfile.is_zipfile(packed):
         return _safe(_of_zip(packed))
@@ -92,10 +92,10 @@ def members(path: Path, packed: IO[bytes], command: str) -> Iterator[Member] | N
 
 
 def check_text(path: Path, command: str) -> None:
-    """Refuse a text file that begins as something packed does: Polars would unpack it, or fail to.
+    """Refuse a text file that begins like a packed one: Polars would unpack it, or fail to.
 
     Raises:
-        DataError: it does.
+        DataError: the file begins like a packed one.
     """
     with path.open("rb") as stream:
         head = stream.read(len(ZSTD))
@@ -107,12 +107,12 @@ def check_text(path: Path, command: str) -> None:
 
 
 def is_page(head: bytes) -> bool:
-    """Whether a file that starts so is a web page."""
+    """Return whether a file with this start is a web page."""
     return head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"<")
 
 
 def without_packing(name: str) -> str:
-    """A file name without the suffix that says how it is packed."""
+    """Return a file name without its packing suffix."""
     for suffix in SUFFIXES:
         if name.lower().endswith(suffix):
             return name[: -len(suffix)]
@@ -121,7 +121,7 @@ def without_packing(name: str) -> str:
 
 @contextlib.contextmanager
 def plain_words(path: Path, command: str) -> Iterator[None]:
-    """Turn what the unpackers raise over `path` into a DataError."""
+    """Turn errors of the unpackers over `path` into a DataError."""
     again = f"Get the file again, then: {command}"
     try:
         yield
@@ -133,17 +133,17 @@ def plain_words(path: Path, command: str) -> Iterator[None]:
         ) from error
     except (
         *(EOFError, zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError),
-        *(ValueError, OverflowError, struct.error),  # of a directory that makes no sense
+        *(ValueError, OverflowError, struct.error),  # raised over a corrupt directory
     ) as error:
         raise DataError(f"{path} is cut short or damaged ({error}). {again}") from error
     except OSError as error:
-        if error.errno not in (None, errno.EINVAL):  # the disk's; not gzip's, nor a seek to before the start
+        if error.errno not in (None, errno.EINVAL):  # from the disk; not gzip, nor a seek before the start
             raise
         raise DataError(f"{path} is cut short or damaged ({error}). {again}") from error
 
 
 def _safe(found: Iterator[Member]) -> Iterator[Member]:
-    """The members worth reading, under names that lead nowhere else."""
+    """Yield the members worth reading, with names that stay within the folder."""
     for count, member in enumerate(found):
         if count == MOST_MEMBERS:
             raise Unsafe(f"more than {MOST_MEMBERS:,} files are in it")
@@ -171,7 +171,7 @@ def _of_gzip(path: Path, packed: IO[bytes]) -> Iterator[Member]:
             yield Member(without_packing(path.name) or "file", 0, lambda: stream, alone=True)
             return
         yield from _safe(_of_tar(stream))
-        while stream.read(CHUNK):  # to its end, where the checksum is
+        while stream.read(CHUNK):  # read to the end, where the checksum is
             pass
 
 
@@ -185,7 +185,7 @@ def _of_zip(packed: IO[bytes]) -> Iterator[Member]:
 
 
 def _of_tar(stream: IO[bytes]) -> Generator[Member, None, int]:
-    """The files of a tar; returns where it ends."""
+    """Yield the files of a tar; return the position of its end."""
     with tarfile.open(fileobj=stream, mode="r|") as archive:
         for info in archive:
             if info.isreg():

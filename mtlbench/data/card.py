@@ -1,4 +1,4 @@
-"""A dataset's card: where the data is from and on what terms, what is odd in it, what is explained."""
+"""A dataset's card: the data's origin and terms, its quirks, and explanations of strong features."""
 
 import tomllib
 from collections.abc import Mapping
@@ -12,18 +12,18 @@ ERROR_ABOVE = 0.95
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoteFile:
-    """One raw file as published. What is 0 or empty is not known.
+    """One raw file as published; 0 and empty mean unknown.
 
     Attributes:
-        file: its name, which it also has in the raw folder. `{category}` and the like stand for what a
-            recipe fills in, here and in `addresses`.
-        addresses: where to get it, tried in order; none means by hand only.
-        kaggle: "owner/dataset[/path]" where Kaggle has it.
-        bytes: of the file as published; `exact` says whether to the byte.
-        unpacked_bytes: of what is in it.
-        rows: that it holds.
-        sha256, md5: checksums published somewhere.
-        optional: the dataset can be prepared without it.
+        file: its name, which it also has in the raw folder. A recipe fills in placeholders such as
+            `{category}`, here and in `addresses`.
+        addresses: download addresses, tried in order; if empty, the file must be fetched by hand.
+        kaggle: "owner/dataset[/path]" on Kaggle, if it is there.
+        bytes: size of the file as published; `exact` tells whether to the byte.
+        unpacked_bytes: size of its content.
+        rows: number of rows.
+        sha256, md5: published checksums.
+        optional: whether the dataset can be prepared without the file.
     """
 
     file: str
@@ -38,7 +38,7 @@ class RemoteFile:
     optional: bool = False
 
     def filled(self, **names: str) -> "RemoteFile":
-        """The same with the names in braces replaced."""
+        """Return the file with the names in braces replaced."""
         return replace(
             self,
             file=self.file.format(**names),
@@ -48,14 +48,14 @@ class RemoteFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """Where the raw files come from, none of them verified, and on what terms.
+    """Origin and terms of the raw files; nothing here is verified.
 
     Attributes:
-        page: for people; where to get by hand what has no address.
-        account: whether the page asks for a log-in.
-        terms, cite: printed before the first download to a home.
-        files: what to get.
-        prepared_bytes: about what the dataset takes when prepared with its default settings.
+        page: web page for users, from which files without an address are fetched by hand.
+        account: whether the page requires a log-in.
+        terms, cite: terms and citation, printed before the first download to a home.
+        files: the files to get.
+        prepared_bytes: approximate size of the dataset when prepared with its default settings.
     """
 
     page: str
@@ -68,15 +68,15 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """`datasets/NAME/card.toml`, read.
+    """The content of `datasets/NAME/card.toml`.
 
     Attributes:
-        source: of the raw files; None where they are simulated.
-        explained: feature pattern -> why a feature may say much about a task on its own.
-        balanced: the guard on features that must say nothing about a task: `task`, `of`, `low`, `high`.
-        error_above: AUC of a feature alone that no explanation excuses.
-        where: which file it is, for messages.
-        text: the card as TOML reads it, for `show`.
+        source: source of the raw files; None if they are simulated.
+        explained: feature pattern -> why a feature may predict a task well on its own.
+        balanced: the guard on features that must not predict a task: `task`, `of`, `low`, `high`.
+        error_above: AUC of a single feature that no explanation excuses.
+        where: path of the file, for messages.
+        text: the parsed TOML, for `show`.
     """
 
     name: str
@@ -89,12 +89,12 @@ class Card:
 
 
 def read_card(dataset: str) -> Card:
-    """The card that ships with the program."""
+    """Read the card that ships with the program."""
     return card_of(dataset, tomllib.loads(_text(dataset)), f"datasets/{dataset}/card.toml")
 
 
 def card_head(dataset: str) -> str:
-    """The card's first line: one sentence that sums the dataset up."""
+    """Return the card's first line: one sentence that sums the dataset up."""
     return _text(dataset).splitlines()[0].lstrip("# ")
 
 
@@ -103,7 +103,7 @@ def _text(dataset: str) -> str:
 
 
 def card_of(name: str, data: Mapping[str, Any], where: str) -> Card:
-    """The card whose TOML reads as `data`."""
+    """Build the card from its parsed TOML, `data`."""
     guards = data.get("guards", {})
     return Card(
         name=name,

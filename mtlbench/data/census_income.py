@@ -2,7 +2,7 @@
 
 The data of Ma et al., "Modeling Task Relationships in Multi-task Learning with Multi-gate
 Mixture-of-Experts", KDD 2018, section 6.2, and of Tang et al., "Progressive Layered Extraction", RecSys
-2020. Source, terms, quirks, split and why: datasets/census-income/card.toml
+2020. Source, terms, quirks, the split and its reason: datasets/census-income/card.toml
 """
 
 from collections.abc import Sequence
@@ -67,9 +67,9 @@ ABOUT = {
     "year": "time",
     "income_class": "label",
 }
-"""The 42 columns in file order, and what each is about."""
+"""The 42 columns in file order, and the topic of each."""
 FEATURES = tuple(name for name, of in ABOUT.items() if of not in ("label", "survey"))
-"""No task's own column is a feature of any task; nor is the weight, which says whom a row stands for."""
+"""The input columns: no label of a task, nor the weight, which says how many people a row represents."""
 NUMERIC = (
     "age",
     "wage_per_hour",
@@ -79,9 +79,9 @@ NUMERIC = (
     "employer_persons",
     "weeks_worked",
 )
-"""What the documentation calls continuous; the recodes are numbers that name something."""
+"""Columns that the documentation calls continuous; the recodes are numbers that stand for categories."""
 MONEY = ("wage_per_hour", "capital_gains", "capital_losses", "dividends")
-"""Zero for most people and up to 100,000 for a few: log(1 + x) is taken."""
+"""Columns of which log(1 + x) is taken: zero for most people and up to 100,000 for a few."""
 COLLEGE = (
     "Associates degree-occup /vocational",
     "Associates degree-academic program",
@@ -108,19 +108,19 @@ SCHEMA = Schema(
     cluster="row",
 )
 TRAIN, TEST = (".data", "train"), (".test", "test")
-"""What the official files' names hold."""
+"""Parts of the official files' names."""
 TEST_ROWS_FROM = 1_000_000_000
-"""Rows of the second file are numbered from here, so that a number names one row."""
+"""First row number of the second file, so that every row has its own number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CensusSettings:
-    """What the user may choose.
+    """Settings that the user may choose.
 
     Attributes:
-        split: "official" trains on the train file and halves the test file into validation and test;
-            "hashed" deals the rows of whatever files are given 70/15/15, for where one of them is missing.
-        seed: of either draw.
+        split: "official" trains on the train file and splits the test file in half, into validation and test;
+            "hashed" splits the rows of the given files 70/15/15, for use if one file is missing.
+        seed: seed of either draw.
     """
 
     split: Literal["official", "hashed"] = "official"
@@ -128,13 +128,13 @@ class CensusSettings:
 
 
 class CensusIncome(Published):
-    """The recipe."""
+    """Recipe of Census-Income."""
 
     Settings = CensusSettings
     revision = 1
 
     def build(self, raw: Raw, settings: CensusSettings, work: Path, out: Path, says: Reporting) -> Built:
-        """Read the files and deal their rows to the splits."""
+        """Read the files and distribute their rows to the splits."""
         files = [path for file in raw.files for path in unpack(file, work, says, _is_table)]
         chosen = train_and_test(files, settings.split, says.command)
         quirks: dict[str, int] = {}
@@ -154,10 +154,11 @@ class CensusIncome(Published):
 
 
 def train_and_test(files: Sequence[Path], split: str, command: str) -> list[Path]:
-    """The files in the order in which they are read: train, then test.
+    """Return the files in the order in which they are read: train, then test.
 
     Raises:
-        DataError: the official split needs both, told apart by name, for their form is the same.
+        DataError: the official split lacks one of them; they are told apart by name, since their format is
+            the same.
     """
     # UCI's archive holds both files twice: packed alone, and in a tar.
     once = {(path.name, path.stat().st_size): path for path in files if _is_table(path.name)}
@@ -176,7 +177,7 @@ def train_and_test(files: Sequence[Path], split: str, command: str) -> list[Path
 
 
 def deal(people: Sequence[pl.LazyFrame], settings: CensusSettings) -> dict[SplitName, pl.LazyFrame]:
-    """The rows of each split, in file order."""
+    """Return the rows of each split, in file order."""
     if settings.split == "official":
         train, rest = people
         held_out = hashed("row", 0.5, settings.seed)
@@ -191,7 +192,7 @@ def deal(people: Sequence[pl.LazyFrame], settings: CensusSettings) -> dict[Split
 
 
 def _people(rows: pl.LazyFrame, first: int) -> pl.LazyFrame:
-    """Features, labels and the row's number; "?" is nothing there."""
+    """Select features, labels and the row's number; "?" means missing."""
     categorical = [name for name in FEATURES if name not in NUMERIC]
     return rows.select(
         row=pl.col("line").cast(pl.Int64) + first,

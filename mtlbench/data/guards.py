@@ -1,8 +1,8 @@
-"""Guards: does any feature say more about a task than the world could?
+"""Guards against leaks: features that predict a task better than is plausible.
 
 A leak shows as one feature that alone decides a task. So each field is scored alone, in both directions:
 its value, whether it is absent or out of vocabulary, and for ids the rate of the task on train, scored on
-validation. What is high must be explained in the dataset's card; what is too high is an error.
+validation. A high score must be explained in the dataset's card; one that is too high is an error.
 """
 
 from collections.abc import Sequence
@@ -31,8 +31,8 @@ from mtlbench.load import SPLITS, SplitName
 
 EXPLAIN_ABOVE = 0.80
 LEAST_CLUSTERS = 100
-"""A task is judged where at least so many users have a positive row, and so many a negative one: below, an
-AUC is mostly noise."""
+"""Fewest clusters (users) with a positive row, and with a negative one, to judge a task: with fewer, an AUC
+is mostly noise."""
 
 BALANCE_HINT = (
     "Negatives differ by their items where a few items make up most of a day: take more users (--users N), "
@@ -42,7 +42,7 @@ BALANCE_HINT = (
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What the guards saw: `summary` for the manifest, `lines` for people, `errors` that stop it."""
+    """Findings of the guards: `summary` for the manifest, `lines` for the user, `errors` that stop it."""
 
     summary: dict[str, Any]
     lines: list[str] = field(default_factory=list)
@@ -50,7 +50,7 @@ class Findings:
 
 
 def check(built: Built, out: Path, card: Card, report: Report) -> dict[str, Any]:
-    """Look at the matrices in `out`; the manifest's `guards`.
+    """Check the matrices in `out`; return the manifest's `guards`.
 
     Raises:
         DataError: a feature gives a task away.
@@ -121,7 +121,7 @@ def examine(built: Built, out: Path, card: Card) -> Findings:
 
 
 def _judged(tasks: Sequence[str], outcomes: Outcomes, cluster: NDArray[np.int64]) -> set[str]:
-    """The tasks that happened, and failed to, in enough clusters."""
+    """Return the tasks with positive and negative rows in enough clusters."""
     judged = set()
     for task, defined, positive in zip(tasks, outcomes.defined.T, outcomes.positive.T, strict=True):
         classes = (cluster[positive], cluster[defined & ~positive])
@@ -145,7 +145,7 @@ def _explained(above: list[dict[str, Any]]) -> list[str]:
 
 
 def _judge(findings: Findings, card: Card, reading: Reading, split: SplitName, task: str, auc: float) -> None:
-    """Note what is too high, and what should be balanced and is not."""
+    """Record an AUC that is too high, or that should be balanced and is not."""
     where = f"{reading.name} alone has AUC {auc:.3f} on {task} ({split})"
     balanced = card.balanced
     if balanced and reading.of in balanced["of"] and task == balanced["task"]:
@@ -167,7 +167,7 @@ def _judge(findings: Findings, card: Card, reading: Reading, split: SplitName, t
 def _never_seen(
     findings: Findings, built: Built, split: SplitName, columns: SplitColumns, positive: NDArray[np.bool_]
 ) -> None:
-    """Share of rows whose item was never seen before, among positives and among negatives."""
+    """Record the share of rows whose item was never seen before, among positives and among negatives."""
     unseen = np.ones(len(positive), bool)
     for f, values in zip(built.schema.of_kind("numeric"), columns.numeric(), strict=True):
         if f.name in built.novelty:

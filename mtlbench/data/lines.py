@@ -1,8 +1,8 @@
 """Text tables read line by line: a line is a row, or it is counted as malformed. No line is lost.
 
-A CSV parser joins lines at a stray quote and fills short rows with nulls, silently. So a line is read as one
-string and split at every separator: its number of fields is exact, damage stays within its line, and a quote
-is only taken off where it encloses a whole field. A field that holds the separator in quotes is not read.
+A CSV parser silently joins lines at a stray quote and fills short rows with nulls. So a line is read as one
+string and split at every separator: its number of fields is exact, damage stays within its line, and quotes
+are removed only around a field. A quoted field that contains the separator is not supported.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,20 +17,21 @@ from mtlbench.errors import DataError
 
 MOST_MALFORMED = 0.001
 LARGEST = 1e30
-"""A number beyond it is damage; below it, float32 holds it and float64 its square."""
+"""Largest number accepted, others are damage; up to it, float32 holds a number and float64 its square."""
 EMPTY = ("", "NaN", "nan", "NULL", "null", "None")
 NO_SEPARATOR = "\x1f"
-"""The unit separator: stands in no line of these files, so that Polars hands out whole lines."""
+"""The unit separator, which occurs in no line of these files, so that Polars returns whole lines."""
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """What a field must hold.
+    """Allowed content of a field.
 
     Attributes:
-        dtype: pl.Int64 ("3" or "3.0"), pl.Float64 (finite) or pl.String; anything else there is malformed.
-        optional: the field may be empty, NaN or NULL, which become null; else that is malformed too.
-        among: the values that are possible; others are malformed. None named: all are.
+        dtype: pl.Int64 ("3" or "3.0"), pl.Float64 (finite) or pl.String; anything else is malformed.
+        optional: whether the field may be empty, NaN or NULL, which become null; else these are malformed
+        too.
+        among: the possible values; others are malformed. Empty: all values are possible.
     """
 
     dtype: type[pl.Int64 | pl.Float64 | pl.String]
@@ -40,13 +41,13 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """A file, read.
+    """The rows of a file.
 
     Attributes:
         frame: the well-formed rows in file order: the columns, and `line`, counted from 1.
-        rows: lines of the file, without its header.
-        malformed: how many of them are not in `frame`.
-        first_malformed: numbers of the first ten of those.
+        rows: number of lines of the file, without its header.
+        malformed: number of lines that are not in `frame`.
+        first_malformed: line numbers of the first ten malformed lines.
     """
 
     frame: pl.LazyFrame
@@ -56,7 +57,7 @@ class Lines:
 
 
 def header(path: Path, separator: str = ",") -> list[str]:
-    """The fields of the first line, without byte order mark, blanks and quotes; none where there is none."""
+    """Return the fields of the first line, without byte order mark, blanks and quotes; [] without a line."""
     with path.open(encoding="utf-8-sig", errors="replace", newline="\n") as stream:
         first = stream.readline(100_000).strip()
     return [name.strip().strip('"').strip() for name in first.split(separator)] if first else []
@@ -76,16 +77,16 @@ def read_lines(
 
     Args:
         path: an unpacked text file.
-        columns: what to read, found by name whatever their order.
-        parquet: where to; `frame` scans it.
-        command: that mends it, for messages.
-        names: of the fields where the file has no header line.
-        separator: between fields.
+        columns: the columns to read, found by name in any order.
+        parquet: the file to write; `frame` scans it.
+        command: command that repairs the problem, for messages.
+        names: names of the fields, if the file has no header line.
+        separator: separator of fields.
         then: applied to the rows (`columns`, `line`, and `malformed`, which it may extend) before they are
-            written; it keeps every row and their order.
+            written; it must keep every row and their order.
 
     Raises:
-        DataError: it is packed, a column is missing, no row, or more than 0.1 % of the rows are malformed.
+        DataError: the file is packed, lacks a column, has no row, or has more than 0.1 % malformed rows.
     """
     check_text(path, command)
     found = list(names) if names is not None else header(path, separator)
@@ -116,7 +117,7 @@ def read_lines(
     places = {name: f"field_{found.index(name)}" for name in columns}
     last, beyond = (pl.col(f"field_{n}") for n in (len(found) - 1, len(found)))
     misshapen = [last.is_null(), beyond.is_not_null(), pl.col("rest") != ""]
-    # One step a line, so that each is computed once.
+    # One statement per step, so that each is computed once.
     fields = lines.select("line", "rest", fields=pl.col("text").str.split_exact(separator, len(found)))
     texts = fields.unnest("fields").select(
         "line",
@@ -152,13 +153,13 @@ def read_lines(
 
 
 def _text(field: pl.Expr) -> pl.Expr:
-    """The field without blanks and quotes around it; null where it is empty."""
+    """Strip blanks and quotes around the field; null if it is empty."""
     text = field.str.strip_chars(' \r\t"')
     return pl.when(~text.is_in(EMPTY)).then(text)
 
 
 def _value(text: pl.Expr, column: Column) -> pl.Expr:
-    """The field as its type; null where it is empty or not what the column wants."""
+    """Convert the field to its type; null if it is empty or not allowed in the column."""
     value = text
     if column.dtype == pl.Int64:
         value = text.str.strip_suffix(".0").cast(pl.Int64, strict=False)  # pandas writes 3.0 beside NaN
@@ -169,18 +170,18 @@ def _value(text: pl.Expr, column: Column) -> pl.Expr:
 
 
 def _unsound(name: str, column: Column) -> pl.Expr:
-    """Whether the field does not hold what it should."""
+    """Return whether the content of the field is not allowed."""
     missing = pl.col(name).is_null()
     return missing & pl.col(f"text {name}").is_not_null() if column.optional else missing
 
 
 def _some(names: Sequence[str]) -> str:
-    """The first few of many names."""
+    """List the first few of many names."""
     shown = ", ".join(names[:8]) or "nothing"
     return f"{shown}, ... ({len(names)} in all)"[:400] if len(names) > 8 else shown[:400]
 
 
 def _shown(path: Path, line: int) -> str:
-    """The start of a line."""
+    """Return the start of a line of the file."""
     with path.open(encoding="utf-8", errors="replace", newline="\n") as stream:
         return next(islice(stream, line - 1, None), "").rstrip("\r\n")[:80]

@@ -14,11 +14,11 @@ from mtlbench.load import GROUP, MATRICES, ROW_MATRICES
 from mtlbench.schema import Schema
 
 BLOCK = 100_000
-"""Rows that are in memory at a time."""
+"""Number of rows in memory at a time."""
 
 
 class Matrix:
-    """An `.npy` file that grows by blocks of rows; how many there will be is known before.
+    """An `.npy` file that is written in blocks of rows; their total number is known beforehand.
 
     Not a memory map: writing one on a full disk kills the process instead of raising OSError.
     """
@@ -36,7 +36,7 @@ class Matrix:
         self._stream.write(np.ascontiguousarray(block, dtype=self.dtype).data)
 
     def close(self, whole: bool = True) -> None:
-        """All rows are written, or (not `whole`) something went wrong before."""
+        """Close the file; `whole` asserts that all rows were written."""
         self._stream.close()
         assert self._left == 0 or not whole, f"{self._left} rows missing"
 
@@ -45,7 +45,7 @@ class SplitMatrices:
     """All matrices of one split, in `folder`; numeric ones unscaled."""
 
     def __init__(self, folder: Path, schema: Schema, rows: int, groups: int | None = None) -> None:
-        """`groups` is None where every row is a group of its own."""
+        """Create the files; `groups` is None if every row is its own group."""
         folder.mkdir()
         self._matrices = {
             name: Matrix(folder / f"{name}.npy", shape, dtype)
@@ -71,7 +71,7 @@ class SplitMatrices:
 def layout(
     schema: Schema, rows: int, groups: int | None = None
 ) -> dict[str, tuple[tuple[int, ...], DTypeLike]]:
-    """Shape and type of each matrix of a split; `groups` is None where every row is a group of its own."""
+    """Return shape and type of each matrix of a split; `groups` is None if every row is its own group."""
     widths = {
         "categorical": [not f.grouped for f in schema.of_kind("categorical")].count(True),
         "numeric": [not f.grouped for f in schema.of_kind("numeric")].count(True),
@@ -88,13 +88,13 @@ def layout(
 
 
 def size_bytes(schema: Schema, rows: int, groups: int | None = None) -> int:
-    """What the matrices of so many rows take on disk."""
+    """Return the size on disk of the matrices of this many rows."""
     shapes = layout(schema, rows, groups).values()
     return sum(math.prod(shape) * np.dtype(dtype).itemsize for shape, dtype in shapes)
 
 
 def blocks(rows: int, size: int = 1) -> Iterator[slice]:
-    """Slices of BLOCK rows; or of groups of `size` rows, so many that they have BLOCK rows."""
+    """Yield slices of BLOCK rows; with `size`, slices of groups of `size` rows that hold about BLOCK rows."""
     step = max(1, BLOCK // size)
     for start in range(0, rows, step):
         yield slice(start, min(start + step, rows))

@@ -1,4 +1,4 @@
-"""MMoE's synthetic tasks: two regressions whose relation is a knob; nothing to download.
+"""MMoE's synthetic tasks: two regressions with adjustable relation; nothing to download.
 
 Ma et al., "Modeling Task Relationships in Multi-task Learning with Multi-gate Mixture-of-Experts", KDD 2018,
 section 3.2. https://doi.org/10.1145/3219819.3220007
@@ -9,14 +9,14 @@ With orthonormal u_1, u_2 in R^d, x ~ N(0, I_d) and e_k ~ N(0, 0.01):
     y_k = w_k.x + sum_{i <= m} sin(a_i w_k.x + b_i) + e_k
 
 The paper leaves a, b, c and m open; here, as in PLE (Tang et al., RecSys 2020), a, b ~ N(0, 1), c = 1 and
-m = 10. 0.01 is read as the variance. PLE's d is 512; the default is smaller, so that 300 rows say something
-and training takes seconds. Adds to the paper: labels that are missing, negated, pure noise or binary, and a
-planted group: rows marked by the field `group`, in which both tasks follow one function of its own (the
-same sines of another direction, w_3.x) at a scale of its own, and in which `first` may be labelled rarely.
-There sharing can help while it does nothing elsewhere.
+m = 10. 0.01 is read as the variance. PLE's d is 512; the default is smaller, so that 300 rows are enough to
+learn from and training takes seconds. Adds to the paper: labels that are missing, negated, pure noise or
+binary, and a planted group: rows marked by the field `group`, in which both tasks follow the same separate
+function (the same sines of another direction, w_3.x) at its own scale, and in which `first` may be labelled
+rarely. There sharing can help while it has no effect elsewhere.
 
-Every random part has a generator of its own: what a knob of `second` or of the group changes leaves the rest
-as it was.
+Every random part has its own generator: changing a setting of `second` or of the group leaves the rest as it
+was.
 """
 
 from collections.abc import Mapping, Sequence
@@ -40,29 +40,29 @@ Floats = NDArray[np.float64]
 
 TASKS = ("first", "second")
 GROUP = "group"
-"""The field that marks the planted group by 1."""
+"""Name of the field that is 1 on rows of the planted group."""
 Rows = Annotated[int, Bounds(ge=10, le=10_000_000)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyntheticSettings:
-    """The knobs.
+    """Settings of the synthetic tasks.
 
     Attributes:
         p: relation of the tasks, the cosine of w_1 and w_2.
-        n_a, n_b: train rows on which `first` and `second` are defined; the shorter is a part of the longer.
-        validation_rows, test_rows: both tasks are defined on all of them.
+        n_a, n_b: train rows on which `first` and `second` are defined; the smaller set is part of the larger.
+        validation_rows, test_rows: number of rows; both tasks are defined on all of them.
         noise: standard deviation of e_k.
         label_flips: share of the rows, in all splits, on which the label of `second` is negated.
-        noise_task: the labels of `second` are N(0, 1) and say nothing.
-        group_share: chance that a row belongs to the planted group; at 0 there is none, and no such field.
-        group_n_a: train rows of the group on which `first` is defined, at most; they count in `n_a`.
+        noise_task: whether the labels of `second` are N(0, 1), without information.
+        group_share: chance that a row belongs to the planted group; at 0 there is no group and no such field.
+        group_n_a: most train rows of the group on which `first` is defined; they count in `n_a`.
         group_scale: factor of the group's labels, noise included.
-        binary: the labels are whether y_k is above 0, and the tasks binary.
-        dimensions: d.
-        sines: m.
-        scale: c.
-        seed: of everything random.
+        binary: whether the tasks are binary, with label 1 where y_k is above 0.
+        dimensions: d, the number of inputs.
+        sines: m, the number of sines.
+        scale: c, the length of w_1 and w_2.
+        seed: seed of everything random.
     """
 
     p: Annotated[float, Bounds(ge=-1, le=1)] = 1.0
@@ -84,7 +84,7 @@ class SyntheticSettings:
 
 
 class MMoESynthetic:
-    """The recipe."""
+    """Recipe of the synthetic tasks."""
 
     Settings = SyntheticSettings
     simulated = True
@@ -93,21 +93,21 @@ class MMoESynthetic:
     def find(
         self, home: Home, card: Card, settings: SyntheticSettings, given: Sequence[Path]
     ) -> tuple[Path, ...]:
-        """Nothing lies anywhere."""
+        """Find nothing: there are no raw files."""
         return ()
 
     def fetch(self, home: Home, card: Card, settings: SyntheticSettings, work: Path, says: Reporting) -> Raw:
-        """There are no raw files; the rows are drawn when they are written."""
+        """Return no raw files; the rows are drawn when they are written."""
         return Raw((), truth=truth(settings))
 
     def build(self, raw: Raw, settings: SyntheticSettings, work: Path, out: Path, says: Reporting) -> Built:
-        """Draw the rows."""
+        """Draw and write the rows."""
         frames = {split: frame.lazy() for split, frame in simulate(settings).items()}
         return write_table(frames, schema(settings, raw.truth), work=work, out=out, says=says)
 
 
 def schema(settings: SyntheticSettings, planted: Mapping[str, str]) -> Schema:
-    """d numeric fields and perhaps `group`, two tasks, every row a cluster of its own."""
+    """Return the schema: d numeric fields and perhaps `group`, two tasks, every row its own cluster."""
     fields = tuple(Field(name=name, kind="numeric", of="x") for name in names(settings.dimensions))
     if settings.group_share:
         fields += (Field(name=GROUP, kind="numeric", of=GROUP),)
@@ -123,18 +123,18 @@ def schema(settings: SyntheticSettings, planted: Mapping[str, str]) -> Schema:
 
 
 def names(dimensions: int) -> list[str]:
-    """The fields."""
+    """Return the names of the input fields."""
     return [f"x_{i}" for i in range(dimensions)]
 
 
 HELPFUL = SyntheticSettings()
 HARMFUL = SyntheticSettings(noise_task=True, n_a=4000)
 NEUTRAL = tuple(SyntheticSettings(p=p, n_a=4000) for p in (1.0, 0.5, 0.0, -1.0))
-"""The settings whose effect was measured; the card gives the numbers."""
+"""Settings under which sharing has no measured effect, unlike HELPFUL and HARMFUL; numbers: see the card."""
 
 
 def truth(settings: SyntheticSettings) -> dict[str, str]:
-    """What sharing one network does to each task; empty wherever nothing is planted and nobody knows."""
+    """Return the effect of sharing one network on each task; empty where it is unknown."""
     alike = replace(settings, seed=0, validation_rows=2000, test_rows=10_000)
     if alike in NEUTRAL:
         return dict.fromkeys(TASKS, "none")
@@ -142,7 +142,7 @@ def truth(settings: SyntheticSettings) -> dict[str, str]:
 
 
 def simulate(settings: SyntheticSettings) -> dict[SplitName, pl.DataFrame]:
-    """The rows of every split: x, perhaps `group`, the labels (null where not defined), the row's number."""
+    """Draw the rows of every split: x, perhaps `group`, labels (null where not defined), the row's number."""
     function, *of_splits, of_group = np.random.SeedSequence(settings.seed).spawn(2 + len(SPLITS))
     generator = np.random.default_rng(function)
     sines = generator.normal(size=(2, settings.sines))
@@ -179,22 +179,22 @@ def simulate(settings: SyntheticSettings) -> dict[SplitName, pl.DataFrame]:
 
 
 def labelled(settings: SyntheticSettings, member: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """(rows, 2) Where the tasks are defined on train; `member` (rows,) says who is in the group."""
+    """Return where the tasks are defined on train, (rows, 2); `member` (rows,) marks the group."""
     rows = np.arange(len(member))
-    in_group = np.cumsum(member)  # of a member: which one it is, from 1 on
+    in_group = np.cumsum(member)  # number of a member within the group, from 1 on
     first = (rows < settings.n_a) & (~member | (in_group <= settings.group_n_a))
     return np.stack([first, rows < settings.n_b], axis=1)
 
 
 def weights(settings: SyntheticSettings, generator: np.random.Generator) -> tuple[Floats, Floats]:
-    """w_1 and w_2, (d,) each."""
+    """Draw w_1 and w_2, (d,) each."""
     basis, _ = np.linalg.qr(generator.normal(size=(settings.dimensions, 2)))
     one, two = settings.scale * basis.T
     return one, settings.p * one + np.sqrt(1 - settings.p**2) * two
 
 
 def response(z: Floats, frequency: Floats, phase: Floats) -> Floats:
-    """(rows,) z + sum_i sin(a_i z + b_i), one sine at a time: the table of all would not fit at size."""
+    """Compute z + sum_i sin(a_i z + b_i), (rows,), one sine at a time, since all at once may be too large."""
     total = z.copy()
     for a, b in zip(frequency, phase, strict=True):
         total += np.sin(a * z + b)

@@ -1,4 +1,4 @@
-"""Every way to look at one field alone, and how well that tells a task's positives from its negatives."""
+"""Readings of single fields, and how well each separates a task's positives from its negatives."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ from mtlbench.load import GROUP, SPLITS, SplitName, open_matrix
 from mtlbench.schema import OUT_OF_VOCABULARY, PADDING, Schema
 
 SAMPLE = 200_000
-"""About how many rows of a split are looked at, chosen by a hash of the row number."""
+"""Approximate number of rows of a split that are read, chosen by a hash of the row number."""
 SMOOTHING = 20.0
-"""Rows' worth of the base rate in a train rate."""
+"""Weight of the base rate in a train rate, in rows."""
 
 Rates = Mapping[str, Mapping[str, NDArray[np.float64]]]
 """Field of ids -> task -> rate of positives per index."""
@@ -25,7 +25,7 @@ Rates = Mapping[str, Mapping[str, NDArray[np.float64]]]
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One way to look at one field: `values` of a split's sampled rows; `task` where it is about one only."""
+    """One reading of one field: `values` of a split's sampled rows; `task` if it is for one task only."""
 
     field: str
     of: str
@@ -35,12 +35,12 @@ class Reading:
 
     @property
     def name(self) -> str:
-        """How reports call it."""
+        """Name of the reading in reports."""
         return f"{self.field} {self.what}".strip()
 
 
 class SplitColumns:
-    """One split in `out` as columns, over chosen rows or all of them, groups spread over their rows."""
+    """One split in `out` as columns, over chosen rows or all, with group values repeated for their rows."""
 
     def __init__(
         self, built: Built, out: Path, split: SplitName, rows: NDArray[np.int64] | None = None
@@ -58,28 +58,28 @@ class SplitColumns:
                 yield matrix[:, i][rows]
 
     def numeric(self) -> Iterator[NDArray[np.float32]]:
-        """The numeric fields, unscaled."""
+        """Yield the numeric fields, unscaled."""
         return self._columns("numeric")
 
     def categorical(self) -> Iterator[NDArray[np.int32]]:
-        """The categorical fields, as indices."""
+        """Yield the categorical fields, as indices."""
         return self._columns("categorical")
 
     def sequence(self) -> NDArray[np.int32]:
-        """All sequences side by side."""
+        """Return all sequences side by side."""
         return np.asarray(self._open("sequence")[self._groups])
 
     def labels(self) -> NDArray[np.float32]:
-        """(rows, tasks), NaN where not defined."""
+        """Return the labels (rows, tasks), NaN where not defined."""
         return np.asarray(self._open("labels")[self._rows])
 
     def cluster(self) -> NDArray[np.int64]:
-        """(rows,)"""
+        """Return the cluster of each row, (rows,)."""
         return np.asarray(self._open("cluster")[self._groups])
 
 
 class Outcomes:
-    """Labels as yes or no: did it happen; for a regression, is the value above the mean of train.
+    """Labels as yes or no: whether the event happened; for a regression, whether it exceeds train's mean.
 
     Attributes:
         positive: (rows, tasks) False where the task is not defined.
@@ -95,7 +95,7 @@ class Outcomes:
         self._alike = list(alike.values())
 
     def aucs(self, values: NDArray[Any]) -> NDArray[np.float64]:
-        """AUC of one score on every task, over its own rows; NaN where all are positive or none is."""
+        """Compute the AUC of one score on every task, over its own rows; NaN if all or none are positive."""
         scored = np.full(self.positive.shape[1], np.nan)
         for tasks in self._alike:  # tasks that are defined on the same rows
             rows = self.defined[:, tasks[0]]
@@ -107,7 +107,7 @@ class Outcomes:
 
 
 def readings(built: Built, columns: SplitColumns, rates: Rates | None) -> Iterator[Reading]:
-    """Every way to look at every field; with `rates` of train also those."""
+    """Yield every reading of every field; with `rates`, the train rates too."""
     schema = built.schema
     for f, numbers in zip(schema.of_kind("numeric"), columns.numeric(), strict=True):
         nothing = np.float32(built.absent.get(f.name, np.nan))
@@ -137,7 +137,7 @@ def readings(built: Built, columns: SplitColumns, rates: Rates | None) -> Iterat
 
 
 def sampled_rows(rows: int) -> NDArray[np.int64]:
-    """About SAMPLE row numbers, ascending, or all where there are fewer."""
+    """Choose about SAMPLE row numbers, ascending, or all if there are fewer."""
     numbers = np.arange(rows)
     if rows <= SAMPLE:
         return numbers
@@ -145,9 +145,9 @@ def sampled_rows(rows: int) -> NDArray[np.int64]:
 
 
 def aucs(values: NDArray[Any], labels: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """AUC of one score on every column of `labels`; NaN where a column is constant.
+    """Compute the AUC of one score on every column of `labels`; NaN if a column is constant.
 
-    `mtlbench.metrics.auc` for many tasks at the cost of one sort; NaN scores rank highest, all alike.
+    Like `mtlbench.metrics.auc`, for many tasks at the cost of one sort; NaN scores rank highest, as ties.
     """
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     middle = np.cumsum(counts) - (counts - 1) / 2  # mean rank of the rows that share a value
@@ -160,7 +160,7 @@ def aucs(values: NDArray[Any], labels: NDArray[np.bool_]) -> NDArray[np.float64]
 
 
 def thresholds(built: Built, out: Path) -> NDArray[np.float64]:
-    """(tasks,) above which a label counts as yes: 0, or the mean of a regression on train."""
+    """Return the value (tasks,) above which a label counts as yes: 0, or a regression's mean on train."""
     labels = open_matrix(out / "train" / "labels.npy")
     return np.array(
         [
@@ -171,9 +171,9 @@ def thresholds(built: Built, out: Path) -> NDArray[np.float64]:
 
 
 def train_rates(built: Built, out: Path, limits: NDArray[np.float64]) -> Rates:
-    """For each field of ids and task: the smoothed rate of positives per index, on train.
+    """Compute, for each field of ids and each task, the smoothed rate of positives per index, on train.
 
-    Of a sequence every id counts for its row, and only sampled rows are looked at.
+    In a sequence every id counts for its row, and only sampled rows are used.
     """
     schema, columns = built.schema, SplitColumns(built, out, "train")
     labels = columns.labels()
@@ -200,7 +200,7 @@ def _rates(
     schema: Schema,
     size: int,
 ) -> dict[str, NDArray[np.float64]]:
-    """Of each task, by index."""
+    """Compute the smoothed rates of each task, by index."""
     found = {}
     for i, task in enumerate(schema.tasks):
         defined, positive = ~np.isnan(labels[:, i]), labels[:, i] > limits[i]
@@ -212,7 +212,7 @@ def _rates(
 
 
 def identical_tasks(built: Built, out: Path) -> list[list[str]]:
-    """Pairs of tasks with the same label on every row of every split."""
+    """Find pairs of tasks with the same label on every row of every split."""
     names = built.schema.task_names
     same = set(combinations(range(len(names)), 2))
     for split in SPLITS:

@@ -1,4 +1,4 @@
-"""What the prepare stage asks of a dataset."""
+"""The contract between the prepare stage and datasets."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from mtlbench.load import SplitName
 from mtlbench.schema import Schema
 
 Report = Callable[[str], None]
-"""Takes one line for people."""
+"""Function that shows one line of text to the user."""
 
 
 def _split(value: object) -> object:
@@ -23,22 +23,22 @@ def _split(value: object) -> object:
 
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
-"""A setting that is several names; on the command line with commas between them."""
+"""A setting with several names; separated by commas on the command line."""
 
 
 class Progress(Protocol):
-    """Takes how far a stage has come; `total` is 0 where nobody knows."""
+    """Receives the progress of a stage; `total` is 0 if unknown."""
 
     def __call__(self, stage: str, done: int, total: int) -> None:
-        """`done` of `total` units of `stage` are behind us."""
+        """Report that `done` of `total` units of `stage` are done."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reporting:
-    """Where words and progress go, and what messages may advise.
+    """Destinations of messages and progress, and the command that messages may advise.
 
     Attributes:
-        command: that prepares this dataset anew from better files or with other settings.
+        command: command that prepares this dataset again from better files or with other settings.
     """
 
     command: str
@@ -48,17 +48,17 @@ class Reporting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Built:
-    """What a recipe leaves beside the matrices it has written, whose numeric ones are not scaled yet.
+    """Description of the matrices that a recipe has written; the numeric ones are not scaled yet.
 
     Attributes:
         schema: fields and tasks.
         vocabularies: name -> number of indices.
         rows: rows of each split.
-        quirks: what was odd in the source, with the number found.
+        quirks: oddities of the source, with the number found.
         notes: more for the manifest, such as the line numbers of malformed rows.
-        absent: numeric field -> the unscaled value that says "nothing there"; for others that is NaN, which
+        absent: numeric field -> the unscaled value that means "nothing there"; for others that is NaN, which
             becomes the train mean.
-        novelty: numeric fields that are all absent where the item was never seen before.
+        novelty: numeric fields that are all absent if the item was never seen before.
     """
 
     schema: Schema
@@ -72,7 +72,7 @@ class Built:
 
 @dataclass(frozen=True, slots=True)
 class Raw:
-    """The raw files, and for simulated ones what sharing was planted to do to each task."""
+    """The raw files, and for simulated data the planted effect of sharing on each task."""
 
     files: tuple[Path, ...]
     truth: Mapping[str, str] = field(default_factory=dict)
@@ -82,20 +82,20 @@ class Recipe(Protocol):
     """One way to make a prepared dataset."""
 
     Settings: type[Any]
-    """A frozen dataclass: what the user may choose."""
+    """A frozen dataclass of the user's options."""
     simulated: bool
     revision: int
-    """Raised in the commit that may change a prepared number."""
+    """Version of the prepared numbers, raised in any commit that may change one."""
 
     def find(self, home: Home, card: Card, settings: Any, given: Sequence[Path]) -> tuple[Path, ...]:
-        """The raw files among those that the user gave, else in the raw folder; none where some are missing.
+        """Find the raw files among those that the user gave, else in the raw folder; empty if any is missing.
 
         Raises:
-            DataError: the user gave files, and some are missing among them.
+            DataError: the user gave files, but not all that are needed.
         """
 
     def fetch(self, home: Home, card: Card, settings: Any, work: Path, says: Reporting) -> Raw:
-        """Get the raw files: download them, or simulate them into the scratch folder `work`."""
+        """Download the raw files, or simulate them into the scratch folder `work`."""
 
     def build(self, raw: Raw, settings: Any, work: Path, out: Path, says: Reporting) -> Built:
-        """Write the matrices and Parquet files of every split into `out`, numeric ones unscaled."""
+        """Write the matrices and Parquet files of every split into `out`, numeric fields unscaled."""

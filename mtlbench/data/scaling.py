@@ -1,4 +1,4 @@
-"""Units: labels of regressions and numeric fields, both by their mean and standard deviation on train."""
+"""Scaling of regression labels and numeric fields, both by mean and standard deviation on train."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -11,11 +11,11 @@ from mtlbench.load import SPLITS, open_matrix
 from mtlbench.schema import Schema
 
 NUMERIC = ("numeric", "group_numeric")
-"""Matrices of numeric fields: a row each, a group each."""
+"""Matrices of numeric fields: one per row, one per group."""
 
 
 def with_units(schema: Schema, out: Path) -> Schema:
-    """The schema whose regressions know mean and standard deviation of their labels on train."""
+    """Return the schema with mean and standard deviation on train of each regression's labels."""
     labels = open_matrix(out / "train" / "labels.npy")
     tasks = []
     for i, task in enumerate(schema.tasks):
@@ -28,7 +28,7 @@ def with_units(schema: Schema, out: Path) -> Schema:
 
 
 def moments(matrix: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of each column over what is not NaN, block by block in double precision."""
+    """Compute mean and standard deviation of each column, without NaN, block by block in double precision."""
     values = open_matrix(matrix)
     rows, width = values.shape
     count = np.maximum(1, sum(((~np.isnan(values[b])).sum(axis=0) for b in blocks(rows)), np.zeros(width)))
@@ -40,7 +40,7 @@ def moments(matrix: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def scale_all(schema: Schema, out: Path, progress: Progress) -> dict[str, list[float]]:
-    """Scale every numeric field in place; by which mean and standard deviation, both on train."""
+    """Scale every numeric field in place; return the mean and standard deviation on train of each."""
     scaling: dict[str, list[float]] = {}
     for grouped, matrix in enumerate(NUMERIC):
         progress("scale", grouped, len(NUMERIC))
@@ -57,7 +57,7 @@ def scale_all(schema: Schema, out: Path, progress: Progress) -> dict[str, list[f
 def scale(matrix: Path, mean: np.ndarray, deviation: np.ndarray) -> None:
     """Scale to (value - mean) / deviation in place; NaN becomes 0, and so do columns constant on train.
 
-    Of the latter a network learns nothing, so that another value later would only disturb it.
+    A network learns nothing from the latter, so that a different value later would only disturb it.
     """
     values = np.load(matrix, mmap_mode="r+") if len(mean) else np.empty((0, 0))
     divisor = np.where(deviation > 0, deviation, 1.0)

@@ -4,17 +4,18 @@ Users and items have latent vectors. The log-odds that behaviour k of user u in 
 
     logit_k = b_k + <u_k, v>,    u_k = rho_k u_0 + sqrt(1 - rho_k^2) u_k'
 
-where u_0 is the taste behind page views, and u_k' a taste of the behaviour's own that follows the clock (one
-vector an hour, the same for all users) and looks at other properties of the items. rho_k is the knob of
-relation. The clock's vectors cancel over a day's traffic: they say when an item sells, not how much.
+where u_0 is the taste behind page views, and u_k' the behaviour's own taste, which follows the clock (one
+vector per hour, the same for all users) and depends on other properties of the items. rho_k sets how related
+the tastes are. The clock's vectors cancel over a day's traffic: they determine when an item sells, not how
+much.
 
-What sharing is planted to do, and by which mechanism:
+The planted effects of sharing, and their mechanisms:
 
 * helps `fav` and `buy` (rho 1): rare, with exactly the taste of the many page views. Alone they have too few
-  rows to learn the vectors of users and items; embeddings shared with the views bring them.
-* harms `cart` (rho 0): common enough to learn its own taste alone, but unrelated to the rest. Shared, an
-  item's one small embedding and one small bottom must serve two tastes, and the views' gradient outweighs.
-  That costs time, not capacity: trained until they stop, shared nets learn both (figures on the card).
+  rows to learn the vectors of users and items; embeddings shared with the views provide them.
+* harms `cart` (rho 0): common enough to learn its own taste alone, but unrelated to the rest. When shared,
+  one small embedding per item and one small bottom must serve two tastes, and the views' gradient dominates.
+  That costs time, not capacity: trained until they stop, shared networks learn both (figures on the card).
 
 Nothing is planted for `view`; it counts carts, so it may move a little.
 """
@@ -41,24 +42,24 @@ DAY_SECONDS = 86_400
 HOURLY = np.array([3, 2, 1, 1, 1, 1, 2, 3, 5, 7, 8, 8, 8, 8, 8, 8, 8, 8, 8, 9, 11, 12, 12, 8], dtype=float)
 """Relative traffic by hour: quiet at night, busiest after supper."""
 DAILY = np.array([1, 1, 1, 1, 1, 1, 1, 1.3, 1.3])
-"""Relative traffic by day: the last two bring a third more, as in UserBehavior."""
+"""Relative traffic by day: a third more on the last two, as in UserBehavior."""
 RECALLED = 8
-"""Earlier page views among which a follow-up chooses, where labels follow a funnel."""
+"""Number of earlier page views among which a follow-up chooses, if labels follow a funnel."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShopSettings:
-    """The knobs of the simulated shop; `negatives` is of the recipe that reads the log.
+    """Settings of the simulated shop; `negatives` is for the recipe that reads the log.
 
     Attributes:
-        users, items, categories: how many there are.
-        negatives: sampled negatives a positive.
-        seed: of everything random; the default is a shop whose planted effects are clear (see the card).
-        events_per_day: mean events of a user on a day; users differ by a gamma factor.
+        users, items, categories: number of each.
+        negatives: sampled negatives per positive.
+        seed: seed of everything random; the default gives a shop with clear planted effects (see the card).
+        events_per_day: mean events per user and day; users differ by a gamma factor.
         rate_cart, rate_fav, rate_buy: shares of all events; the rest are page views.
         rho_cart, rho_fav, rho_buy: relation of that behaviour's taste to the taste behind page views.
-        taste: standard deviation of <u_k, v>, so how far taste outweighs popularity.
-        user_dimensions, hour_dimensions: of the vectors behind u_0 and behind each u_k'.
+        taste: standard deviation of <u_k, v>, which sets how far taste outweighs popularity.
+        user_dimensions, hour_dimensions: dimensions of the vectors behind u_0 and behind each u_k'.
         category_share: share of an item vector's variance that its category explains.
         zipf: popularity of the r-th item is r^-zipf.
         label_noise: share of events that follow popularity alone.
@@ -88,7 +89,7 @@ class ShopSettings:
     labels: Literal["free", "funnel"] = "free"
 
     def __post_init__(self) -> None:
-        """Refuse values that make no shop."""
+        """Refuse invalid values."""
         counts = ("users", "items", "categories", "negatives", "user_dimensions", "hour_dimensions")
         shares = ("category_share", "label_noise", "opposite_share")
         bounds = dict.fromkeys(counts, (1.0, np.inf)) | dict.fromkeys(shares, (0.0, 1.0))
@@ -116,15 +117,15 @@ class ShopSettings:
 
 
 def simulate(settings: ShopSettings, path: Path) -> dict[str, str]:
-    """Write the log to `path` as UserBehavior's CSV; return what sharing was planted to do to each task."""
+    """Write the log to `path` in UserBehavior's CSV format; return sharing's planted effect on each task."""
     events(settings).write_csv(path, include_header=False)
     return truth(settings)
 
 
 def truth(settings: ShopSettings) -> dict[str, str]:
-    """What is planted: "helps", "harms", or "none" where nothing is, by the knobs alone.
+    """Return the planted effect per task, "helps", "harms" or "none", as it follows from the settings.
 
-    The bounds enclose the settings that were tried; between them an effect may exist that nobody planted.
+    The bounds enclose the settings that were tried; between them an effect may exist that was not planted.
     """
     taste = settings.taste > 0 and settings.label_noise < 0.5 and settings.opposite_share < 0.25
     planted = {"view": "none"}
@@ -136,7 +137,7 @@ def truth(settings: ShopSettings) -> dict[str, str]:
 
 
 def events(settings: ShopSettings) -> pl.DataFrame:
-    """The log, in order of time: user, item, category (ids from 1), behaviour, time in Unix seconds."""
+    """Simulate the log, in order of time: user, item, category (ids from 1), behaviour, Unix seconds."""
     generator = np.random.default_rng(settings.seed)
     category = generator.integers(settings.categories, size=settings.items)
     popularity = np.exp(-settings.zipf * np.log(generator.permutation(settings.items) + 1.0))
@@ -172,10 +173,10 @@ def events(settings: ShopSettings) -> pl.DataFrame:
 def tastes(
     settings: ShopSettings, category: Ints, generator: np.random.Generator
 ) -> tuple[list[Floats], list[Floats]]:
-    """<u_k, v> of each behaviour: the part of the user, (users, items), and of the hour, (24, items)."""
+    """Draw <u_k, v> of each behaviour: the user's part, (users, items), and the hour's, (24, items)."""
 
     def affinity(count: int, size: int) -> Floats:
-        """<u, v> of `count` random u with every item, standard deviation `taste`."""
+        """Draw <u, v> of `count` random u with every item, with standard deviation `taste`."""
         share = settings.category_share
         items = np.sqrt(share) * generator.normal(size=(settings.categories, size))[category]
         items += np.sqrt(1 - share) * generator.normal(size=(settings.items, size))
@@ -183,7 +184,7 @@ def tastes(
         return scores
 
     def by_clock() -> Floats:
-        """The same for the 24 hours; over a day's traffic no item gains by them."""
+        """Draw affinities for the 24 hours; over a day's traffic no item gains by them."""
         scores = affinity(24, settings.hour_dimensions)
         centred: Floats = scores - np.log(np.average(np.exp(scores), axis=0, weights=HOURLY))
         return centred
@@ -199,7 +200,7 @@ def tastes(
 
 
 def visits(settings: ShopSettings, generator: np.random.Generator) -> tuple[Ints, Ints]:
-    """User and second of each event, by user and day; every user has one on a train day."""
+    """Draw user and second of each event, by user and time; every user has at least one on a train day."""
     activity = settings.events_per_day * generator.gamma(4.0, 1 / 4.0, size=settings.users)
     counts = generator.poisson(activity[:, None] * DAILY)
     idle = np.flatnonzero(counts[:, TRAIN_DAYS].sum(axis=1) == 0)
@@ -212,15 +213,15 @@ def visits(settings: ShopSettings, generator: np.random.Generator) -> tuple[Ints
 
 
 def follow(user: Ints, behaviour: Ints, generator: np.random.Generator) -> tuple[Ints, Ints, Ints]:
-    """Which page views the other behaviours look back to, in a funnel; rows are in order of user and time.
+    """Draw the page views that the other behaviours follow, in a funnel; rows are in order of user and time.
 
     Returns:
-        The behaviours, page views where there is none before; the rows of the follow-ups; and for each
-        RECALLED earlier page views of its user, by row, with repeats.
+        The behaviours, changed to page views if no page view comes before; the rows of the follow-ups; and
+        for each of these the rows of RECALLED earlier page views of its user, with repeats.
     """
     views = np.flatnonzero(behaviour == 0)
-    before = np.searchsorted(views, np.arange(len(user)))  # page views in front of each row, of all users
-    first = np.searchsorted(views, np.searchsorted(user, user))  # and in front of its user's first row
+    before = np.searchsorted(views, np.arange(len(user)))  # page views before each row, of all users
+    first = np.searchsorted(views, np.searchsorted(user, user))  # and before its user's first row
     known = before > first
     rows = np.flatnonzero((behaviour > 0) & known)
     low, high = first[rows, None], before[rows, None]
@@ -229,7 +230,7 @@ def follow(user: Ints, behaviour: Ints, generator: np.random.Generator) -> tuple
 
 
 def chances(logit: Floats, popularity: Floats, noise: float) -> Floats:
-    """Each user's distribution over the items, (users, items)."""
+    """Compute each user's distribution over the items, (users, items)."""
     weight = popularity * np.exp(logit - logit.max(axis=1, keepdims=True))
     chosen = weight / weight.sum(axis=1, keepdims=True)
     mixed: Floats = (1 - noise) * chosen + noise * popularity / popularity.sum()
@@ -237,7 +238,7 @@ def chances(logit: Floats, popularity: Floats, noise: float) -> Floats:
 
 
 def choose(user: Ints, chance: Floats, generator: np.random.Generator) -> Ints:
-    """One item for each entry of `user`, drawn from that user's row of `chance`."""
+    """Draw an item for each entry of `user` from that user's row of `chance`."""
     items = chance.shape[1]
     steps = np.cumsum(chance, axis=1)
     steps /= steps[:, -1:]

@@ -1,4 +1,4 @@
-"""The shop: a simulated log goes through the same code as the real one. The simulator is shop.py."""
+"""The shop: a simulated log, prepared by the same code as the real one. The simulator is shop.py."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,24 +13,24 @@ from mtlbench.home import Home
 
 
 class Shop:
-    """The recipe."""
+    """Recipe of the simulated shop."""
 
     Settings = ShopSettings
     simulated = True
     revision = REVISION
 
     def find(self, home: Home, card: Card, settings: ShopSettings, given: Sequence[Path]) -> tuple[Path, ...]:
-        """Nothing lies anywhere: the log is made anew."""
+        """Find nothing: the log is always simulated anew."""
         return ()
 
     def fetch(self, home: Home, card: Card, settings: ShopSettings, work: Path, says: Reporting) -> Raw:
-        """Simulate."""
+        """Simulate the log."""
         says.report(f"Simulating a shop of {settings.users:,} users, seed {settings.seed}.")
         log = work / "simulated.csv"
         return Raw((log,), truth=simulate(settings, log))
 
     def build(self, raw: Raw, settings: ShopSettings, work: Path, out: Path, says: Reporting) -> Built:
-        """Prepare, all simulated users."""
+        """Prepare the log of all simulated users."""
         return build(
             read_log(raw.files[0], TAOBAO, work, says),
             users="all",

@@ -1,4 +1,4 @@
-"""Raw files: finding them, having them downloaded, and knowing them again."""
+"""Raw files: finding, downloading and recognising them."""
 
 import fnmatch
 import glob
@@ -17,31 +17,31 @@ from mtlbench.home import Home
 
 CHUNK = 1 << 20
 NOTES = (".md", ".pdf")
-"""Of what lies beside the data in a folder."""
+"""Suffixes of files that accompany the data in a folder and are not data."""
 
 
 class Published:
-    """The half of a recipe that finds and fetches what its card names; `Settings`, `build` are the other.
+    """The part of a recipe that finds and fetches the files of its card; `Settings` and `build` are the rest.
 
     Attributes:
-        raw_of: the dataset whose raw folder this one shares, so that nothing is downloaded twice; none where
-            it has its own.
+        raw_of: the dataset whose raw folder this one shares, so that nothing is downloaded twice; empty for
+            its own.
     """
 
     simulated = False
     raw_of = ""
 
     def files(self, card: Card, settings: Any) -> tuple[RemoteFile, ...]:
-        """The raw files that these settings need."""
+        """Return the raw files that these settings need."""
         assert card.source is not None
         return card.source.files
 
     def wanted(self, card: Card, settings: Any) -> Sequence[Sequence[str]]:
-        """For each of `files`, the patterns of names under which it may lie in the raw folder."""
+        """Return, for each of `files`, patterns of the names that it may have in the raw folder."""
         return [names(file.file) for file in self.files(card, settings)]
 
     def find(self, home: Home, card: Card, settings: Any, given: Sequence[Path]) -> tuple[Path, ...]:
-        """What is given, as it is; else what lies in the raw folder, none where a needed file is missing."""
+        """Return the given files, else those in the raw folder; empty if a required file is missing there."""
         if given:
             return tuple(given)
         lying = self._lying(home.raw(self.raw_of or card.name), card, settings)
@@ -49,7 +49,7 @@ class Published:
         return () if missing else tuple(path for _, path in lying if path is not None)
 
     def fetch(self, home: Home, card: Card, settings: Any, work: Path, says: Reporting) -> Raw:
-        """Download into the raw folder what does not lie there.
+        """Download the files that are missing from the raw folder.
 
         Raises:
             DataError: from `download`.
@@ -67,13 +67,13 @@ class Published:
 
 
 def names(published: str) -> tuple[str, ...]:
-    """Names that a published file may have: its own, and that of what is in it, packed or not."""
+    """Return the names that a published file may have: its own, and that of its content, packed or not."""
     plain = glob.escape(without_packing(published))
     return tuple(dict.fromkeys((glob.escape(published), plain, f"{plain}.gz", f"{plain}.zip")))
 
 
 def lying_in(folder: Path, patterns: Sequence[str]) -> Path | None:
-    """The newest file of the folder whose name fits a pattern, upper and lower case being the same."""
+    """Return the newest file of the folder whose name matches a pattern, ignoring case."""
     if not folder.is_dir():
         return None
     fitting = [
@@ -87,12 +87,12 @@ def lying_in(folder: Path, patterns: Sequence[str]) -> Path | None:
 
 
 def given_files(sources: Sequence[Path], command: str) -> tuple[Path, ...]:
-    """The files that `--source` names.
+    """Return the files that `--source` names.
 
-    A folder stands for all files in it, at any depth, but dot files and notes.
+    A folder stands for all files in it, at any depth, except dot files and notes.
 
     Raises:
-        DataError: one cannot be opened, or a folder holds none.
+        DataError: a file cannot be opened, or a folder holds none.
     """
     files: list[Path] = []
     for path in sources:
@@ -128,7 +128,7 @@ def check_file(path: Path, command: str) -> None:
 
 
 def describe(path: Path, says: Reporting) -> dict[str, Any]:
-    """What the manifest says of a source: its checksum, and by what it is known again quickly."""
+    """Describe a source for the manifest: its checksum, and name, size and date to recognise it quickly."""
     status, digest, done = path.stat(), hashlib.sha256(), 0
     with path.open("rb") as stream:
         while chunk := stream.read(CHUNK):
@@ -144,7 +144,7 @@ def describe(path: Path, says: Reporting) -> dict[str, Any]:
 
 
 def same(path: Path, described: dict[str, Any], says: Reporting) -> bool:
-    """Whether `path` holds the bytes described; reads them only where its date has changed."""
+    """Return whether `path` holds the bytes described; read them only if the file's date has changed."""
     status = path.stat()
     if status.st_size != described["bytes"]:
         return False

@@ -11,7 +11,7 @@ from mtlbench.data.hashing import keyed
 
 
 def hashed(column: str, share: float, salt: int = 0) -> pl.Expr:
-    """Whether an id is among a pseudo-random `share` of all ids: the same on every machine, every time.
+    """Choose a pseudo-random `share` of all ids: the same on every machine, every time.
 
     Args:
         column: integers or strings.
@@ -35,10 +35,10 @@ def hashed(column: str, share: float, salt: int = 0) -> pl.Expr:
 
 
 def share_of_smallest(ids: pl.Series, count: int | Literal["all"], salt: int = 0) -> float:
-    """The share with which `hashed` takes `count` of these integer ids, those with the smallest hashes.
+    """Return the share at which `hashed` takes `count` of these integer ids, those with the smallest hashes.
 
-    "all", or more than there are, gives 1. Other ids, such as those of later days, are then taken by the same
-    bound, whatever they are.
+    "all", or at least as many as there are, gives 1. Other ids, such as those of later days, are then taken
+    by the same bound.
     """
     if count == "all" or count >= len(ids):
         return 1.0
@@ -47,20 +47,20 @@ def share_of_smallest(ids: pl.Series, count: int | Literal["all"], salt: int = 0
 
 
 def stable_code(text: str, salt: int = 0) -> int:
-    """64 bits of a text's BLAKE2b digest, which no version of anything changes."""
+    """Return 64 bits of a text's BLAKE2b digest, the same in every version of every library."""
     digest = hashlib.blake2b(text.encode(), digest_size=8, salt=salt.to_bytes(8, "little"))
     return int.from_bytes(digest.digest(), "little")
 
 
 def cut_dates(frame: pl.LazyFrame, time: str, shares: Sequence[float] = (0.8, 0.1)) -> tuple[Any, Any]:
-    """The times at which validation and test open, so that train and validation hold these shares of rows.
+    """Find the start times of validation and test at which train and validation hold these shares of rows.
 
     Rows of equal time stay together: train is `time < first`, validation `first <= time < second`.
 
     Args:
-        frame: all rows, the test period's included; only their number and times are read.
+        frame: all rows, including the test period; only their number and times are read.
         time: column of numbers or dates, without nulls.
-        shares: of train and of validation.
+        shares: shares of train and of validation.
     """
     counts = frame.group_by(time).agg(rows=pl.len()).sort(time).collect(engine="streaming")
     before = counts["rows"].cum_sum() - counts["rows"]

@@ -1,7 +1,7 @@
-"""From a table, one row an exposure, to the matrices of a prepared dataset, in bounded memory.
+"""From a table with one row per exposure to the matrices of a prepared dataset, in bounded memory.
 
-A recipe hands in one lazy frame a split. Each is written to Parquet once; vocabularies are counted on the
-train file; then all are read again block by block and coded.
+A recipe passes one lazy frame per split. Each is written to Parquet once; vocabularies are counted on the
+train file; then all are read again block by block and encoded.
 """
 
 from collections.abc import Mapping
@@ -21,22 +21,22 @@ from mtlbench.load import SPLITS, SplitName
 from mtlbench.schema import FIRST_ID, OUT_OF_VOCABULARY, PADDING, Field, Schema
 
 LEAST_ROWS = 5
-"""Train rows that give an id an embedding of its own."""
+"""Fewest train rows for an id to get its own embedding."""
 
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """The values that have an index of their own, ascending; the first has FIRST_ID."""
+    """The values with their own index, ascending; the first has index FIRST_ID."""
 
     values: pl.Series
 
     @property
     def size(self) -> int:
-        """How many indices there are."""
+        """The number of indices."""
         return FIRST_ID + len(self.values)
 
     def __call__(self, column: pl.Series) -> NDArray[np.int32]:
-        """Indices of the values: PADDING for null, OUT_OF_VOCABULARY for what train hardly knew."""
+        """Map values to indices: PADDING for null, OUT_OF_VOCABULARY for those rare or absent on train."""
         column = column.cast(self.values.dtype)
         index = np.full(len(column), OUT_OF_VOCABULARY, np.int32)
         if len(self.values):
@@ -62,10 +62,10 @@ def write_table(
     """Write the matrices and Parquet files of every split into `out`, numeric fields unscaled.
 
     Args:
-        splits: rows in their final order, which must not depend on the number of threads. A column for each
+        splits: rows in their final order, which must not depend on the number of threads. One column for each
             field (categorical: integers or strings, null for nothing there; numeric: numbers, null for
             missing; sequence: a list, most recent last), each task (0 or 1, or a value; null where it is
-            not defined) and the cluster (an integer or a string); others go to the Parquet file only.
+            not defined) and the cluster (an integer or a string); others go only to the Parquet file.
         schema: the fields and tasks; `cluster` names the cluster's column.
         work: scratch folder.
         out: folder of the prepared dataset.
@@ -74,7 +74,7 @@ def write_table(
         quirks, notes, absent: as in `Built`.
 
     Raises:
-        DataError: a split has no row, or a task has one class only (or no value) in some split.
+        DataError: a split has no row, or a task has only one class (or no value) in some split.
     """
     files = {split: out / f"{split}.parquet" for split in SPLITS}
     rows: dict[SplitName, int] = {}
@@ -104,7 +104,7 @@ def write_table(
 
 
 def fit_vocabularies(train: pl.LazyFrame, schema: Schema, least_rows: int) -> dict[str, Vocabulary]:
-    """Values with enough train rows, in ascending order; fields of one vocabulary count together."""
+    """Collect the values with enough train rows, ascending; fields of the same vocabulary count together."""
     fields: dict[str, list[Field]] = {}
     for f in (*schema.of_kind("categorical"), *schema.of_kind("sequence")):
         fields.setdefault(f.vocabulary, []).append(f)
@@ -121,14 +121,14 @@ def fit_vocabularies(train: pl.LazyFrame, schema: Schema, least_rows: int) -> di
 
 
 def _last(field: Field) -> pl.Expr:
-    """The end of a sequence that fits."""
+    """Return the most recent part of a sequence that fits into the field's length."""
     return pl.col(field.name).list.tail(field.length)
 
 
 def _coded(
     frame: pl.DataFrame, schema: Schema, vocabularies: Mapping[str, Vocabulary]
 ) -> dict[str, NDArray[np.generic]]:
-    """One block of all matrices."""
+    """Encode one block of all matrices."""
     rows = len(frame)
     categorical = [vocabularies[f.vocabulary](frame[f.name]) for f in schema.of_kind("categorical")]
     numeric = [_floats(frame[f.name]) for f in schema.of_kind("numeric")]
@@ -145,7 +145,7 @@ def _coded(
 
 
 def _floats(column: pl.Series) -> NDArray[np.float32]:
-    """Numbers, NaN where null, infinite or beyond what the matrix holds."""
+    """Convert to float32, with NaN for null, infinite or too large values."""
     values = column.cast(pl.Float64).fill_null(np.nan).to_numpy()
     return np.where(np.abs(values) <= np.finfo(np.float32).max, values, np.nan).astype(np.float32)
 
@@ -155,7 +155,7 @@ def _side_by_side(columns: list[NDArray[Any]], rows: int, dtype: type) -> NDArra
 
 
 def _padded(frame: pl.DataFrame, field: Field, vocabulary: Vocabulary) -> NDArray[np.int32]:
-    """(rows, length) indices, right-aligned."""
+    """Encode a sequence field as (rows, length) indices, right-aligned."""
     lists = frame.select(_last(field)).to_series().fill_null([])
     lengths = lists.list.len().to_numpy().astype(np.int64)
     padded = np.full((len(frame), field.length), PADDING, np.int32)
@@ -166,7 +166,7 @@ def _padded(frame: pl.DataFrame, field: Field, vocabulary: Vocabulary) -> NDArra
 
 
 def cluster_codes(column: pl.Series) -> NDArray[np.int64]:
-    """Integers as they are, texts as 64 bits of their digest: no row's code depends on another row."""
+    """Return integers as they are, texts as 64 bits of their digest: no code depends on other rows."""
     if column.null_count():
         raise DataError(f"Column {column.name!r} says whose rows belong together; it may not be empty.")
     if column.dtype.is_integer():
@@ -179,7 +179,7 @@ def cluster_codes(column: pl.Series) -> NDArray[np.int64]:
 
 
 def _check_labels(files: Mapping[SplitName, Path], schema: Schema, says: Reporting) -> None:
-    """Raise where a split is empty or a task cannot be learnt or judged in it."""
+    """Raise if a split is empty or a task cannot be learnt or judged in it."""
     again = f"Take more data, or mend it: {says.command}"
     for split, file in files.items():
         looks = [pl.len().alias("rows")]

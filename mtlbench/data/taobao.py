@@ -1,7 +1,7 @@
 """Taobao UserBehavior: will a user view, cart, favourite, buy an item today?
 
-Zhu et al., "Learning Tree-based Deep Model for Recommender Systems", KDD 2018. Source, terms, quirks,
-split and why: datasets/taobao/card.toml; how rows and features are made: mtlbench/data/userbehavior/
+Zhu et al., "Learning Tree-based Deep Model for Recommender Systems", KDD 2018. Source, terms, quirks, the
+split and its reason: datasets/taobao/card.toml; rows and features: mtlbench/data/userbehavior/
 """
 
 from collections.abc import Sequence
@@ -25,12 +25,12 @@ LOG_NAMES = ("UserBehavior*.csv", "*.csv.gz", "*.zip", "*.csv")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaobaoSettings:
-    """What the user may choose.
+    """Settings that the user may choose.
 
     Attributes:
-        users: how many to sample; "all", or more than there are, takes all. 100,000 is a GPU's size.
-        negatives: sampled a positive.
-        seed: of the negatives.
+        users: number of users to sample; "all", or more than there are, takes all. 100,000 suits a GPU.
+        negatives: number of negatives sampled per positive.
+        seed: seed of the negatives.
     """
 
     users: Annotated[int, Field(ge=1)] | Literal["all"] = 10_000
@@ -39,17 +39,17 @@ class TaobaoSettings:
 
 
 class Taobao(Published):
-    """The recipe."""
+    """Recipe of Taobao UserBehavior."""
 
     Settings = TaobaoSettings
     revision = REVISION
 
     def wanted(self, card: Card, settings: TaobaoSettings) -> Sequence[Sequence[str]]:
-        """Copies of the log go by many names."""
+        """Return patterns of the log's names, since copies have many names."""
         return [LOG_NAMES]
 
     def build(self, raw: Raw, settings: TaobaoSettings, work: Path, out: Path, says: Reporting) -> Built:
-        """Unpack and prepare."""
+        """Unpack and prepare the log."""
         return build(
             read_log(the_log(raw.files, work, says), TAOBAO, work, says),
             users=settings.users,
@@ -62,10 +62,10 @@ class Taobao(Published):
 
 
 def the_log(files: Sequence[Path], work: Path, says: Reporting) -> Path:
-    """The one CSV in the raw file, unpacked.
+    """Unpack the only CSV in the raw file.
 
     Raises:
-        DataError: there are several files, or CSVs in the one.
+        DataError: there are several files, or several CSVs in the file.
     """
     if len(files) != 1:
         given = ", ".join(file.name for file in files[:10])

@@ -1,7 +1,7 @@
-"""Taobao UserBehavior: what follows the first look at an item, within 24 hours?
+"""Taobao UserBehavior: what follows the first view of an item, within 24 hours?
 
 The same log, features and sampling of users as in taobao.py; here a row is a page view that happened, and no
-negative is drawn. Source, quirks, split and why: datasets/taobao-conversion/card.toml
+negatives are drawn. Source, quirks, the split and its reason: datasets/taobao-conversion/card.toml
 """
 
 from collections.abc import Sequence
@@ -24,28 +24,28 @@ from mtlbench.schema import Task
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConversionSettings:
-    """What the user may choose.
+    """Settings that the user may choose.
 
     Attributes:
-        users: how many to sample; "all", or more than there are, takes all.
+        users: number of users to sample; "all", or more than there are, takes all.
     """
 
     users: Annotated[int, Field(ge=1)] | Literal["all"] = 10_000
 
 
 class TaobaoConversion(Published):
-    """The recipe."""
+    """Recipe of what follows the first view of an item."""
 
     Settings = ConversionSettings
     revision = REVISION
     raw_of = "taobao"
 
     def wanted(self, card: Card, settings: ConversionSettings) -> Sequence[Sequence[str]]:
-        """Copies of the log go by many names."""
+        """Return patterns of the log's names, since copies have many names."""
         return [LOG_NAMES]
 
     def build(self, raw: Raw, settings: ConversionSettings, work: Path, out: Path, says: Reporting) -> Built:
-        """Unpack and prepare."""
+        """Unpack and prepare the log."""
         log = read_log(the_log(raw.files, work, says), VIEWS, work, says)
         sampled = sample_users(log, settings.users, says)
         history = []

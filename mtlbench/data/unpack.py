@@ -1,7 +1,7 @@
-"""Raw files out of their archives, onto the disk or only read to the end.
+"""Unpack raw files to disk, or only read archives to their end.
 
-An archive from the network may be cut short, be a web page that asks to log in, name members that lead out
-of the folder, or unpack to more than any disk holds. Each of these is an error that says so.
+An archive from the network may be truncated, be a web page that asks to log in, name members that lead out
+of the folder, or unpack to more than any disk holds. Each of these is a clear error.
 """
 
 import shutil
@@ -14,29 +14,29 @@ from mtlbench.data.recipe import Reporting
 from mtlbench.errors import DataError
 
 LARGEST_RATIO, SMALL = 200, 1 << 28
-"""Unpacked bytes a packed byte, for archives of more than 256 MB unpacked. Real files pack 3 to 20 to 1, a
-file of which 92 % are repeated rows 58 to 1; deflate can make 1,030 to 1, of zeros only."""
+"""Largest ratio of unpacked to packed bytes, for archives of more than 256 MB unpacked. Real files pack 3 to
+20 to 1, a file with 92 % repeated rows 58 to 1; deflate reaches 1,030 to 1 only for zeros."""
 FREE_EVERY, LEAST_FREE = 1 << 26, 1 << 26
-"""Bytes: free space is looked at after so many, and so many are left."""
+"""Bytes written between checks of free space, and bytes of it to keep free."""
 
 
 def unpack(
     path: Path, work: Path, says: Reporting, wanted: Callable[[str], bool] | None = None
 ) -> list[Path]:
-    """The files in `path`, in a folder of their own within `work`; `path` itself where it is not packed.
+    """Unpack the files in `path` to their own folder within `work`; return `path` itself if it is not packed.
 
-    Members keep their folders and their order. Dot files and what Finder adds (`__MACOSX`) are passed over.
+    Members keep their folders and their order. Dot files and files added by Finder (`__MACOSX`) are skipped.
 
     Args:
         path: packed or not.
         work: a scratch folder.
-        says: takes progress; its command is the advice in errors.
-        wanted: chooses members by name ("folder/train.csv"); all by default. A .gz that holds a file and no
-            tar leaves no choice.
+        says: receives progress; its command is the advice in errors.
+        wanted: chooses members by name ("folder/train.csv"); all by default. The single file of a .gz that is
+            not a tar is always taken.
 
     Raises:
-        DataError: cut short, damaged, behind a password, a web page, too large, or a member leads out of the
-            folder; or nothing that is wanted is in it.
+        DataError: truncated, damaged, behind a password, a web page, too large, or a member leads out of the
+            folder; or it holds no wanted file.
     """
     files: list[Path] = []
     names: list[str] = []
@@ -63,10 +63,10 @@ def unpack(
 
 
 def unpack_one(path: Path, work: Path, says: Reporting, wanted: Callable[[str], bool] | None = None) -> Path:
-    """The one file in `path`, as `unpack`.
+    """Unpack the only file in `path`, as `unpack`.
 
     Raises:
-        DataError: as there; or several are wanted.
+        DataError: as there; or there are several wanted files.
     """
     files = unpack(path, work, says, wanted)
     if len(files) > 1:
@@ -79,7 +79,7 @@ def unpack_one(path: Path, work: Path, says: Reporting, wanted: Callable[[str], 
 
 
 def count_lines(path: Path, says: Reporting) -> int:
-    """Lines of a file, or of all files in an archive, which is thereby read to its end and checked.
+    """Count the lines of a file, or of all files in an archive, which is thereby read to its end and checked.
 
     Raises:
         DataError: as from `unpack`.
@@ -99,7 +99,7 @@ def count_lines(path: Path, says: Reporting) -> int:
 
 
 def _place(folder: Path, name: str) -> Path:
-    """Where a member goes."""
+    """Return the path to unpack a member to; create its folder."""
     target = folder / name
     if target.exists() or any(parent.is_file() for parent in target.parents):
         raise Unsafe(f"{name!r} is in it twice")
@@ -108,7 +108,7 @@ def _place(folder: Path, name: str) -> Path:
 
 
 class _Budget:
-    """What an archive may unpack to."""
+    """Limits on the unpacked size of an archive."""
 
     def __init__(self, path: Path, folder: Path) -> None:
         self.packed = path.stat().st_size
@@ -117,11 +117,11 @@ class _Budget:
         self._taken, self._looked = 0, 0
 
     def state(self, size: int) -> None:
-        """The next member says that it has `size` bytes."""
+        """Check the stated size of the next member."""
         self._check(size)
 
     def take(self, size: int) -> None:
-        """So many bytes are about to be written."""
+        """Count `size` bytes that are about to be written, and check the limits."""
         self._taken += size
         if self._taken - self._looked >= FREE_EVERY or self._taken > self._most:
             self._looked = self._taken

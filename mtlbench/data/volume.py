@@ -1,10 +1,10 @@
-"""Logs for size, not for truths: UserBehavior's format, shape and oddities at any length.
+"""Simulated logs of any length, to test sizes: UserBehavior's format, shape and quirks, no planted effects.
 
-Nothing is planted but a little taste: a user prefers a few categories. Its rows look like the real log's:
+The only structure is a little taste: a user prefers a few categories. Rows look like the real log's:
 users in blocks, in the order of their ids as texts, and each user's events in order of time; shares of the
-behaviours; a daily rhythm and a busier last weekend; items that are looked at again; rows outside the
-window, and doubles. The catalogue is always the whole one, so that a short log is like the head of the real
-file: most of its items occur once.
+behaviours; a daily rhythm and a busier last weekend; items that are viewed again; rows outside the window,
+and duplicates. The catalogue is always complete, so that a short log is like the head of the real file: most
+of its items occur once.
 """
 
 import errno
@@ -27,34 +27,34 @@ Ints = NDArray[np.int64]
 
 EVENTS_A_USER = 101.4
 ACTIVITY = 1.3
-"""Shape of the gamma distribution of how active users are."""
+"""Shape of the gamma distribution of users' activity."""
 ITEMS, CATEGORIES = 4_200_000, 9_439
 SHARES = np.array([0.896, 0.055, 0.029, 0.020])
 AGAIN = np.array([0.20, 0.80, 0.80, 0.80])
-"""Chance of each behaviour to fall on an item of one of the user's last events."""
+"""Chance of each behaviour to repeat an item of the user's last events."""
 LOOK_BACK = 8
 FAVOURITES, FAVOURED = 14, 0.85
-"""How many categories a user prefers, and the share of events within them."""
+"""Number of categories that a user prefers, and share of events within them."""
 CATEGORY_TAIL, ITEM_TAIL = 0.95, 0.70
 """Exponents of the power laws of category sizes and of popularity within a category; the second below 1."""
 OUTSIDE, DOUBLED = 571e-6, 50e-6
-"""Shares of rows outside the window, and that repeat the row before."""
+"""Share of rows outside the window, and of rows that repeat the row before."""
 EARLIEST = 75 * DAY
-"""How far before the window a row may lie, in seconds."""
+"""Longest time of a row before the window, in seconds."""
 USERS_A_BLOCK = 20_000
 PREFIX = "simulated-"
-"""Of these logs' names: what is prepared from them is labelled simulated."""
+"""Prefix of these logs' names, by which datasets prepared from them are labelled simulated."""
 BYTES_A_ROW = 40
 
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """Items in order of category; within one, the most popular first.
+    """Items in order of category; within a category, the most popular first.
 
     Attributes:
-        item: ids.
-        start: (categories + 1,) where each category's items begin.
-        category: ids.
+        item: ids of the items.
+        start: (categories + 1,) start of each category's items.
+        category: ids of the categories.
     """
 
     item: Ints
@@ -63,7 +63,7 @@ class Catalogue:
 
     @classmethod
     def of(cls, generator: np.random.Generator) -> "Catalogue":
-        """All items, in categories whose sizes follow a power law."""
+        """Draw all items, in categories whose sizes follow a power law."""
         size = (np.arange(CATEGORIES) + 1.0) ** -CATEGORY_TAIL
         start = np.round(np.concatenate([[0.0], np.cumsum(size)]) / size.sum() * ITEMS).astype(np.int64)
         ids = generator.permutation(ITEMS * 5 // 4)[:ITEMS] + 1
@@ -71,7 +71,7 @@ class Catalogue:
 
 
 def write_volume(events: int, seed: int, path: Path, says: Reporting) -> None:
-    """Write a log of exactly so many rows; equal arguments give equal bytes.
+    """Write a log of exactly `events` rows; equal arguments give equal bytes.
 
     Raises:
         DataError: the disk has no room for it.
@@ -102,7 +102,7 @@ def write_volume(events: int, seed: int, path: Path, says: Reporting) -> None:
 
 
 def blocks(events: int, seed: int) -> Iterator[pl.DataFrame]:
-    """The rows, some users at a time: user, item, category, behaviour, Unix seconds."""
+    """Yield the rows, some users at a time: user, item, category, behaviour, Unix seconds."""
     generator = np.random.default_rng(seed)
     catalogue = Catalogue.of(generator)
     users = max(1, min(events, round(events / EVENTS_A_USER)))
@@ -115,7 +115,7 @@ def blocks(events: int, seed: int) -> Iterator[pl.DataFrame]:
 
 
 def _block(ids: Ints, counts: Ints, catalogue: Catalogue, generator: np.random.Generator) -> pl.DataFrame:
-    """All events of some users, in order."""
+    """Draw all events of some users, in order."""
     user = np.repeat(np.arange(len(ids)), counts)
     first = np.repeat(np.cumsum(counts) - counts, counts)  # row of each row's user's first event
     time = _times(user, generator)
@@ -141,7 +141,7 @@ def _block(ids: Ints, counts: Ints, catalogue: Catalogue, generator: np.random.G
 
 
 def _times(user: Ints, generator: np.random.Generator) -> Ints:
-    """Seconds since the window's start, ascending within a user."""
+    """Draw times, in seconds since the window's start, ascending within a user."""
     rows = len(user)
     traffic = np.outer(DAILY, HOURLY).ravel()
     hour = np.searchsorted(np.cumsum(traffic)[:-1] / traffic.sum(), generator.random(rows), side="right")
@@ -154,10 +154,10 @@ def _times(user: Ints, generator: np.random.Generator) -> Ints:
 
 
 def _items(user: Ints, users: int, catalogue: Catalogue, generator: np.random.Generator) -> tuple[Ints, Ints]:
-    """Place in the catalogue and category of an item for each row, looked at for the first time."""
+    """Draw a new item for each row: its position in the catalogue, and its category."""
 
     def some_category(size: tuple[int, ...]) -> Ints:
-        """As often as it has items."""
+        """Draw categories in proportion to their number of items."""
         return np.searchsorted(catalogue.start, generator.integers(ITEMS, size=size), side="right") - 1
 
     favourites = some_category((users, FAVOURITES))

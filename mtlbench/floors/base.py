@@ -1,4 +1,4 @@
-"""What a floor is given and what it owes."""
+"""The contract of floors: what they receive and what they must provide."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from mtlbench.floors.columns import Columns
 from mtlbench.schema import Schema, Task
 
 Features = Any
-"""(rows, feature) a dense array or a scipy.sparse matrix, as the floor wants them."""
+"""Features (rows, feature): a dense array or a scipy.sparse matrix, as the floor chooses."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +19,7 @@ class FloorConfig:
     """Options that all floors share.
 
     Attributes:
-        max_rows: of train and of validation; more than that are thinned to so many, drawn by the seed.
+        max_rows: most rows used of train and of validation; larger splits are subsampled, by the seed.
     """
 
     max_rows: int = 1_000_000
@@ -34,10 +34,10 @@ class Model(Protocol):
 
     @property
     def parameters(self) -> int | None:
-        """How many numbers it holds; None where that is not known."""
+        """The number of parameters; None where that is not known."""
 
     def predict(self, features: Features) -> NDArray[np.floating]:
-        """Probabilities of a binary task, values in label units of another: (rows,)."""
+        """Predict probabilities for a binary task, values in label units for a regression: (rows,)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Constant:
     parameters: int = 1
 
     def predict(self, features: Features) -> NDArray[np.floating]:
-        """`value`, (rows,)."""
+        """Return `value` for every row, (rows,)."""
         return np.full(features.shape[0], self.value)
 
 
@@ -61,8 +61,8 @@ class Estimator:
     parameters: int | None = None
 
     def predict(self, features: Features) -> NDArray[np.floating]:
-        """Probability of the positive class, or the value."""
-        if features.shape[0] == 0:  # which scikit-learn refuses
+        """Predict the probability of the positive class, or the value."""
+        if features.shape[0] == 0:  # scikit-learn refuses empty input
             return np.empty(0)
         scores: NDArray[np.floating] = (
             self.fitted.predict_proba(features)[:, 1] if self.binary else self.fitted.predict(features)
@@ -84,38 +84,38 @@ class Known:
 
     @property
     def one_class(self) -> bool:
-        """Whether there is nothing to tell apart."""
+        """Whether all labels are equal, or there are none."""
         return len(self.label) == 0 or bool((self.label == self.label[0]).all())
 
     def constant(self) -> Constant:
-        """The mean label; 0 where there is no row."""
+        """Return a model that predicts the mean label; 0 without rows."""
         return Constant(float(self.label.mean(dtype=np.float64)) if len(self.label) else 0.0)
 
 
 class Floor:
-    """A model a task without a network: fitted on train, its settings chosen on validation, never on test.
+    """One model per task, without a network: fitted on train, with settings chosen on validation, not test.
 
-    What the models see of a row depends on no label and on no other row.
+    The features of a row depend on no label and on no other row.
     """
 
     Config: ClassVar[type[FloorConfig]] = FloorConfig
     per_task: ClassVar[bool] = True
-    """Nothing is shared, so that there is nothing to balance."""
+    """Always true: nothing is shared, so there is nothing to balance."""
     constant: ClassVar[bool] = False
-    """Predicts one number a task, and means it."""
+    """Whether the floor predicts the same number for every row of a task by design."""
     revision: ClassVar[int] = 1
-    """Raised in the commit that may change a number; part of a run's identity."""
+    """Version of the floor's numbers, raised in any commit that may change one; part of a run's identity."""
 
     def __init__(
         self, schema: Schema, vocabularies: Mapping[str, int], config: FloorConfig, seed: int
     ) -> None:
-        """Remember what it is fitted on; `config` is an instance of the class's own `Config`."""
+        """Store the inputs of fitting; `config` is an instance of the class's own `Config`."""
         self.schema, self.vocabularies, self.seed = schema, vocabularies, seed
 
     def features(self, columns: Columns) -> Features:
-        """What the models see of a block of rows: (rows, feature)."""
+        """Compute the models' features for a block of rows: (rows, feature)."""
         raise NotImplementedError
 
     def fit_task(self, task: Task, train: Known, validation: Known) -> Model:
-        """A model of that task; `train` holds both classes, or labels that differ."""
+        """Fit a model of `task`; the labels of `train` are not all equal."""
         raise NotImplementedError

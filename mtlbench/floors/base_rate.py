@@ -1,9 +1,9 @@
 """Base rate: every row is given the task's mean on train.
 
-AUC one half, R2 about 0, normalised entropy about 1: what knowing nothing of the row scores. A model
-at or below it has learned nothing, and a log loss is read against it.
+AUC one half, R2 about 0, normalised entropy about 1: the scores of a model that ignores the row. A model at
+or below it has learned nothing, and it is the reference for a log loss.
 
-Pitfalls: its AUC is one half by definition, so it says nothing of ranking.
+Pitfalls: its AUC is one half by definition, so it says nothing about ranking.
 """
 
 import numpy as np
@@ -20,9 +20,9 @@ class BaseRate(Floor):
     constant = True
 
     def features(self, columns: Columns) -> NDArray[np.float32]:
-        """None, (rows, 0)."""
+        """Return no features, (rows, 0)."""
         return np.empty((len(columns), 0), np.float32)
 
     def fit_task(self, task: Task, train: Known, validation: Known) -> Constant:
-        """The mean of the rows where the task is defined."""
+        """Fit the mean label of the rows where the task is defined."""
         return train.constant()

@@ -1,4 +1,4 @@
-"""The matrices of a split as a floor reads them: plain arrays of some of its rows."""
+"""The rows of a split as a floor reads them: plain arrays."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,10 +18,10 @@ class Columns:
     """Some rows of a split.
 
     Attributes:
-        schema: fields in column order: the rows' own, then those stored once a group.
+        schema: fields in column order: the rows' own, then those stored once per group.
         categorical: (rows, categorical field) ids.
         numeric: (rows, numeric field) scaled values.
-        sequences: (rows, length) ids a sequence field, padded in front.
+        sequences: (rows, length) ids per sequence field, padded in front.
         labels: (rows, task) NaN where a task is not defined.
     """
 
@@ -33,7 +33,7 @@ class Columns:
 
     @classmethod
     def of(cls, schema: Schema, split: Split, rows: Rows) -> "Columns":
-        """Read those rows."""
+        """Read `rows` of a split."""
         groups = rows if split.group is None else split.group[rows]
         ends = np.cumsum([f.length for f in schema.of_kind("sequence")], dtype=np.int64)
         return cls(
@@ -49,7 +49,7 @@ class Columns:
 
 
 def blocks(schema: Schema, split: Split, rows: NDArray[np.int64] | None = None) -> Iterator[Columns]:
-    """The rows (None: all) in order, block by block, so that memory holds one block's columns at a time."""
+    """Yield the rows (None: all) in order, in blocks: memory holds only one block's columns at a time."""
     count = len(split) if rows is None else len(rows)
     for start in range(0, count, BLOCK_ROWS):
         block = slice(start, start + BLOCK_ROWS)

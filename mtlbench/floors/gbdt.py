@@ -1,25 +1,25 @@
-"""Gradient-boosted trees, as scikit-learn's histogram implementation grows them.
+"""Gradient-boosted trees, grown by scikit-learn's histogram implementation.
 
 Friedman, "Greedy Function Approximation: A Gradient Boosting Machine", Annals of Statistics 29(5), 2001; with
 histograms as in Ke et al., "LightGBM", NeurIPS 2017.
 
-What a tree sees of a row:
+The features of a row:
 
-    numbers             as they are scaled
+    numbers             the scaled values
     small vocabularies  the id, split into sets of ids
-    sequences           how many ids, and how often each categorical field of the same vocabulary is among
-                        them: what the row's item has to do with the user's past
+    sequences           number of ids, and how often each categorical field of the same vocabulary is among
+                        them: how the row's item relates to the user's past
 
-Ids of vocabularies too large to be split into sets are left out. This one choice was looked at on a test
-split, that of the 814-user Taobao sample, where the floor may therefore stand a little high. Mean AUC over
-its tasks: .838 without such ids; .837 with their count on train, where a count holds the row itself; .827
-with the rate of the label by id, out of fold, since time runs on between the splits; .798 with the most
-frequent ids as a set.
+Ids of vocabularies too large to be split into sets are left out. This one choice was checked on a test split,
+that of the 814-user Taobao sample, where the floor may therefore be slightly too high. Mean AUC over its
+tasks: .838 without such ids; .837 with their count on train, where a count includes the row itself; .827 with
+the label's rate per id, out of fold, since the splits differ in time; .798 with the most frequent ids as a
+set.
 
 Trees are added until validation's loss has not fallen for a while.
 
 Pitfalls: where features are counts of the past (popularity, recency) trees are hard to beat, which says
-something of the networks, not of sharing. They see little of ids, and a large dataset is thinned to
+something about the networks, not about sharing. They see little of ids, and a large dataset is subsampled to
 `max_rows`.
 """
 
@@ -35,7 +35,7 @@ from mtlbench.floors.columns import Columns
 from mtlbench.schema import PADDING, Schema, Task
 
 SMALL = 255
-"""Most ids that scikit-learn takes as categories."""
+"""Largest number of ids that scikit-learn accepts as categories."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,12 +43,12 @@ class GbdtConfig(FloorConfig):
     """Options of boosted trees.
 
     Attributes:
-        trees: the most that are grown.
-        learning_rate: what each tree adds is shrunk by it.
-        max_leaf_nodes: of a tree.
-        min_rows_leaf: rows that a leaf holds at least.
+        trees: largest number of trees.
+        learning_rate: factor that shrinks the contribution of each tree.
+        max_leaf_nodes: largest number of leaves per tree.
+        min_rows_leaf: fewest rows in a leaf.
         l2: penalty on the values of leaves.
-        patience: trees without a lower validation loss before no more are added.
+        patience: number of trees without a lower validation loss after which growing stops.
     """
 
     trees: int = 500
@@ -67,7 +67,7 @@ class GbdtConfig(FloorConfig):
 
 
 class Gbdt(Floor):
-    """An ensemble of trees a task."""
+    """One ensemble of trees per task."""
 
     Config = GbdtConfig
 
@@ -80,7 +80,7 @@ class Gbdt(Floor):
         self.small = [i for i, f in enumerate(fields) if vocabularies[f.vocabulary] <= SMALL]
 
     def features(self, columns: Columns) -> NDArray[np.float32]:
-        """(rows, feature): small categorical fields first."""
+        """Compute features (rows, feature), with small categorical fields first."""
         parts: list[NDArray[Any]] = [columns.categorical[:, self.small], columns.numeric]
         for past, field in zip(columns.sequences, self.schema.of_kind("sequence"), strict=True):
             parts.append((past != PADDING).sum(axis=1, keepdims=True))
@@ -92,7 +92,7 @@ class Gbdt(Floor):
         return np.hstack(parts, dtype=np.float32)
 
     def fit_task(self, task: Task, train: Known, validation: Known) -> Model:
-        """Trees until validation has had enough; all of them where it has nothing to tell apart."""
+        """Grow trees until validation stops them; grow all of them if validation labels are all equal."""
         if train.features.shape[1] == 0:
             return train.constant()
         from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor

@@ -1,18 +1,18 @@
-"""Logistic regression on one-hot ids; ridge regression where the task is one.
+"""Logistic regression on one-hot ids; ridge regression for regression tasks.
 
 McMahan et al., "Ad Click Prediction: a View from the Trenches", KDD 2013, section 2 (the model; they train it
 online with FTRL and an L1 penalty, here it is L-BFGS and L2). https://doi.org/10.1145/2487575.2488200
 
     logit P(y_k = 1 | x) = b_k + w_k.x
 
-x holds one column a field and id (padding and out-of-vocabulary ids included), for a sequence the share of
-each id among those that are there, and the scaled numbers. Fields of one vocabulary have their own weights.
-The penalty is chosen on validation by the loss that is minimised: the AUC of a rare task is too noisy to
-choose by. No crossed features: what two fields say together is left to the trees and the networks.
+x has one column per field and id (padding and out-of-vocabulary ids included), the share of each id among a
+sequence's ids, and the scaled numbers. Fields of the same vocabulary have separate weights. The penalty is
+chosen on validation by the training loss: the AUC of a rare task is too noisy to choose by. No crossed
+features: interactions of fields are left to the trees and the networks.
 
-Pitfalls: ids that have few rows each are held by the penalty alone, so the strongest of `penalties` may be
-the one that is chosen: then add stronger ones. A large dataset is thinned to `max_rows`, which makes a lower
-floor than there could be.
+Pitfalls: ids with few rows each are constrained only by the penalty, so the strongest of `penalties` may be
+chosen: then add stronger ones. A large dataset is subsampled to `max_rows`, which makes a lower floor than
+possible.
 """
 
 import math
@@ -50,7 +50,7 @@ class LogisticConfig(FloorConfig):
 
 
 class Logistic(Floor):
-    """A linear model a task."""
+    """One linear model per task."""
 
     Config = LogisticConfig
 
@@ -64,7 +64,7 @@ class Logistic(Floor):
         self.starts, self.width = starts[:-1], int(starts[-1]) + len(schema.of_kind("numeric"))
 
     def features(self, columns: Columns) -> Any:
-        """Sparse (rows, sum of vocabularies + numbers), float32."""
+        """Compute sparse features (rows, sum of vocabularies + numbers), float32."""
         rows, fields = columns.categorical.shape
         numbers = columns.numeric.shape[1]
         index = [columns.categorical + self.starts[:fields]]
@@ -83,7 +83,7 @@ class Logistic(Floor):
         return matrix
 
     def fit_task(self, task: Task, train: Known, validation: Known) -> Estimator:
-        """The model of the penalty with the lowest loss on validation."""
+        """Fit models from the strongest penalty on; return the one with the lowest loss on validation."""
         binary, least = task.kind == "binary", math.inf
         for penalty in self.penalties:
             model = _fit(penalty, binary, train)
@@ -95,7 +95,7 @@ class Logistic(Floor):
 
 
 def _loss(model: Estimator, validation: Known) -> float:
-    """Summed over the rows; 0 where there is none."""
+    """Sum the loss over the rows; 0 if there are none."""
     if len(validation.label) == 0:
         return 0.0
     losses = log_losses if model.binary else squared_errors
@@ -110,7 +110,7 @@ def _fit(penalty: float, binary: bool, train: Known) -> Estimator:
         LogisticRegression(C=1 / penalty, max_iter=ITERATIONS) if binary else Ridge(alpha=penalty, tol=1e-6)
     )
     with warnings.catch_warnings():
-        # Weak penalties may want more steps than they get; validation then has the say all the same.
+        # Weak penalties may need more steps than they get; validation still decides.
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(train.features, train.label)
     return Estimator(model, binary, parameters=model.coef_.size + 1)

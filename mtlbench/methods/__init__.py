@@ -1,4 +1,4 @@
-"""Architectures, one file a paper. Targets are strings, so that listing them loads no torch."""
+"""Architectures, one file per paper. Targets are strings, so that listing them does not load torch."""
 
 from mtlbench.registry import Entry
 

@@ -3,9 +3,9 @@
 Li et al., "AdaTT: Adaptive Task-to-Task Fusion Network for Multitask Learning in Recommendations", KDD 2023,
 section 3. https://doi.org/10.1145/3580305.3599769
 
-At each level a unit a task, and an optional shared unit, have native experts E_t, which read what their unit
-made at the level below (x at first). With E the experts of all units, a unit fuses all of them by its gate
-and adds its own:
+Each level has one unit per task and an optional shared unit. A unit has native experts E_t, which read its
+own output at the level below (x at the first). With E the experts of all units, a unit fuses all of them by
+its gate and adds its own:
 
     f_t^l = AllExpertGF + NativeExpertLF = E softmax(W_t f_t^{l-1}) + E_t v_t
     y_t   = h^t( f_t^L )
@@ -14,14 +14,14 @@ v_t are learned weights, the same for every row, and 1 where a unit has one nati
 the shared unit fuses nothing, since no level reads it. Without shared experts it is the paper's AdaTT-sp.
 
 Departs from the paper: x is the concatenated field embeddings, which all tasks share; experts are normalised;
-gates have no bias, as those of MMoE (its authors' code has one); experts have one shape at all levels. That
-code learns v_t also for a unit of one expert where another unit has more. The defaults are the tool's small
-nets: two levels, two experts a task and one shared.
+gates have no bias, as in MMoE (the authors' code has one); experts have the same shape at all levels. That
+code learns v_t even for a unit of one expert if another unit has more. The defaults are the tool's small
+networks: two levels, two experts per task and one shared.
 
-Pitfalls: the residual does not go through the gate: the gates' shares understate what a task takes from its
-own experts, and what is fused may be larger than any expert, level by level. All tasks see all experts, so
-the number of tasks counts twice, in experts and in gates; hold it against single-task-wide. The experts of a
-rare task are moved by the losses of the others.
+Pitfalls: the residual does not go through the gate: the gates' shares understate how much a task takes from
+its own experts, and the fused output may be larger than any expert, level by level. All tasks see all
+experts, so the number of tasks counts twice, in experts and in gates; compare it with single-task-wide. The
+experts of a rare task are moved by the losses of the others.
 """
 
 from collections.abc import Mapping, Sequence
@@ -43,9 +43,9 @@ class AdaTTConfig(NetworkConfig):
     """Options of AdaTT; `network` is the shape of each expert, at every level.
 
     Attributes:
-        levels: L, how many times experts are fused.
-        task_experts: native experts of each task, a level.
-        shared_experts: native experts of the shared unit, a level; 0 for AdaTT-sp.
+        levels: L, number of levels at which experts are fused.
+        task_experts: native experts of each task, per level.
+        shared_experts: native experts of the shared unit, per level; 0 for AdaTT-sp.
     """
 
     levels: int = 2
@@ -63,7 +63,7 @@ class AdaTTConfig(NetworkConfig):
 
 
 class AdaTT(Method):
-    """Levels of fusion units, and a tower a task."""
+    """Levels of fusion units, and one tower per task."""
 
     Config = AdaTTConfig
 
@@ -83,11 +83,11 @@ class AdaTT(Method):
         return {task: tower(fused[task]) for task, tower in self.towers.items()}
 
     def gate_shares(self, inputs: Inputs) -> dict[str, Tensor]:
-        """The last level's gate of each task, without the residual: the first task's experts first."""
+        """Return each task's gate at the last level, without the residual: the first task's experts first."""
         return self.last.shares(self._below(inputs)[0])
 
     def _below(self, inputs: Inputs) -> tuple[dict[str, Tensor], Tensor]:
-        """What the last level reads: each task's input and the shared unit's."""
+        """Compute the inputs of the last level: each task's and the shared unit's."""
         x = self.features(inputs)
         own, shared = dict.fromkeys(self.tasks, x), x
         for level in self.below:
@@ -106,13 +106,13 @@ class Level(nn.Module):
         self.shared = Experts(shared, input_dim, config)
         self.gates = nn.ModuleDict({k: Linear(input_dim, everyone, bias=False) for k in tasks})
         self.residuals = nn.ModuleDict({k: NativeExpertLF(own) for k in tasks})
-        self.shared_gate: nn.Linear | None = None  # what it makes, the next level's shared experts alone read
+        self.shared_gate: nn.Linear | None = None  # only the next level's shared experts read its output
         if shared and not last:
             self.shared_gate = Linear(input_dim, everyone, bias=False)
             self.shared_residual = NativeExpertLF(shared)
 
     def forward(self, x: Mapping[str, Tensor], x_shared: Tensor) -> tuple[dict[str, Tensor], Tensor]:
-        """Map each task's input and the shared one, (batch, input_dim) each, to theirs of the next level."""
+        """Map each task's input and the shared one, (batch, input_dim) each, to those of the next level."""
         own = {task: experts(x[task]) for task, experts in self.own.items()}
         shared = self.shared(x_shared)
         everyone = [*chain(*own.values()), *shared]
@@ -125,12 +125,12 @@ class Level(nn.Module):
         return fused, x_shared
 
     def shares(self, x: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The gate of each task, (batch, expert)."""
+        """Return the gate of each task, (batch, expert)."""
         return {task: gate(x[task]).softmax(dim=-1) for task, gate in self.gates.items()}
 
 
 class NativeExpertLF(nn.Module):
-    """What a unit adds of its own experts: their sum by learned weights, or the one that there is."""
+    """A unit's own experts, summed by learned weights; a single expert is passed on unchanged."""
 
     def __init__(self, native: int) -> None:
         super().__init__()
@@ -138,7 +138,7 @@ class NativeExpertLF(nn.Module):
         self.weights = nn.Parameter(torch.empty(native).uniform_(-bound, bound)) if native > 1 else None
 
     def forward(self, native: Sequence[Tensor]) -> Tensor:
-        """Map experts (batch, expert_dim) each to one."""
+        """Map experts, (batch, expert_dim) each, to one (batch, expert_dim)."""
         if self.weights is None:
             return native[0]
         return torch.einsum("e,ebd->bd", self.weights, torch.stack(tuple(native)))

@@ -3,26 +3,26 @@
 Xi et al., "Modeling the Sequential Dependence among Audience Multi-step Conversions with Multi-task Learning
 in Targeted Display Advertising", KDD 2021. https://doi.org/10.1145/3447548.3467071 (arXiv:2105.08489)
 
-Task t has a network f_t and, but for the first, takes what its predecessor hands it:
+Task t has a network f_t and, except for the first, receives p_{t-1} from its predecessor:
 
     q_t = f_t(x),    p_{t-1} = g_{t-1}(z_{t-1}),    z_1 = q_1
     z_t = sum_{u in {p_{t-1}, q_t}} w_u h1(u),    w = softmax_u( <h2(u), h3(u)> / sqrt(k) )
     y_t = sigmoid(tower_t(z_t))
     L = sum_t L_t + alpha sum_{t>1} mean max(y_t - y_{t-1}, 0)
 
-The last term, the behavioural expectation calibrator, punishes a step that is predicted to happen more often
+The last term, the behavioural expectation calibrator, penalises a step that is predicted to happen more often
 than the one before it.
 
-Departs from the paper: on a tree a task hands what it knows to each of its children, with weights of their
-own, and a task outside the chain stands alone; the calibrator is part of the later task's loss, over the rows
-where that task is defined (a child without a label where its parent is 0 is 0 there), and so weighed with it;
-towers have hidden layers; layers are normalised, and networks are the tool's small ones. alpha = 0.6 is that
-of the authors' code.
+Departs from the paper: on a tree a task passes its knowledge to each of its children, with separate weights,
+and a task outside the chain stands alone; the calibrator is part of the later task's loss, over the rows
+where that task is defined (a child without a label counts as 0 where its parent is 0), and so weighted with
+it; towers have hidden layers; layers are normalised, and networks are the tool's small ones. alpha = 0.6 is
+that of the authors' code.
 
 Pitfalls: only for ordered funnels: where a step happens without the one before it, the calibrator is wrong,
-and such rows are counted before training. It holds probabilities in order, not rankings, and is 0 wherever
+and such rows are counted before training. It keeps probabilities in order, not rankings, and is 0 wherever
 they are in order already. The later steps' gradients run through the networks of all earlier ones, so that a
-rare last step with a large weight spoils the first. A weight of 0 on a task takes its calibrator away too.
+rare last step with a large weight spoils the first. A weight of 0 on a task removes its calibrator too.
 """
 
 from collections.abc import Sequence
@@ -57,7 +57,7 @@ class AITMConfig(FunnelConfig):
 
 
 class AITM(Method):
-    """A network and tower a task; each takes over from its parent by attention."""
+    """One network and tower per task; each receives its parent's representation by attention."""
 
     Config = AITMConfig
     needs = Needs(fewest=2, kinds=("binary",), chain=True)
@@ -75,7 +75,7 @@ class AITM(Method):
 
     @classmethod
     def links(cls, config: C, tasks: Sequence[Task]) -> dict[str, str]:
-        """The chain of the config, or what the tasks declare."""
+        """Return the chain of the config, or the one that the tasks declare."""
         assert isinstance(config, FunnelConfig)
         return chain.links(tasks, config.chain)
 
@@ -88,7 +88,7 @@ class AITM(Method):
         return {task: tower(z[task]) for task, tower in self.towers.items()}
 
     def losses(self, outputs: dict[str, Tensor], labels: Tensor) -> dict[str, Tensor]:
-        """Cross-entropies; that of a child has its calibrator added."""
+        """Return cross-entropies, with the calibrator added to each child's."""
         labels = chain.filled(labels, self.tasks, self.parents)
         losses = super().losses(outputs, labels)
         for child, parent in self.parents.items():
@@ -100,14 +100,14 @@ class AITM(Method):
 
 
 class Transfer(nn.Module):
-    """Adaptive information transfer: attention over what is handed on and what is there already."""
+    """Adaptive information transfer: attention over the parent's output and the task's own."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.h1, self.h2, self.h3 = (nn.Linear(width, width, bias=False) for _ in range(3))
 
     def forward(self, handed: Tensor, own: Tensor) -> Tensor:
-        """Weigh the two (batch, width) row by row."""
+        """Weight and sum the two (batch, width) row by row."""
         u = torch.stack([handed, own], dim=1)  # (batch, 2, width)
         score = (self.h2(u) * self.h3(u)).sum(dim=-1, keepdim=True) / sqrt(u.shape[-1])
         weighed: Tensor = score.softmax(dim=1) * self.h1(u)

@@ -1,4 +1,4 @@
-"""What a method is given and what it owes: the contract between architectures and the training loop."""
+"""The contract between architectures and the training loop: what a method receives and must provide."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,18 +17,19 @@ C = TypeVar("C", bound="NetworkConfig")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkConfig:
-    """Options that all methods share; the defaults are small nets found sane on the Taobao sample.
+    """Options that all methods share; the defaults are small networks that worked well on the Taobao sample.
 
     Attributes:
         embedding_dim: width of every embedding.
         network: widths of the hidden layers below the towers (of each expert, of each task's network).
         tower: widths of the hidden layers of a task's tower, before its one output.
-        activation: of every hidden layer.
+        activation: activation function of every hidden layer.
         dropout: share of activations dropped after each hidden layer.
         norm: how each hidden layer is normalised before its activation.
-        interaction: of the fields: none, `cross` (DCN-v2) or `fm` (factorisation machine, pooled).
-        cross_layers: how many, with interaction = cross.
-        pooling: of a sequence's ids: their mean, or `attention` to the row's own id of that vocabulary (DIN).
+        interaction: feature interaction: none, `cross` (DCN-v2) or `fm` (factorisation machine, pooled).
+        cross_layers: number of cross layers, with interaction = cross.
+        pooling: how a sequence's ids are pooled: by their mean, or by `attention` to the row's own id of
+            that vocabulary (DIN).
     """
 
     embedding_dim: int = 8
@@ -55,8 +56,8 @@ class InputSpec:
     """The fields as the model sees them.
 
     Attributes:
-        categorical: fields with one id a row.
-        sequences: fields with `length` ids a row.
+        categorical: fields with one id per row.
+        sequences: fields with `length` ids per row.
         numeric: number of numeric columns.
     """
 
@@ -66,21 +67,22 @@ class InputSpec:
 
     @classmethod
     def of(cls, schema: Schema) -> "InputSpec":
-        """Read it off a schema."""
+        """Return the input spec of a schema."""
         return cls(schema.of_kind("categorical"), schema.of_kind("sequence"), len(schema.of_kind("numeric")))
 
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """One batch for one model; `features.Features` makes of it what a network takes.
+    """One batch for one model; `features.Features` turns it into the input of a network.
 
     Attributes:
-        spec: which field stands where.
-        categorical: a table (batch, field, dim) of embedded ids.
-        sequence: a table (batch, position, dim) of embedded ids of all sequence fields, side by side.
+        spec: the fields and their order.
+        categorical: per embedding table, the embedded ids (batch, field, dim).
+        sequence: per embedding table, the embedded ids of all sequence fields side by side,
+            (batch, position, dim).
         sequence_mask: (batch, position) 1 where there is an id, 0 where there is padding.
         numeric: (batch, numeric) scaled values.
-        distinct: of each table the categorical embeddings once an id, where that is known; else none.
+        distinct: per embedding table, each distinct categorical embedding once; empty where not known.
     """
 
     spec: InputSpec
@@ -91,7 +93,7 @@ class Inputs:
     distinct: tuple[Distinct, ...] = ()
 
     def from_table(self, table: int) -> "Inputs":
-        """The same as a model sees it that has this embedding table alone."""
+        """Return the batch as seen by a model that has only this embedding table."""
         return replace(
             self,
             categorical=(self.categorical[table],),
@@ -102,12 +104,12 @@ class Inputs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Needs:
-    """What a method asks of the tasks.
+    """What a method requires of the tasks.
 
     Attributes:
-        fewest, most: how many; no `most` is any number.
-        kinds: which kinds it can learn.
-        chain: that some tasks happen only where another did (see `Method.links`).
+        fewest, most: allowed number of tasks; without `most` there is no upper limit.
+        kinds: the kinds of task that the method can learn.
+        chain: whether some tasks must happen only where another did (see `Method.links`).
     """
 
     fewest: int = 1
@@ -116,7 +118,7 @@ class Needs:
     chain: bool = False
 
     def __str__(self) -> str:
-        """As a list of methods says it; empty where anything will do."""
+        """Describe the requirement, as lists of methods show it; empty if there is none."""
         number = (
             f"{self.fewest}"
             if self.most == self.fewest
@@ -130,17 +132,17 @@ class Needs:
 class Method(nn.Module):
     """A multi-task architecture: plain PyTorch that knows nothing of optimisers, devices, seeds or files.
 
-    The loop stacks several of them under `torch.func.vmap`, so `forward` must not branch on a tensor's
-    value, index by a boolean mask, or draw random numbers (`layers.Dropout` is fed its masks).
+    The training loop stacks several models under `torch.func.vmap`, so `forward` must not branch on a
+    tensor's value, index by a boolean mask, or draw random numbers (`layers.Dropout` is fed its masks).
     """
 
     Config: ClassVar[type[NetworkConfig]] = NetworkConfig
     per_task: ClassVar[bool] = False
-    """Trained as one independent model a task (then `tasks` has one member), each stopped on its own."""
+    """Whether to train one independent model per task, each with a single task and stopped on its own."""
     needs: ClassVar[Needs] = Needs()
-    """What it asks of the tasks; `check` refuses others."""
+    """What the method requires of the tasks; `check` refuses others."""
     revision: ClassVar[int] = 1
-    """Raised in the commit that may change a number; part of a run's identity."""
+    """Version of the method's numbers, raised in any commit that may change one; part of a run's identity."""
 
     def __init__(self, spec: InputSpec, tasks: Sequence[Task], config: NetworkConfig) -> None:
         """Build the layers; `config` is an instance of the class's own `Config`."""
@@ -151,22 +153,22 @@ class Method(nn.Module):
 
     @classmethod
     def tables(cls, tasks: Sequence[Task]) -> int:
-        """How many embedding tables the method wants; all start from the same draw."""
+        """Return the number of embedding tables that the method needs; all start from the same draw."""
         return 1
 
     @classmethod
     def fitted(cls, config: C, spec: InputSpec, tasks: Sequence[Task]) -> C:
-        """The config that models of this dataset are built from, where it depends on the dataset."""
+        """Return the config to build models from, for methods whose config depends on the dataset."""
         return config
 
     @classmethod
     def links(cls, config: C, tasks: Sequence[Task]) -> dict[str, str]:
-        """Task -> the one that it takes to have happened wherever it did; none but for funnels."""
+        """Map each task to the task without which it cannot happen; empty except for funnel methods."""
         return {}
 
     @classmethod
     def check(cls, name: str, tasks: Sequence[Task]) -> None:
-        """Look whether the tasks are what the method needs.
+        """Check that the tasks are what the method needs.
 
         Raises:
             UsageError: they are not; the message calls the method by its registered `name`.
@@ -184,20 +186,20 @@ class Method(nn.Module):
                 )
 
     def dropout_key(self, name: str) -> str:
-        """What the masks of the dropout layer `name` are keyed by; layers of one key drop the same units."""
+        """Return the key of dropout layer `name`'s masks; layers with the same key drop the same units."""
         return name
 
     def forward(self, inputs: Inputs) -> dict[str, Tensor]:
         """Map a batch to one output per task, each (batch, 1): a logit, or a value in `units`.
 
-        Further columns beside it are for the method's own `losses`.
+        Further columns are allowed, for use by the method's own `losses`.
         """
         raise NotImplementedError
 
     def losses(self, outputs: dict[str, Tensor], labels: Tensor) -> dict[str, Tensor]:
-        """Mean loss of each task over its own rows, a scalar: cross-entropy, or squared error in `units`.
+        """Return each task's mean loss (a scalar) over its rows: cross-entropy, or squared error in `units`.
 
-        `labels` is (batch, task), NaN where a task is not defined: such rows weigh nothing, and a task
+        `labels` is (batch, task), NaN where a task is not defined: such rows have no weight, and a task
         without a row in the batch has loss 0.
         """
         means = {}
@@ -210,7 +212,7 @@ class Method(nn.Module):
         return means
 
     def predictions(self, outputs: dict[str, Tensor]) -> Tensor:
-        """Probabilities of the binary tasks and values of the others, (batch, task)."""
+        """Return the probabilities of binary tasks and the values of the others, (batch, task)."""
         columns = []
         for task in self.tasks:
             output, (mean, deviation) = outputs[task][:, 0], self.units[task]
@@ -218,17 +220,17 @@ class Method(nn.Module):
         return torch.stack(columns, dim=-1)
 
     def penalty(self, inputs: Inputs) -> Tensor:
-        """What the method adds to the weighted sum of the task losses: a scalar."""
+        """Return the term that the method adds to the weighted sum of the task losses: a scalar."""
         return inputs.numeric.new_zeros(())
 
     def gate_shares(self, inputs: Inputs) -> dict[str, Tensor]:
-        """What its gates choose, to look at: task -> (batch, expert) shares that sum to 1 a row.
+        """Return the gates' choices for inspection: task -> (batch, expert) shares, each row summing to 1.
 
-        Experts stand in one order for all tasks. One that a task cannot see, whatever its gate learns, is
-        NaN there; 0 is one that it could see and does not take.
+        Experts have the same order for all tasks. An expert that a task cannot see, whatever its gate learns,
+        is NaN; one that it can see but does not use is 0.
         """
         return {}
 
     def task_matrices(self) -> dict[str, Tensor]:
-        """Learned matrices between tasks, to look at: name -> (task, task), as cross-stitch units."""
+        """Return learned matrices between tasks for inspection, such as cross-stitch units, (task, task)."""
         return {}

@@ -8,17 +8,17 @@ For task k, with its own experts E_(k,i), shared experts E_(s,i) and tower t^k:
     y^k = t^k( g^k(x) ),    g^k(x) = w^k(x) S^k(x),    w^k(x) = softmax(W_g^k x)
     S^k = [E_(k,1), ..., E_(k,m_k), E_(s,1), ..., E_(s,m_s)]
 
-Without shared experts, and one of its own a task, it is embedding-sharing; without experts of their own it is
-MMoE; with levels above it, it is PLE.
+With one own expert per task and no shared ones it is embedding-sharing; without own experts it is MMoE; with
+further levels above it, it is PLE.
 
 Departs from the paper: x is the concatenated field embeddings, which all tasks share; experts are normalised;
-how task losses are weighed (section 4.3) is a balancer's business. The defaults are the tool's small nets:
+weighting the task losses (section 4.3) is left to the balancer. The defaults are the tool's small networks:
 two own and two shared experts, so that each gate chooses among four, as those of MMoE do.
 
-Pitfalls: experts grow with the number of tasks, so hold it against single-task-wide, not single-task alone.
-A shared expert may end up serving one task, and a rare task may leave its own experts unused (Wang et al.,
-"HoME", 2024, report both): the gates' shares show it. Own experts of a rare task see few positives and
-overfit first.
+Pitfalls: the number of experts grows with that of tasks, so compare it with single-task-wide, not only with
+single-task. A shared expert may end up serving one task, and a rare task may leave its own experts unused
+(Wang et al., "HoME", 2024, report both): the gates' shares show it. Own experts of a rare task see few
+positives and overfit first.
 """
 
 from collections.abc import Mapping, Sequence
@@ -40,8 +40,8 @@ class CGCConfig(NetworkConfig):
     """Options of CGC; `network` is the shape of each expert.
 
     Attributes:
-        task_experts: m_k, experts of each task's own.
-        shared_experts: m_s, experts that all tasks share.
+        task_experts: m_k, number of each task's own experts.
+        shared_experts: m_s, number of experts that all tasks share.
     """
 
     task_experts: int = 2
@@ -55,7 +55,7 @@ class CGCConfig(NetworkConfig):
 
 
 class CGC(Method):
-    """One extraction level and a tower a task."""
+    """One extraction level, and one tower per task."""
 
     Config = CGCConfig
 
@@ -74,15 +74,15 @@ class CGC(Method):
         return {task: tower(extracted[task]) for task, tower in self.towers.items()}
 
     def gate_shares(self, inputs: Inputs) -> dict[str, Tensor]:
-        """The gate of each task over the experts of the first task, of the second, ..., and the shared."""
+        """Return each task's gate over the experts of the first task, ..., the last, and the shared ones."""
         return self.level.shares(dict.fromkeys(self.tasks, self.features(inputs)))
 
 
 class Extraction(nn.Module):
     """Own and shared experts, and the gates over them: all of CGC below its towers, one level of PLE.
 
-    A gate takes in the experts that it sees, and no others at share 0: what no other task's loss reaches is a
-    task's own, to a gradient balancer too.
+    A gate mixes only the experts that it sees, instead of giving the others a share of 0. So no other task's
+    loss reaches a task's own experts, and gradient balancers treat them as its own too.
     """
 
     def __init__(self, input_dim: int, tasks: Sequence[str], config: CGCConfig, *, last: bool) -> None:
@@ -91,12 +91,12 @@ class Extraction(nn.Module):
         self.own = nn.ModuleDict({k: Experts(own, input_dim, config) for k in tasks})
         self.shared = Experts(shared, input_dim, config)
         self.gates = nn.ModuleDict({k: Linear(input_dim, own + shared, bias=False) for k in tasks})
-        self.shared_gate: nn.Linear | None = None  # what it makes, the next level's shared experts alone read
+        self.shared_gate: nn.Linear | None = None  # only the next level's shared experts read its output
         if shared and not last:
             self.shared_gate = Linear(input_dim, own * len(tasks) + shared, bias=False)
 
     def forward(self, x: Mapping[str, Tensor], x_shared: Tensor) -> tuple[dict[str, Tensor], Tensor]:
-        """Map each task's input and the shared one, (batch, input_dim) each, to theirs of the next level."""
+        """Map each task's input and the shared one, (batch, input_dim) each, to those of the next level."""
         own = {task: experts(x[task]) for task, experts in self.own.items()}
         shared = self.shared(x_shared)
         extracted = {}
@@ -108,7 +108,7 @@ class Extraction(nn.Module):
         return extracted, x_shared
 
     def shares(self, x: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The gate of each task, (batch, expert) over all experts: NaN on those that it does not see."""
+        """Return each task's gate over all experts, (batch, expert), NaN for those that it does not see."""
         shares = {}
         for task, gate in self.gates.items():
             own, shared = gate(x[task]).softmax(dim=-1).split(self.counts, dim=-1)

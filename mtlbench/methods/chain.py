@@ -1,6 +1,6 @@
-"""Chains of tasks: which task happens only where another one did, as funnels take it.
+"""Chains of tasks for funnel methods: each task can happen only where its parent did.
 
-View, cart, buy is a chain; view with cart, favourite and buy beneath it is a tree, which serves as well: each
+View, cart, buy is a chain; view with cart, favourite and buy beneath it is a tree, which works as well: each
 task has at most one parent. A task without a parent and without a child is predicted by itself.
 """
 
@@ -21,8 +21,8 @@ class FunnelConfig(NetworkConfig):
     """Options of methods that put the tasks in an order.
 
     Attributes:
-        chain: tasks from first to last, each after the one before it; those left out stand alone. None named:
-            what the dataset declares (`given`), else all tasks in its order.
+        chain: tasks from first to last; those left out stand alone. If empty, the chain that the dataset
+            declares (`given`), else all tasks in its order.
     """
 
     chain: tuple[str, ...] = ()
@@ -36,10 +36,10 @@ class FunnelConfig(NetworkConfig):
 
 
 def links(tasks: Sequence[Task], chain: Sequence[str] = ()) -> dict[str, str]:
-    """Task -> its parent, of all that have one; parents come before their children.
+    """Map each task that has a parent to its parent; parents come before their children.
 
     Raises:
-        UsageError: the chain names a task that is not there, or the tasks are given each other in a circle.
+        UsageError: the chain names an unknown task, or the tasks are given each other in a circle.
     """
     names = [t.name for t in tasks]
     for name in chain:
@@ -50,7 +50,7 @@ def links(tasks: Sequence[Task], chain: Sequence[str] = ()) -> dict[str, str]:
         return {child: parent for parent, child in pairwise(chain or names)}
 
     def above(task: str) -> list[str]:
-        """From its parent up to the root."""
+        """Return the ancestors of a task, from its parent up to the root."""
         line = [task]
         while line[-1] in declared:
             line.append(declared[line[-1]])
@@ -65,10 +65,10 @@ def links(tasks: Sequence[Task], chain: Sequence[str] = ()) -> dict[str, str]:
 
 
 def filled(labels: Tensor, tasks: Sequence[str], links: Mapping[str, str]) -> Tensor:
-    """Labels (batch, task) for the losses of a funnel: what needs a parent did not happen without it.
+    """Fill in the labels (batch, task) for the losses of a funnel: without its parent, no child happens.
 
-    A child without a label where its parent is 0 is 0 there; down the tree, since parents come first. Such
-    rows count in its loss: a product, or a probability of all rows, is fitted on all rows.
+    A child without a label is set to 0 where its parent is 0, down the tree, since parents come first. Such
+    rows count in its loss: a product, or a probability over all rows, is fitted on all rows.
     """
     columns = dict(zip(tasks, labels.unbind(dim=1), strict=True))
     for child, parent in links.items():
@@ -78,7 +78,7 @@ def filled(labels: Tensor, tasks: Sequence[str], links: Mapping[str, str]) -> Te
 
 
 def both(a: Tensor, b: Tensor) -> Tensor:
-    """The logit of sigmoid(a) sigmoid(b), exact for logits of any size.
+    """Return the logit of sigmoid(a) sigmoid(b), exact for logits of any size.
 
     The odds against it are (1 + e^-a) (1 + e^-b) - 1 = e^-a + e^-b + e^-(a+b).
     """

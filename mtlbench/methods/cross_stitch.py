@@ -1,25 +1,26 @@
-"""Cross-stitch networks: a network a task, their layers mixed by learned matrices.
+"""Cross-stitch networks: one network per task, their layers mixed by learned matrices.
 
 Misra et al., "Cross-stitch Networks for Multi-task Learning", CVPR 2016, section 3, equation (1).
 https://doi.org/10.1109/CVPR.2016.433
 
-After each hidden layer l, with x_j^l what that layer of task j's network gives:
+After each hidden layer l, with x_j^l the output of that layer in task j's network:
 
     xt_k^l = sum_j alpha_kj^l x_j^l
 
-xt_k^l goes into the next layer of task k, the last one into its tower. Rows of alpha start at `own_share` on
-the diagonal and sum to 1, so that the scale of the activations is kept. At alpha = identity it is
+xt_k^l goes into the next layer of task k, the last one into its tower. Alpha starts with `own_share` on the
+diagonal and rows that sum to 1, which keeps the scale of the activations. At alpha = identity it is
 `embedding-sharing`.
 
 Departs from the paper: x^1 is a function of the concatenated field embeddings, which all tasks share;
 networks of any number of tasks; one alpha for all units of a layer. The paper trains alpha at a higher
-learning rate; here it has that of all weights, since Adam's steps do not depend on the scale of a gradient.
-The paper's networks start from models trained on one task; ours start untrained, but also from one draw (that
-of the single-task models of the seed), and drop the same units: alpha can mix only units that mean the same.
+learning rate; here its rate is that of all weights, since Adam's steps do not depend on the scale of a
+gradient. The paper's networks start from models trained on one task; ours start untrained, but also from the
+same draw (that of the single-task models of the seed), and drop the same units: alpha can mix only units with
+the same meaning.
 
-Pitfalls: All networks start as one, so that alpha changes nothing until the tasks have moved apart; in short
+Pitfalls: all networks start equal, so that alpha changes nothing until the tasks have moved apart; in short
 runs it hardly leaves its start. Nothing keeps alpha a mean: rows may grow, shrink or turn negative, and with
-a norm in each layer their scale means little. It costs a network a task, which `single-task` costs too.
+a norm in each layer their scale means little. It costs one network per task, as `single-task` does.
 """
 
 from collections.abc import Sequence
@@ -53,7 +54,7 @@ class CrossStitchConfig(NetworkConfig):
 
 
 class CrossStitch(Method):
-    """A network and tower a task, a cross-stitch unit after each layer."""
+    """One network and tower per task, with a cross-stitch unit after each layer."""
 
     Config = CrossStitchConfig
     revision = 2
@@ -68,7 +69,7 @@ class CrossStitch(Method):
         self.towers = nn.ModuleDict({k: deepcopy(tower) for k in self.tasks})
 
     def dropout_key(self, name: str) -> str:
-        """The name that the layer has in a model of its task alone."""
+        """Return the layer's name in the single-task model of its task."""
         return alone(name)
 
     def forward(self, inputs: Inputs) -> dict[str, Tensor]:
@@ -79,7 +80,7 @@ class CrossStitch(Method):
         return {task: tower(hidden[:, k]) for k, (task, tower) in enumerate(self.towers.items())}
 
     def task_matrices(self) -> dict[str, Tensor]:
-        """Alpha of each layer: row k is what task k takes."""
+        """Return alpha of each layer: row k holds what task k takes."""
         layers = enumerate(self.stitched, start=1)
         return {f"layer {n}": layer.alpha for n, layer in layers if isinstance(layer, Stitched)}
 
@@ -99,7 +100,7 @@ class Stitched(nn.Module):
 
 
 def alone(name: str) -> str:
-    """What a dropout layer of one of the tasks is called in a model of that task alone."""
+    """Return the name of a task's dropout layer in the single-task model of that task."""
     part, *where, last = name.split(".")
     if part == "towers":
         return f"towers.own.{last}"
@@ -108,7 +109,7 @@ def alone(name: str) -> str:
 
 
 def near_identity(size: int, own_share: float) -> Tensor:
-    """A square matrix of `own_share` on the diagonal whose rows sum to 1."""
+    """Return a square matrix with `own_share` on the diagonal whose rows sum to 1."""
     if size == 1:
         return torch.ones(1, 1)
     rest = (1 - own_share) / (size - 1)

@@ -2,17 +2,17 @@
 
     y_k = h^k( f^k(x^k) )
 
-One embedding table, one network and one tower a task, in one model that is trained on the sum of the task
+One embedding table, one network and one tower per task, in one model that is trained on the sum of the task
 losses and has one deployable checkpoint. No parameter sees another task's gradient, and Adam is elementwise:
-at equal steps it scores as `single-task` does, and so does its checkpoint best for each task. A difference
-would be a fault of the tool, not an effect of sharing. What its deployable checkpoint loses against
-`single-task` is the price of stopping all tasks at one moment.
+after the same number of steps it scores as `single-task` does, and so does its best checkpoint for each task.
+A difference would be a fault of the tool, not an effect of sharing. What its deployable checkpoint loses
+against `single-task` is the price of stopping all tasks at the same step.
 
-All tasks start from the draw of weights, and drop the units, of the single-task models of that seed.
+All tasks start from the same weights, and drop the same units, as the single-task models of that seed.
 Departures from a paper: none; this is the definition.
 
-Pitfalls: it is a test of the code, not a model for use: K tables in one checkpoint, and all tasks must stop
-at one moment.
+Pitfalls: it is a test of the code, not a model for use: one checkpoint holds K tables, and all tasks must
+stop at the same step.
 """
 
 from collections.abc import Sequence
@@ -27,20 +27,20 @@ from mtlbench.schema import Task
 
 
 class Disjoint(Method):
-    """A single-task model a task, side by side, each with its own embedding table."""
+    """One single-task model per task, side by side, each with its own embedding table."""
 
     def __init__(self, spec: InputSpec, tasks: Sequence[Task], config: NetworkConfig) -> None:
         super().__init__(spec, tasks, config)
-        model = SingleTask(spec, (replace(tasks[0], name="own"),), config)  # the forward path knows no kinds
+        model = SingleTask(spec, (replace(tasks[0], name="own"),), config)  # forward ignores the task's kind
         self.models = nn.ModuleDict({k: deepcopy(model) for k in self.tasks})
 
     @classmethod
     def tables(cls, tasks: Sequence[Task]) -> int:
-        """One a task."""
+        """Return the number of tasks: one table each."""
         return len(tasks)
 
     def dropout_key(self, name: str) -> str:
-        """The name that the layer has in a model of its task alone."""
+        """Return the layer's name in the single-task model of its task."""
         _, _, inner = name.removeprefix("models.").partition(".")
         return inner
 

@@ -3,31 +3,31 @@
 Hazimeh et al., "DSelect-k: Differentiable Selection in the Mixture of Experts with Applications to Multi-Task
 Learning", NeurIPS 2021, section 2. https://arxiv.org/abs/2106.03760
 
-A gate has k selectors. Selector s writes the number of one of n = 2^m experts in m bits, each smoothed by the
-smooth-step S, and r is the share that the bits leave to each expert; a softmax weighs the selectors:
+A gate has k selectors. Selector s encodes the number of one of n = 2^m experts in m bits, each smoothed by
+the smooth-step S, and r is the share that the bits leave to each expert; a softmax weights the selectors:
 
     g(x) = sum_s softmax(a)_s r(S(z_s)),    r(b)_i = prod_{j: bit j of i is 1} b_j prod_{j: it is 0} (1 - b_j)
     S(t) = 0 up to -gamma/2,    -2 t^3/gamma^3 + 3 t/(2 gamma) + 1/2,    1 from gamma/2 on
     y_k  = h^k( sum_i g^k(x)_i f_i(x) )
 
-with a = A x + c and z_s = W_s x + d_s a row (`per_example`), or a = c and z_s = d_s (static). Bits reach 0
-and 1 at finite z, so that shares do; an entropy penalty drives each selector to one expert:
+with a = A x + c and z_s = W_s x + d_s for each row (`per_example`), or a = c and z_s = d_s (static). Bits
+reach 0 and 1 at finite z, and so do shares; an entropy penalty drives each selector to one expert:
 
     L + lambda sum over tasks and selectors of the mean over rows of H(r(S(z_s)))
 
 Departs from the paper: x is the concatenated field embeddings, which all tasks share; the entropy is averaged
 over the batch, where its authors' code sums it, so that lambda means the same at any batch size; the number
-of experts must be a power of two (that code keeps codes that no expert has, so that shares may not sum to 1,
-and adds a penalty against it); all experts are computed, also those of share 0; experts are normalised. The
-biases c and d and the small starting values, at which all experts have nearly the same share, are those of
-that code. lambda = 0.001 is ours, to be tuned.
+of experts must be a power of two (that code keeps bit patterns without an expert, so that shares may not sum
+to 1, and adds a penalty against it); all experts are computed, even those of share 0; experts are normalised.
+The biases c and d and the small starting values, at which all experts have nearly the same share, are those
+of that code. lambda = 0.001 is ours and should be tuned.
 
 Pitfalls: a bit beyond +-gamma/2 has no gradient from losses or entropy, so that a row's own loss can no
 longer change the row's choice. A static choice is then final only without weight decay: with it
-(`weight_decay`, L2 in Adam's gradient, on by default) z is left to the decay alone, which Adam makes full
-steps towards 0 of, until the bit is back in the range and may be settled otherwise. With lambda too high that
-comes before the experts differ, with lambda too low more than k experts stay in use. Two selectors may choose
-one expert. Zero shares save no time here.
+(`weight_decay`, L2 in Adam's gradient, on by default) only the decay moves z, which Adam turns into full
+steps towards 0, until the bit is back in the range and may settle differently. With lambda too high, bits
+settle before the experts differ; with lambda too low, more than k experts stay in use. Two selectors may
+choose the same expert. Zero shares save no time here.
 """
 
 from collections.abc import Sequence
@@ -50,10 +50,10 @@ class DSelectKConfig(NetworkConfig):
 
     Attributes:
         num_experts: n, experts that all tasks share; a power of two.
-        num_selected: k, at most how many of them a task uses.
+        num_selected: k, the largest number of experts that a task uses.
         gamma: width of the range where a bit is neither 0 nor 1.
         entropy: lambda, the weight of the selectors' entropy.
-        per_example: whether a gate chooses by the row, or once for all of them.
+        per_example: whether a gate chooses per row, or once for all rows.
     """
 
     num_experts: int = 4
@@ -76,7 +76,7 @@ class DSelectKConfig(NetworkConfig):
 
 
 class DSelectK(Method):
-    """Experts shared; a gate of k selectors, and a tower, a task."""
+    """Shared experts; per task a gate of k selectors, and a tower."""
 
     Config = DSelectKConfig
 
@@ -101,7 +101,7 @@ class DSelectK(Method):
         return outputs
 
     def penalty(self, inputs: Inputs) -> Tensor:
-        """Lambda times the entropy of all selectors, averaged over the rows."""
+        """Return lambda times the entropy of all selectors, averaged over the rows."""
         x, total = self.features(inputs), inputs.numeric.new_zeros(())
         for gate in self.gates.values():
             _, chosen = gate(x)
@@ -109,13 +109,13 @@ class DSelectK(Method):
         return self.entropy * total
 
     def gate_shares(self, inputs: Inputs) -> dict[str, Tensor]:
-        """The gate of each task, (batch, expert)."""
+        """Return the gate of each task, (batch, expert)."""
         x = self.features(inputs)
         return {task: mixed(*gate(x)) for task, gate in self.gates.items()}
 
 
 class Selectors(nn.Module):
-    """The gate of a task: what weighs its selectors, (batch, selector), and what each chooses."""
+    """The gate of a task: the weights of its selectors, (batch, selector), and the choice of each."""
 
     def __init__(self, input_dim: int, config: DSelectKConfig) -> None:
         super().__init__()
@@ -132,30 +132,30 @@ class Selectors(nn.Module):
         z = self.z(x).unflatten(-1, (self.selectors, self.bits))
         bits = smooth_step(z, self.gamma)  # (batch, selector, bit)
         chosen = torch.ones_like(bits[..., :1])
-        for j in range(self.bits):  # each bit tells the experts so far from as many more
+        for j in range(self.bits):  # each bit doubles the number of experts told apart
             bit = bits[..., j : j + 1]
             chosen = torch.cat([chosen * (1 - bit), chosen * bit], dim=-1)
         return self.a(x).softmax(dim=-1), chosen
 
 
 class Constant(nn.Module):
-    """A linear layer without its weights: the bias, for every row."""
+    """A linear layer without weights: the same bias for every row."""
 
     def __init__(self, input_dim: int, outputs: int) -> None:
         super().__init__()
         self.bias = nn.Parameter(torch.empty(outputs))
 
     def forward(self, x: Tensor) -> Tensor:
-        """The bias, (batch, outputs)."""
+        """Return the bias, (batch, outputs)."""
         return self.bias.expand(x.shape[0], -1)
 
 
 def smooth_step(t: Tensor, gamma: float) -> Tensor:
-    """From 0 at -gamma/2 to 1 at gamma/2, flat beyond; exactly 0 and 1 there."""
+    """Rise smoothly from 0 at -gamma/2 to 1 at gamma/2; exactly 0 and 1 beyond."""
     t = (t / gamma).clamp(-0.5, 0.5)
     return -2 * t**3 + 1.5 * t + 0.5
 
 
 def mixed(weights: Tensor, chosen: Tensor) -> Tensor:
-    """Shares (batch, expert) of selectors that are weighed (batch, selector)."""
+    """Combine selectors' choices by their weights (batch, selector) to shares (batch, expert)."""
     return torch.einsum("bs,bse->be", weights, chosen)

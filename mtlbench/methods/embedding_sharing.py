@@ -1,11 +1,11 @@
-"""Embedding sharing: one embedding table for all tasks, everything above it apart.
+"""Embedding sharing: one embedding table for all tasks, everything above it separate.
 
     y_k = h^k( f^k(x) )
 
-The rung between `disjoint` and `hard-sharing`: against the first it shows what sharing embeddings does; what
-hard sharing does beyond it is the doing of the shared bottom.
+The step between `disjoint` and `hard-sharing`: its difference from the first is the effect of sharing
+embeddings, and that of hard sharing from it is the effect of the shared bottom.
 
-All tasks start from the draw of weights, and drop the units, of the single-task models of that seed.
+All tasks start from the same weights, and drop the same units, as the single-task models of that seed.
 Departures from a paper: none; this is the definition.
 
 Pitfalls: a rare task's gradients hardly move the shared embeddings; those of a frequent one decide what an
@@ -26,7 +26,7 @@ class EmbeddingSharing(Disjoint):
 
     @classmethod
     def tables(cls, tasks: Sequence[Task]) -> int:
-        """One for all tasks."""
+        """Return 1: one table for all tasks."""
         return 1
 
     def forward(self, inputs: Inputs) -> dict[str, Tensor]:

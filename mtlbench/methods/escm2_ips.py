@@ -3,22 +3,22 @@
 Wang et al., "ESCM2: Entire Space Counterfactual Multi-Task Model for Post-Click Conversion Rate Estimation",
 SIGIR 2022. https://doi.org/10.1145/3477495.3531972 (arXiv:2204.05125)
 
-ESMM, and a risk that fits the conditional head itself. With o whether the parent happened, o^ = P(parent)
-its propensity, and delta the cross-entropy of P(child | parent) against the child's label:
+ESMM, plus a risk that fits the conditional head itself. With o = 1 where the parent happened (else 0),
+o^ = P(parent) its propensity, and delta the cross-entropy of P(child | parent) against the child's label:
 
     L = L_CTR + L_CTCVR + lambda_c R_IPS,    R_IPS = mean_i[ o_i delta_i / o^_i ]
 
-A row whose parent happened stands for 1 / o^ rows: where propensities are right, this is without bias the
-mean over all rows, had the parent happened on each.
+A row whose parent happened stands for 1 / o^ rows: if the propensities are right, this is an unbiased
+estimate of the mean over all rows, had the parent happened on each.
 
 Departs from the paper: propensities are constants of the risk (no gradient reaches the parent's head
-through them) and clipped from below, as is usual; lambda_c and the clip are ours, and the weight that the
-paper has on L_CTCVR is left to the balancer; R_IPS is added to the child's loss and weighed with it;
-chains, trees and networks as in esmm.
+through them) and clipped from below, as is usual; lambda_c and the clip are ours, and the paper's weight on
+L_CTCVR is left to the balancer; R_IPS is added to the child's loss and weighted with it; chains, trees and
+networks as in esmm.
 
-Pitfalls: the variance grows with 1 / o^, and clipping buys it back with bias: with a rare parent most of the
-weight lies on a few rows. The propensity is a by-product of training, far off in its first steps. If a child
-happens without its parent, such rows are left out of the risk and yet contradict the product.
+Pitfalls: the variance grows with 1 / o^, and clipping trades it for bias: with a rare parent a few rows have
+most of the weight. The propensity is a by-product of training, far off in its first steps. Rows where a child
+happens without its parent are left out of the risk, yet contradict the product.
 """
 
 from collections.abc import Sequence
@@ -39,11 +39,11 @@ from mtlbench.schema import Task
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ESCM2Config(FunnelConfig):
-    """Options of both ESCM2.
+    """Options of both ESCM2 methods.
 
     Attributes:
         counterfactual: lambda_c, the weight of the counterfactual risk.
-        clip: the smallest propensity that a row is divided by.
+        clip: smallest propensity to divide by; smaller ones are raised to it.
     """
 
     counterfactual: float = 0.1
@@ -58,7 +58,7 @@ class ESCM2Config(FunnelConfig):
 
 
 class ESCM2IPS(ESMM):
-    """ESMM whose conditional heads are fitted on the rows of their parents, too."""
+    """ESMM whose conditional heads are also fitted on the rows of their parents."""
 
     Config = ESCM2Config
 
@@ -67,14 +67,14 @@ class ESCM2IPS(ESMM):
         self.counterfactual, self.clip = config.counterfactual, config.clip
 
     def forward(self, inputs: Inputs) -> dict[str, Tensor]:
-        """One logit a task as in ESMM; beside that of a child, for the losses, its logit given the parent."""
+        """Map to one logit per task as in ESMM; a child has a second column, its logit given the parent."""
         logits = EmbeddingSharing.forward(self, inputs)
         outputs = self.multiplied(logits)
         beside = {child: torch.cat([outputs[child], logits[child]], dim=1) for child in self.parents}
         return {**outputs, **beside}
 
     def losses(self, outputs: dict[str, Tensor], labels: Tensor) -> dict[str, Tensor]:
-        """As in ESMM; a child's has its counterfactual risk added."""
+        """Return the losses of ESMM, with the counterfactual risk added to each child's."""
         labels = chain.filled(labels, self.tasks, self.parents)
         losses = super().losses(outputs, labels)
         for child, parent in self.parents.items():
@@ -89,5 +89,5 @@ class ESCM2IPS(ESMM):
         return losses
 
     def risk(self, error: Tensor, weight: Tensor, *beside: Tensor) -> Tensor:
-        """Each row's part in the risk, from delta and o / o^."""
+        """Return each row's contribution to the risk, from delta and o / o^."""
         return weight * error

@@ -3,25 +3,25 @@
 Ma et al., "Entire Space Multi-Task Model: An Effective Approach for Estimating Post-Click Conversion Rate",
 SIGIR 2018, section 2.3. https://doi.org/10.1145/3209978.3210104 (arXiv:1804.07931)
 
-With click y, conversion z, and a network with tower a task over shared embeddings:
+With click y, conversion z, and one network with tower per task over shared embeddings:
 
     pCTR = sigmoid(h^1(f^1(x)))    pCVR = sigmoid(h^2(f^2(x)))    pCTCVR = pCTR pCVR
     L = sum_i l(y_i, pCTR_i) + l(y_i z_i, pCTCVR_i)
 
-pCVR, the probability given a click, is never fitted on clicked rows alone: it is what pCTR must be
-multiplied by to explain conversions on all rows. The output of a task with a parent is the logit of the
+pCVR, the probability given a click, is never fitted on clicked rows alone: it is the factor by which pCTR
+must be multiplied to explain conversions on all rows. The output of a task with a parent is the logit of the
 product, taken in log space, so that its prediction is P(task) = P(parent) P(task | parent).
 
 Departs from the paper: the tasks may be a longer chain or a tree, with products up to the root, and a task
 outside it has a tower of its own, even where its label is the conditional of a link (as `cvr` beside `ctr`
-and `ctcvr`): pCVR is not what is scored for it; a loss is a mean over the rows where its task is defined, a
-child without a label where its parent is 0 being 0 there, and the balancer weighs the losses; networks are
-the tool's small ones (the paper: 360-200-80 over embeddings of 18), their layers are normalised, and all
-tasks start from one draw of weights, as in embedding-sharing, which is this without the products.
+and `ctcvr`): its score is not pCVR; a loss is a mean over the rows where its task is defined, where a child
+without a label counts as 0 if its parent is 0, and the balancer weights the losses; networks are the tool's
+small ones (the paper: 360-200-80 over embeddings of 18), their layers are normalised, and all tasks start
+from the same weights, as in embedding-sharing, which is ESMM without the products.
 
 Pitfalls: P(task | parent) is estimated too high on average (Wang et al. 2022, the reason for escm2-ips), and
-nothing holds it where parents are rare, since there any value explains the data. A child that happens without
-its parent contradicts the model; such rows are counted before training, and a child whose label there is only
+nothing constrains it where parents are rare, since there any value explains the data. A child that happens
+without its parent contradicts the model; such rows are counted before training, and a child with labels only
 on rows of its parent is refused, since its score would rank by P(task | parent). The gradient of a child's
 loss reaches the networks of all tasks above it, so that a rare child with a large weight spoils its parent.
 """
@@ -50,7 +50,7 @@ class ESMM(EmbeddingSharing):
 
     @classmethod
     def links(cls, config: C, tasks: Sequence[Task]) -> dict[str, str]:
-        """The chain of the config, or what the tasks declare."""
+        """Return the chain of the config, or the one that the tasks declare."""
         assert isinstance(config, FunnelConfig)
         return chain.links(tasks, config.chain)
 
@@ -59,11 +59,11 @@ class ESMM(EmbeddingSharing):
         return self.multiplied(super().forward(inputs))
 
     def losses(self, outputs: dict[str, Tensor], labels: Tensor) -> dict[str, Tensor]:
-        """Cross-entropies on all rows: where the parent did not happen, nor did the child."""
+        """Return cross-entropies on all rows: where the parent did not happen, neither did the child."""
         return super().losses(outputs, chain.filled(labels, self.tasks, self.parents))
 
     def multiplied(self, logits: dict[str, Tensor]) -> dict[str, Tensor]:
-        """From each task's logit given its parent to its logit on all rows."""
+        """Map each task's logit given its parent to its logit on all rows."""
         outputs = dict(logits)
         for child, parent in self.parents.items():
             outputs[child] = chain.both(outputs[parent], logits[child])

@@ -1,4 +1,4 @@
-"""Experts and their mixtures, as many methods have them."""
+"""Experts and their mixtures, shared by many methods."""
 
 from collections.abc import Sequence
 
@@ -10,20 +10,20 @@ from mtlbench.methods.layers import mlp
 
 
 class Experts(nn.ModuleList):
-    """Networks side by side, of one input."""
+    """Parallel networks that read the same input."""
 
     def __init__(self, number: int, input_dim: int, config: NetworkConfig) -> None:
         super().__init__(mlp(input_dim, config.network, config) for _ in range(number))
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """Map (batch, input_dim) to (batch, expert_dim) each."""
+        """Map (batch, input_dim) to one (batch, expert_dim) per expert."""
         return [expert(x) for expert in self]
 
 
 def mixture(weights: Tensor, experts: Sequence[Tensor]) -> Tensor:
-    """The sum of experts (batch, expert_dim), each weighed by its column of (batch, expert).
+    """Sum experts (batch, expert_dim), each weighted by its column of `weights` (batch, expert).
 
-    Term by term it is two to four times as fast on a CPU as a product of a small matrix a row.
+    On a CPU, adding term by term is two to four times as fast as multiplying a small matrix for each row.
     """
     first, *others = torch.split(weights, 1, dim=-1)  # (batch, 1) each
     total = first * experts[0]

@@ -1,7 +1,7 @@
-"""From the fields of a batch to the one vector a row that networks take: pooling and feature interactions.
+"""Pooling and feature interactions: from the fields of a batch to one input vector per row.
 
-Shared by all methods, so that `pooling` and `interaction` mean the same in each. With the defaults there is
-nothing to learn here: all fields side by side, sequences averaged.
+Shared by all methods, so that `pooling` and `interaction` mean the same in each. With the defaults nothing is
+learned here: fields are concatenated and sequences averaged.
 """
 
 import torch
@@ -18,16 +18,16 @@ ATTENTION_WIDTH = 36
 
 
 class Features(nn.Module):
-    """All fields side by side, interactions included.
+    """Concatenation of all fields, with their interactions.
 
     cross   x_{l+1} = x_0 * (W_l x_l + b_l) + x_l, stacked below the network. Wang et al., "DCN V2: Improved
             Deep & Cross Network", WWW 2021, section 3. https://doi.org/10.1145/3442381.3450078
     fm      1/2 ((sum_i v_i)^2 - sum_i v_i^2) beside x, v_i the embedded fields: the pairwise terms of
-            Rendle, "Factorization Machines", ICDM 2010, kept a dimension each as in He and Chua, "Neural
+            Rendle, "Factorization Machines", ICDM 2010, one value per dimension as in He and Chua, "Neural
             Factorization Machines", SIGIR 2017, section 3.1. Without embedded fields there are none.
 
     Attributes:
-        width: of the result.
+        width: width of the output.
     """
 
     def __init__(self, spec: InputSpec, config: NetworkConfig) -> None:
@@ -44,7 +44,7 @@ class Features(nn.Module):
         self.width += dim if self.fm else 0
 
     def forward(self, inputs: Inputs, table: int = 0) -> Tensor:
-        """Map a batch to (batch, width), its ids embedded by that table."""
+        """Map a batch to (batch, width), with ids embedded by embedding table number `table`."""
         categorical, sequence = inputs.categorical[table], inputs.sequence[table]
         pooled, start = [], 0
         for i, field in enumerate(inputs.spec.sequences):
@@ -65,22 +65,22 @@ class Features(nn.Module):
 
 
 def mean(past: Tensor, mask: Tensor) -> Tensor:
-    """Average of the ids that there are, 0 without any: (batch, dim)."""
+    """Average the unmasked ids, 0 if there are none: (batch, dim)."""
     total = (past * mask.unsqueeze(-1)).sum(dim=1)
     return total / mask.sum(dim=1, keepdim=True).clamp(min=1)
 
 
 class TargetAttention(nn.Module):
-    """A sequence, each id weighed by how it fits the row's own id of the same vocabulary.
+    """Pooling of a sequence, each id weighted by its fit to the row's own id of the same vocabulary.
 
     Zhou et al., "Deep Interest Network for Click-Through Rate Prediction", KDD 2018, section 4.3.
     https://doi.org/10.1145/3219819.3219823
 
         v = sum_j a(e_j, e_t) e_j,    a = MLP([e_j, e_t, e_j - e_t, e_j * e_t])
 
-    Weights are not normalised, as in the paper, so that their sum keeps how strong the interest is. Departs
-    from it: difference and product stand for its outer product, as in its authors' code; the activation is
-    that of the network instead of Dice.
+    Weights are not normalised, as in the paper, so that their sum preserves the strength of the interest.
+    Departs from the paper: difference and product replace its outer product, as in its authors' code; the
+    activation is that of the network instead of Dice.
     """
 
     def __init__(self, spec: InputSpec, field: Field, config: NetworkConfig) -> None:
@@ -95,7 +95,7 @@ class TargetAttention(nn.Module):
         self.unit = mlp(4 * config.embedding_dim, (ATTENTION_WIDTH,), config, outputs=1, bare=True)
 
     def forward(self, categorical: Tensor, past: Tensor, mask: Tensor) -> Tensor:
-        """Pool `past` (batch, position, dim) by what is in the row's fields (batch, field, dim)."""
+        """Pool `past` (batch, position, dim) by its fit to the row's fields (batch, field, dim)."""
         target = categorical[:, self.target].unsqueeze(1).expand_as(past)
         fit = self.unit(torch.cat([past, target, past - target, past * target], dim=-1))
         weighed: Tensor = fit * mask.unsqueeze(-1) * past

@@ -1,4 +1,4 @@
-"""Group lasso: a network a task, their inputs chosen together by an L2,1 penalty.
+"""Group lasso: one network per task, their inputs chosen together by an L2,1 penalty.
 
 Argyriou, Evgeniou and Pontil, "Multi-Task Feature Learning", NIPS 19, 2007, section 2; without its rotation
 of the features it is the block penalty of Obozinski, Taskar and Jordan, "Joint covariate selection and joint
@@ -7,24 +7,25 @@ https://doi.org/10.1007/s11222-008-9111-x
 
     L = sum_k L_k + lambda sum_i sqrt( sum_k sum_u (W^k_ui)^2 )
 
-W^k_ui leads from input i to unit u of the first layer of task k's network. All weights of an input are one
-group, over the tasks: an input is either kept for some task or let go by all of them. For networks instead of
-linear models the group holds an input's weights to every unit, as in Scardapane et al., "Group sparse
+W^k_ui leads from input i to unit u of the first layer of task k's network. All weights of an input, over all
+tasks, form one group: an input is either kept for some task or dropped by all of them. For networks instead
+of linear models the group holds an input's weights to every unit, as in Scardapane et al., "Group sparse
 regularization for deep neural networks", Neurocomputing 241, 2017.
 https://doi.org/10.1016/j.neucom.2017.02.029
 
-At lambda = 0 it is `embedding-sharing`. All tasks start from one draw of weights.
+At lambda = 0 it is `embedding-sharing`. All tasks start from the same draw of weights.
 
-Departs from the papers: networks for linear models; one embedding table for all tasks below them. Argyriou et
-al. square the sum and learn an orthogonal rotation of the features, which the embeddings stand for here.
-Groups are not weighted by their size (all are of one). The root is smoothed near 0, and gradient steps make a
-group small, not exactly 0: look for inputs whose weights are far below the others'.
+Departs from the papers: networks instead of linear models; one embedding table for all tasks below them.
+Argyriou et al. square the sum and learn an orthogonal rotation of the features, whose role the embeddings
+take here. Groups are not weighted by their size (all have the same). The root is smoothed near 0, and
+gradient steps make a group small, not exactly 0: look for inputs whose weights are far below the others'.
 
-Pitfalls: An input is one dimension of an embedding or one number, so that a field is let go a dimension at a
-time. Embeddings may grow as their weights shrink, which evades the penalty; numeric fields cannot. With
-`interaction = cross` an input of the network is a crossed feature, which holds all fields: what is let go is
-then no field's (with `fm`, the pooled products are inputs beside the fields). With `norm = layer` the first
-layer's scale is free: then only the shares of the inputs matter, and weak penalties do nothing but shrink.
+Pitfalls: an input is one dimension of an embedding or one number, so that a field is dropped one dimension at
+a time. Embeddings may grow as their weights shrink, which evades the penalty; numeric fields cannot. With
+`interaction = cross` an input of the network is a crossed feature, which holds all fields: a dropped input is
+then not tied to a field (with `fm`, the pooled products are inputs beside the fields). With `norm = layer`
+the first layer's scale is free: then only the shares of the inputs matter, and weak penalties do nothing but
+shrink.
 """
 
 from collections.abc import Sequence
@@ -59,7 +60,7 @@ class GroupLassoConfig(NetworkConfig):
 
 
 class GroupLasso(EmbeddingSharing):
-    """Embedding sharing, the inputs of its networks chosen together by `penalty`."""
+    """Embedding sharing, with the inputs of its networks chosen together by `penalty`."""
 
     Config = GroupLassoConfig
 
@@ -68,7 +69,7 @@ class GroupLasso(EmbeddingSharing):
         self.strength = config.strength
 
     def penalty(self, inputs: Inputs) -> Tensor:
-        """Lambda times the sum over inputs of the length of all their weights."""
+        """Return lambda times the sum over inputs of the norm of all their weights."""
         first = [dict(model.named_parameters())["bottom.0.weight"] for model in self.models.values()]
         squares = torch.stack(tuple(first)).square().sum(dim=(0, 1))  # (input,)
         return self.strength * (squares + EPSILON).sqrt().sum()

@@ -1,4 +1,4 @@
-"""Hard sharing (shared bottom): one network for all tasks, a tower a task.
+"""Hard sharing (shared bottom): one network for all tasks, one tower per task.
 
 Caruana, "Multitask Learning", Machine Learning 28, 1997, section 1. https://doi.org/10.1023/A:1007379606734
 
@@ -8,7 +8,7 @@ Departs from the paper: x is the concatenation of learned field embeddings, whic
 are normalised.
 
 Pitfalls: the task with the largest loss or the most positives dominates the bottom; a balancer changes
-that, and static weights chosen on validation (`static-frontier`) are what it has to beat.
+that, but it has to beat static weights chosen on validation (`static-frontier`).
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from mtlbench.schema import Task
 
 
 class HardSharing(Method):
-    """One bottom `f`, one tower `h^k` a task."""
+    """One bottom `f`, one tower `h^k` per task."""
 
     def __init__(self, spec: InputSpec, tasks: Sequence[Task], config: NetworkConfig) -> None:
         super().__init__(spec, tasks, config)

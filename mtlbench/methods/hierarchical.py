@@ -14,12 +14,12 @@ Departs from the papers: networks are MLPs over field embeddings instead of recu
 tasks are trained on every batch; Hashimoto's label embeddings and successive regularisation are left out; the
 order may be a tree; layers are normalised.
 
-It needs an order of the tasks and no more: a later task may well happen without the earlier one, so that
-nothing is counted or refused, and tasks may be of any kind.
+It needs only an order of the tasks: a later task may happen without the earlier one, so no rows are counted
+or refused, and tasks may be of any kind.
 
-Pitfalls: the order is a choice, and another one is another model. The last task has the deepest network, so
-that what it gains over single-task may be depth: compare single-task with a deeper `network`. The first
-task is given nothing and yet is moved by the gradients of all that come after it: it has the most to lose.
+Pitfalls: the order is a choice, and another order is another model. The last task has the deepest network, so
+that its gain over single-task may come from depth: compare single-task with a deeper `network`. The first
+task receives nothing, yet is moved by the gradients of all that come after it: it has the most to lose.
 """
 
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ from mtlbench.schema import Task
 
 
 class Hierarchical(Method):
-    """A network and tower a task, each network above that of the task before."""
+    """One network and tower per task, each network above that of its parent task."""
 
     Config = FunnelConfig
     needs = Needs(fewest=2)
@@ -53,7 +53,7 @@ class Hierarchical(Method):
 
     @classmethod
     def links(cls, config: C, tasks: Sequence[Task]) -> dict[str, str]:
-        """None, since it takes an order alone; refuses a chain of tasks that are not there."""
+        """Return no links, since only the order matters; refuse a chain that names unknown tasks."""
         assert isinstance(config, FunnelConfig)
         chain.links(tasks, config.chain)
         return {}

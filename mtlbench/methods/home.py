@@ -3,33 +3,33 @@
 Wang et al., "HoME: Hierarchy of Multi-Gate Experts for Multi-Task Learning at Kuaishou", KDD 2025.
 https://arxiv.org/abs/2408.05430
 
-Tasks stand in groups g. An expert is a network behind a feature gate of its own, of low rank, so that it has
-a private view of its input:
+Tasks belong to groups g. An expert is a network behind its own feature gate of low rank, which gives it a
+private view of its input:
 
     E(v) = network( 2 sigmoid(B A v) * v )
 
-A mixture weighs all the experts that are in sight, and by a self gate again those of its own, so that they
-learn whatever the first gate does (s is softmax; sigmoid where there is one expert alone):
+A mixture weights all the experts in its sight and, by a self gate, its own ones again, so that these learn
+whatever the first gate does (s is softmax; sigmoid for a single expert):
 
     M(v; own, sight) = sum_{i in sight} softmax(W v)_i E_i  +  sum_{i in own} s(U v)_i E_i
 
-Two levels of them, which the hierarchy mask cuts out; v is the embedded fields, T experts of the second
+The hierarchy mask makes two levels of mixtures; v is the embedded fields, T are the experts of the second
 level:
 
     z_s = M(v; E_s, [E_s, all E_g]),    z_g = M(v; E_g, [E_g, E_s])                             meta level
     y_k = t^k( M([z_g, z_s]; T_k, [T_k, T_g, T_s]) ),    T_k and T_g read [z_g, z_s], T_s z_s   task level
 
-Departs from the paper, of which we had the abstract and others' readings: how the levels read each other is
-our reading. One feature gate of one rank per expert. Norm and activation are the tool's, `layer` and `relu`,
-as those of the models it is compared with, so that a gain is not that of an activation. The paper takes batch
-normalisation and Swish, so that not nearly all units of an expert are 0: `norm = batch`, `activation = silu`.
-Gates are linear. `groups` is one group of all tasks where none are given: the paper groups by what its tasks
-are (watching, interacting), which nobody has done for ours.
+Departs from the paper, of which we had only the abstract and others' accounts: how the levels read each other
+is our interpretation. One feature gate of one rank per expert. Norm and activation are the tool's, `layer`
+and `relu`, as in the models it is compared with, so that a gain does not come from an activation. The paper
+uses batch normalisation and Swish to prevent nearly all units of an expert from being 0: `norm = batch`,
+`activation = silu`. Gates are linear. By default, `groups` is one group of all tasks: the paper groups tasks
+by their kind (watching, interacting), which has not been done for our datasets.
 
-Pitfalls: the groups are a researcher's degree of freedom: who tries several has tuned the method and must
-say how many. The largest of the expert methods, two levels times tasks times experts: hold it against
-single-task-wide. The self gate adds to the mixture, so shares of the first gate do not say all of what a
-task hears. With few tasks there is nothing for groups to tell apart.
+Pitfalls: the groups are a researcher's degree of freedom: if you try several, you have tuned the method and
+must report how many. The largest of the expert methods, two levels times tasks times experts: compare it with
+single-task-wide. The self gate adds to the mixture, so the first gate's shares do not show all that a task
+reads. With few tasks there is nothing for groups to tell apart.
 """
 
 from collections.abc import Sequence
@@ -52,9 +52,9 @@ class HoMEConfig(NetworkConfig):
     """Options of HoME; `network` is the shape of each expert, at both levels.
 
     Attributes:
-        num_experts: of each task, of each group, and of all, a level.
-        rank: of each expert's feature gate.
-        groups: names of the tasks of each group, every task once; none is one group of all.
+        num_experts: experts per level of each task, of each group, and of all tasks together.
+        rank: rank of each expert's feature gate.
+        groups: names of the tasks in each group, every task once; empty for one group of all.
     """
 
     num_experts: int = 2
@@ -68,7 +68,7 @@ class HoMEConfig(NetworkConfig):
 
 
 class HoME(Method):
-    """Experts of a task, a group and all, in two levels."""
+    """Experts of each task, of each group and of all tasks, in two levels."""
 
     Config = HoMEConfig
     revision = 2
@@ -104,7 +104,7 @@ class HoME(Method):
         return outputs
 
     def _meta(self, inputs: Inputs) -> tuple[Tensor, list[Tensor]]:
-        """z_s, and [z_g, z_s] of each group."""
+        """Compute z_s, and [z_g, z_s] of each group."""
         v = self.features(inputs)
         shared, groups = self.meta_shared(v), [experts(v) for experts in self.meta_groups]
         z_shared = self.shared_mixture(v, shared, [*shared, *chain(*groups)])
@@ -112,7 +112,7 @@ class HoME(Method):
         return z_shared, [torch.cat([z_group, z_shared], dim=1) for z_group in z]
 
     def gate_shares(self, inputs: Inputs) -> dict[str, Tensor]:
-        """The first gate of the task level over the experts of each task, of each group, and of all."""
+        """Return each task's first gate over the task level's experts: of each task, each group, and all."""
         _, z = self._meta(inputs)
         shares = {}
         for task, g in self.group_of.items():
@@ -132,7 +132,7 @@ class Experts(nn.ModuleList):
         super().__init__(Expert(input_dim, config) for _ in range(config.num_experts))
 
     def forward(self, v: Tensor) -> list[Tensor]:
-        """Map (batch, input_dim) to (batch, expert_dim) each."""
+        """Map (batch, input_dim) to one (batch, expert_dim) per expert."""
         return [expert(v) for expert in self]
 
 
@@ -152,7 +152,7 @@ class Expert(nn.Module):
 
 
 class Mixture(nn.Module):
-    """A gate over all experts in sight, and a self gate over those of its own."""
+    """A gate over all experts in sight, and a self gate over its own experts."""
 
     def __init__(self, input_dim: int, *, own: int, sight: int) -> None:
         super().__init__()
@@ -160,7 +160,7 @@ class Mixture(nn.Module):
         self.self_gate = Linear(input_dim, own, bias=False)
 
     def forward(self, v: Tensor, own: Sequence[Tensor], sight: Sequence[Tensor]) -> Tensor:
-        """Map the gates' input (batch, input_dim) and experts (batch, dim) each to (batch, dim)."""
+        """Map the gates' input (batch, input_dim) and the experts, (batch, dim) each, to (batch, dim)."""
         logits = self.self_gate(v)
         again = logits.sigmoid() if logits.shape[-1] == 1 else logits.softmax(dim=-1)
         gate = self.gate(v).softmax(dim=-1)
@@ -168,10 +168,10 @@ class Mixture(nn.Module):
 
 
 def grouped(groups: Sequence[Sequence[str]], tasks: Sequence[str]) -> dict[str, int]:
-    """Task -> the number of its group, in the order of `tasks`.
+    """Map each task to the number of its group, in the order of `tasks`.
 
     Raises:
-        UsageError: a name is no task, is there twice, or is missing.
+        UsageError: a name is not a task, occurs twice, or is missing.
     """
     chosen = [list(group) for group in groups if group] or [list(tasks)]
     named = [name for group in chosen for name in group]

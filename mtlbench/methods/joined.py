@@ -1,12 +1,12 @@
-"""The fields of a batch side by side, of which a network's first layer multiplies no more than it must.
+"""Concatenated fields of a batch, arranged so that a network's first layer multiplies as little as possible.
 
-With x = [e_1, ..., e_F, v], embedded fields and given numbers, and W = [W_1, ..., W_F, W_v] likewise,
+With x = [e_1, ..., e_F, v], embedded fields and numeric values, and W = [W_1, ..., W_F, W_v] likewise,
 
     x W^T  =  sum_f e_f W_f^T  +  v W_v^T
 
-Where a batch holds few ids of a field, e_f W_f^T is multiplied once an id and added once a row; backward,
-gradients are added up once an id before they are multiplied. It is the same sum in another order. The
-gradient of v nobody asks for.
+Where a batch holds few ids of a field, e_f W_f^T is multiplied once per id and added once per row; in the
+backward pass, gradients are summed per id before they are multiplied. It is the same sum in another order.
+The gradient of v is never needed.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,18 +25,18 @@ from mtlbench.methods import products
 from mtlbench.methods.products import between, here, product
 
 FEW = 0.6
-"""Distinct ids of a field, as a share of the batch's rows, up to which they are multiplied once an id."""
+"""Largest number of distinct ids of a field, as a share of the batch's rows, to multiply once per id."""
 PAYS = 16
-"""Width of an embedding above which that can pay: up to it, to add costs more than to multiply."""
+"""Embedding width above which multiplying once per id can pay: up to it, the additions cost more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Distinct:
-    """The embeddings of a batch, each once.
+    """The distinct embeddings of a batch.
 
     Attributes:
-        rows: (row, dim) embeddings; those of a vocabulary stand together.
-        places: (batch, field) which of them each field of each row of the batch is.
+        rows: (row, dim) embeddings; those of one vocabulary are adjacent.
+        places: (batch, field) index into `rows` of each field of each row of the batch.
     """
 
     rows: Tensor
@@ -46,13 +46,13 @@ class Distinct:
 def join(
     fields: Tensor, others: Sequence[Tensor], numeric: Tensor, distinct: Distinct | None = None
 ) -> Tensor:
-    """All side by side, (batch, width).
+    """Concatenate all inputs to (batch, width).
 
     Args:
         fields: (batch, field, dim) embeddings.
-        others: (batch, dim) each, embeddings that were pooled.
+        others: pooled embeddings, (batch, dim) each.
         numeric: (batch, number).
-        distinct: of `fields`, where it is known.
+        distinct: the distinct embeddings in `fields`, if known.
     """
     x = torch.cat([fields.flatten(start_dim=1), *others, numeric], dim=1)
     if not here(x) or not (x.requires_grad or distinct):
@@ -63,14 +63,14 @@ def join(
 
 
 class Joined(Tensor):
-    """All side by side, which also knows how it was joined; what is computed from it is a plain tensor.
+    """A concatenation that knows its parts; results computed from it are plain tensors.
 
-    A product with it is one with what it is made of: the gradient goes there, and not through the whole. Who
-    wants that of the whole computes with a `clone()`.
+    A product with it is computed from its parts, so that the gradient goes to them and not through the whole.
+    For the gradient with respect to the whole, compute with a `clone()`.
 
     Attributes:
         made_of: the arguments of `join`.
-        made: its version then; another one if it was written to.
+        made: version of the tensor at that time; it differs from the current one after an in-place write.
     """
 
     __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]  # as nn.Parameter
@@ -78,23 +78,23 @@ class Joined(Tensor):
     made: int
 
     def times(self, weight: Tensor, bias: Tensor | None) -> Tensor:
-        """x W^T + b, of W (out, width)."""
+        """Return x W^T + b, with W (out, width)."""
         made: Tensor = _Affine.apply(*self._parts, weight, bias)  # type: ignore[no-untyped-call]
         return made
 
     @property
     def sound(self) -> bool:
-        """Whether it is still what it was made of, and nobody waits for its gradient."""
+        """Whether the tensor still equals its parts, and nothing needs its own gradient."""
         return self._version == self.made and not self._backward_hooks and not self.retains_grad
 
     @property
     def taken_apart(self) -> bool:
-        """Whether it has been multiplied already; from then on even a small product costs less that way."""
+        """Whether the parts have been multiplied before; then even a small product is cheaper by parts."""
         return "_parts" in self.__dict__
 
     @cached_property
     def _parts(self) -> tuple[Tensor, Tensor, "_ByRow", "_ById | None"]:
-        """What is learned of it, row by row (batch, n) and id by id (id, dim), and where it is."""
+        """The learned parts, per row (batch, n) and per id (id, dim), and their positions."""
         fields, others, numeric, distinct = self.made_of
         _, number, dim = fields.shape
         runs = {} if distinct is None else few(distinct)
@@ -114,7 +114,7 @@ class Joined(Tensor):
 
 
 def few(distinct: Distinct) -> dict[int, slice]:
-    """The fields that it pays to multiply once an id, and which of the distinct rows are their own."""
+    """Return the fields that pay to multiply once per id, each with its range of the distinct rows."""
     batch, number = distinct.places.shape
     most = batch * min(FEW, 1 - PAYS / distinct.rows.shape[1])
     if not number or most <= 0:
@@ -124,9 +124,9 @@ def few(distinct: Distinct) -> dict[int, slice]:
 
 
 class _Picked(torch.autograd.Function):
-    """Of distinct embeddings (row, dim) those at some places, (..., dim), and some runs of them as they are.
+    """Pick distinct embeddings (row, dim) by place, (..., dim), and by run, unchanged.
 
-    As one, so that there is one gradient of all of them and not one of each run.
+    One function does both, so that the embeddings get one gradient instead of one per run.
     """
 
     @staticmethod
@@ -148,12 +148,12 @@ class _Picked(torch.autograd.Function):
 
 @dataclass(frozen=True)
 class _ByRow:
-    """What is multiplied once a row.
+    """The columns of x that are multiplied once per row.
 
     Attributes:
-        given: (batch, m) embeddings, then the numbers; has no gradient.
-        learned: how many columns of it are embeddings.
-        columns: where that stands in x.
+        given: (batch, m) embeddings, then the numeric values; has no gradient.
+        learned: number of columns of `given` that are embeddings.
+        columns: positions in x of the columns of `given`.
     """
 
     given: Tensor
@@ -161,19 +161,22 @@ class _ByRow:
     columns: tuple[slice, ...]
 
     def of(self, weight: Tensor) -> Tensor:
-        """What of W (out, width) it is multiplied with: (out, m)."""
+        """Return the columns of W (out, width) that multiply `given`: (out, m)."""
         if len(self.columns) == 1:
             return weight[:, self.columns[0]].contiguous()
         return torch.cat([weight[:, column] for column in self.columns], dim=1)
 
     def put(self, own: Tensor, weight: Tensor) -> None:
-        """Write what `of` takes, (out, m), to where it takes it from."""
+        """Write `own` (out, m) to the columns of `weight` that `of` reads."""
         widths = [weight[0, column].numel() for column in self.columns]
         for column, part in zip(self.columns, torch.split(own, widths, dim=1), strict=True):
             weight[:, column] = part
 
     def between(self, gradient: Tensor) -> Tensor:
-        """gradient^T given, (out, m); oneDNN wants one of both laid out anew, ours serves all layers."""
+        """Return gradient^T given, (out, m).
+
+        oneDNN needs a transposed copy of one factor; that of `given` serves all layers.
+        """
         if not products.ONEDNN or self.given.shape[1] >= 2 * gradient.shape[1]:
             return between(gradient, self.given)
         return product(self._turned, gradient.t()).t()
@@ -185,14 +188,14 @@ class _ByRow:
 
 @dataclass(frozen=True, slots=True)
 class _ById:
-    """What is multiplied once an id: some fields, whose ids stand one field below the other.
+    """The fields that are multiplied once per id, with the ids of all fields in one list, field after field.
 
     Attributes:
-        columns: of each field, where it stands in x.
-        parts: of each field, which ids are its own.
+        columns: position of each field in x.
+        parts: range of ids of each field.
         ids: (batch, field) the ids of each row.
-        owners: (batch * field,) the rows that have an id, id by id.
-        starts: (id,) where those of each id start.
+        owners: (batch * field,) the rows that hold each id, sorted by id.
+        starts: (id,) start of each id's rows in `owners`.
     """
 
     columns: tuple[slice, ...]
@@ -203,7 +206,7 @@ class _ById:
 
     @classmethod
     def of(cls, places: Tensor, runs: Sequence[slice], columns: tuple[slice, ...]) -> "_ById":
-        """Of places (batch, field) in distinct rows, of which each field has a run of its own."""
+        """Build from places (batch, field) in the distinct rows, of which each field has its own run."""
         parts = _parts_of(runs)
         ids = places - torch.tensor([run.start - part.start for run, part in zip(runs, parts, strict=True)])
         flat, number = ids.flatten(), parts[-1].stop
@@ -214,20 +217,20 @@ class _ById:
 
     @property
     def fields(self) -> Iterator[tuple[slice, slice]]:
-        """Columns and ids of each."""
+        """Columns and ids of each field."""
         return zip(self.columns, self.parts, strict=True)
 
     def by_row(self, of_ids: Tensor) -> Tensor:
-        """Add up once a row: (id, n) to (batch, n)."""
+        """Sum per row: (id, n) to (batch, n)."""
         return embedding_bag(self.ids, of_ids, mode="sum")
 
     def by_id(self, of_rows: Tensor) -> Tensor:
-        """Add up once an id: (batch, n) to (id, n)."""
+        """Sum per id: (batch, n) to (id, n)."""
         return embedding_bag(self.owners, of_rows, self.starts, mode="sum")
 
 
 class _Affine(torch.autograd.Function):
-    """x W^T + b, of what is learned row by row and id by id."""
+    """x W^T + b, from the parts learned per row and per id."""
 
     @staticmethod
     def forward(
@@ -246,7 +249,7 @@ class _Affine(torch.autograd.Function):
             for column, part in by_id.fields:
                 torch.mm(once[part], weight[:, column].t(), out=of_ids[part])
             y += by_id.by_row(of_ids)
-        # What was given too, though it is at hand: autograd then sees whether it has been written to.
+        # `given` is saved although ctx.by holds it: autograd then detects whether it has been written to.
         ctx.save_for_backward(by_row.given, own[:, : by_row.learned].contiguous(), once, weight)
         ctx.by = by_row, by_id
         return y
@@ -275,13 +278,13 @@ class _Affine(torch.autograd.Function):
 
 
 def _parts_of(runs: Sequence[slice]) -> tuple[slice, ...]:
-    """Where runs are once they stand one below the other."""
+    """Return the positions of the runs after they are concatenated."""
     ends = accumulate((run.stop - run.start for run in runs), initial=0)
     return tuple(slice(start, end) for start, end in pairwise(ends))
 
 
 def _merged(slices: Sequence[slice]) -> tuple[slice, ...]:
-    """Neighbours as one."""
+    """Merge adjacent slices."""
     merged = [slices[0]]
     for one in slices[1:]:
         if one.start == merged[-1].stop:

@@ -19,10 +19,10 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 
 
 class Dropout(nn.Module):
-    """Dropout fed from outside: multiplies by `mask`, which the training loop swaps in at each step.
+    """Dropout that multiplies by `mask`, which the training loop swaps in at each step.
 
-    `nn.Dropout` under `vmap(randomness="different")` draws other masks for a model alone than for the
-    same model in a stack; a mask keyed by (seed, step, layer) does not.
+    Under `vmap(randomness="different")`, `nn.Dropout` draws different masks for a model on its own and for
+    the same model in a stack; a mask keyed by (seed, step, layer) is the same in both.
     """
 
     mask: Tensor
@@ -38,11 +38,12 @@ class Dropout(nn.Module):
 
 
 class BatchNorm(nn.Module):
-    """Batch normalisation over (batch, width), written so that replicas stack.
+    """Batch normalisation over (batch, width), written so that replicas can be stacked.
 
     Ioffe and Szegedy, "Batch Normalization", ICML 2015, algorithms 1 and 2. The running mean and variance are
-    plain buffers, which `torch.func.vmap` updates in place a replica each; `nn.BatchNorm1d` also counts its
-    batches, and refuses a batch of one row, which here is normalised to 0 and leaves them as they are.
+    plain buffers, which `torch.func.vmap` updates in place for each replica. `nn.BatchNorm1d` also counts its
+    batches, and refuses a batch of one row; here such a batch is normalised to 0 and leaves the buffers as
+    they are.
     """
 
     mean: Tensor
@@ -56,8 +57,8 @@ class BatchNorm(nn.Module):
         self.register_buffer("variance", torch.ones(width))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalise by the batch in training, by the running figures in scoring."""
-        x = x.to(self.weight.dtype)  # figures over a batch are single, whatever the products are
+        """Normalise by the batch's statistics in training, by the running statistics in scoring."""
+        x = x.to(self.weight.dtype)  # batch statistics are in single precision, even under autocast
         if self.training and len(x) == 1:
             return (x - x) * self.weight + self.bias
         figures = self.mean, self.variance, self.weight, self.bias
@@ -65,7 +66,7 @@ class BatchNorm(nn.Module):
 
 
 class Linear(nn.Linear):
-    """`nn.Linear`, whose large products are faster for a model alone on a CPU."""
+    """`nn.Linear` with faster large products for a single (unstacked) model on a CPU."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (..., in) to (..., out)."""
@@ -78,7 +79,7 @@ class Linear(nn.Linear):
 
 
 class Output(Linear):
-    """The layer that a score comes from: in single precision, whatever is below it."""
+    """The final layer, which gives the score: in single precision, whatever the precision below it."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (..., in) to (..., out)."""
@@ -91,13 +92,13 @@ class Output(Linear):
 def mlp(
     input_dim: int, dims: Sequence[int], config: NetworkConfig, outputs: int = 0, *, bare: bool = False
 ) -> nn.Sequential:
-    """Hidden layers of widths `dims` (linear, norm, activation, dropout), then a linear layer of `outputs`.
+    """Build hidden layers of widths `dims` (linear, norm, activation, dropout), then `outputs` linear units.
 
-    `bare` leaves norm and dropout away, as in a unit that weighs something.
+    `bare` leaves out norm and dropout, as in gates and attention units.
     """
     layers: list[nn.Module] = []
     for width in dims:
-        # Batch normalisation takes a bias away again: its gradient is noise, which Adam makes steps of.
+        # Batch normalisation cancels a bias: its gradient is noise, which Adam would turn into steps.
         layers.append(Linear(input_dim, width, bias=bare or config.norm != "batch"))
         if config.norm != "none" and not bare:
             layers.append(nn.LayerNorm(width) if config.norm == "layer" else BatchNorm(width))
@@ -111,5 +112,5 @@ def mlp(
 
 
 def _activation(name: str) -> nn.Module:
-    """In place where it can be: what is before it, a linear layer or a norm, does not need its own output."""
+    """Build an activation, in place for ReLU: the linear layer or norm before it does not need its output."""
     return nn.ReLU(inplace=True) if name == "relu" else ACTIVATIONS[name]()

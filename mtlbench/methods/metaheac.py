@@ -8,23 +8,23 @@ With v_k an embedding of task k, experts f_i and critics h_j that all tasks shar
     z_k = sum_i a_i([v_k, x]) f_i(x),         a = softmax(W_a [v_k, x] + b_a)
     y_k = sum_j c_j([v_k, x]) h_j(z_k),       c = softmax(W_c [v_k, x] + b_c)
 
-Nothing but v_k is a task's own, not even its tower: a task is a point that the two gates read. So tasks with
-equal embeddings are one task, and one expert with one critic is a single network for all of them. (Critic is
-the paper's word for a tower that several tasks mix.)
+Nothing but v_k is specific to a task, not even a tower: a task is a point that the two gates read. So tasks
+with equal embeddings are one task, and one expert with one critic is a single network for all of them.
+(Critic is the paper's word for a tower that several tasks mix.)
 
 Departs from the paper: only its architecture is here. Its meta-learning (each step of training looks one
-step of each task ahead, as in MAML) is an update rule and no architecture; without it this is the ablation
-that learns all tasks at once. Critics are mixed as logits, so that a regression works alike; its first
+step of each task ahead, as in MAML) is an update rule, not an architecture; without it this is the ablation
+that learns all tasks at once. Critics are mixed as logits, so that a regression works the same way; its first
 author's Multitask-Recommendation-Library averages gated probabilities. Gates read all of x where that code
 reads the mean of the field embeddings, since numeric columns have none. v_k is as wide as a field's
 embedding. Experts are normalised. The paper's tasks are hundreds of campaigns with rows of their own; here a
 task's rows are those with a label.
 
-Pitfalls: gates are linear, so v_k only adds a constant to their logits: how a row moves the gates is the
-same in every task. With few tasks there is little to learn v_k from, and a tower a task (mmoe) is the
-stronger prior. Tasks with other base rates, or a regression beside clicks, must share critics; gates may
-collapse on one. With norm = batch critics are normalised a task at a time in training, and in scoring by
-running figures of all tasks, among which the last counts most: keep norm = layer.
+Pitfalls: gates are linear, so v_k only adds a constant to their logits: a row moves the gates in the same way
+in every task. With few tasks there is little to learn v_k from, and one tower per task (mmoe) is the stronger
+prior. Tasks with different base rates, or a regression beside clicks, must share critics; gates may collapse
+on one. With norm = batch, critics are normalised one task at a time in training, and in scoring by running
+statistics over all tasks, in which the last counts most: keep norm = layer.
 """
 
 from collections.abc import Sequence
@@ -60,7 +60,7 @@ class MetaHeacConfig(NetworkConfig):
 
 
 class MetaHeac(Method):
-    """Shared experts and shared critics, mixed by gates that know which task it is."""
+    """Shared experts and shared critics, mixed by gates that know the task."""
 
     Config = MetaHeacConfig
     needs = Needs(fewest=2)
@@ -90,10 +90,10 @@ class MetaHeac(Method):
         return outputs
 
     def gate_shares(self, inputs: Inputs) -> dict[str, Tensor]:
-        """The experts' gate as each task reads it, (batch, expert); the critics' is left out."""
+        """Return the experts' gate for each task, (batch, expert); the critics' gate is left out."""
         x = self.features(inputs)
         return {task: self.expert_gate(self._known(task, x)).softmax(dim=-1) for task in self.tasks}
 
     def _known(self, task: str, x: Tensor) -> Tensor:
-        """What the gates read: [v_k, x], (batch, dim + width)."""
+        """Return the input of the gates: [v_k, x], (batch, dim + width)."""
         return torch.cat([self.embeddings[task].expand(x.shape[0], -1), x], dim=1)

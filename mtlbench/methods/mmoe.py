@@ -8,11 +8,11 @@ For task k, with experts f_i, gate g^k and tower h^k:
     y_k = h^k( sum_i g^k(x)_i f_i(x) ),    g^k(x) = softmax(W_gk x)
 
 Departs from the paper: x is the concatenated field embeddings, which all tasks share; experts are normalised.
-The paper's synthetic experiments use 8 experts of one layer of 16; the defaults are the tool's small nets.
+The paper's synthetic experiments use 8 experts of one layer of 16; the defaults are the tool's small ones.
 
 Pitfalls: gates collapse on one expert or become alike, experts die (a ReLU that is 0 on all rows) or
-starve; look with `mtlbench inspect` at gate entropy, gate similarity and dead units. More experts are more
-parameters: hold it against `single-task-wide`.
+starve; check gate entropy, gate similarity and dead units with `mtlbench inspect`. More experts are more
+parameters: compare it with `single-task-wide`.
 """
 
 from collections.abc import Sequence
@@ -44,7 +44,7 @@ class MMoEConfig(NetworkConfig):
 
 
 class MMoE(Method):
-    """Experts shared, one gate and one tower a task."""
+    """Shared experts, one gate and one tower per task."""
 
     Config = MMoEConfig
 
@@ -69,6 +69,6 @@ class MMoE(Method):
         return outputs
 
     def gate_shares(self, inputs: Inputs) -> dict[str, Tensor]:
-        """The gate of each task, (batch, expert)."""
+        """Return the gate of each task, (batch, expert)."""
         x = self.features(inputs)
         return {task: gate(x).softmax(dim=-1) for task, gate in self.gates.items()}

@@ -1,25 +1,24 @@
-"""MTAN: Multi-Task Attention Network. One network, an attention mask a task on every layer.
+"""MTAN: Multi-Task Attention Network. One network, with an attention mask per task on every layer.
 
 Liu, Johns and Davison, "End-to-End Multi-Task Learning with Attention", CVPR 2019, section 3.2, equations (1)
 and (2). https://doi.org/10.1109/CVPR.2019.00197
 
-p^l is what layer l of the shared network gives. For task k:
+p^l is the output of layer l of the shared network. For task k:
 
     ph_k^l = a_k^l * p^l,    a_k^l = sigmoid( h_k^l( g_k^l( [p^l, ph_k^(l-1)] ) ) )
 
-The first mask sees p^1 alone; the last ph_k goes into the task's tower. With all masks at 1 it is
+The first mask sees only p^1; the last ph_k goes into the task's tower. With all masks at 1 it is
 `hard-sharing`.
 
 Departs from the paper, which is about convolutions: g is a hidden layer of the shared layer's width and h a
-linear layer, for its convolutions of 1x1 with batch normalisation. A block of the paper has two shared
-layers, the first of which its mask sees while it masks the second; a block is one layer here, and its mask
-sees what it masks. The paper's f, a convolution of the masked features before the next mask, is taken up by
-g.
+linear layer, in place of its 1x1 convolutions with batch normalisation. A block of the paper has two shared
+layers; its mask sees the first and masks the second. Here a block is one layer, and its mask sees the layer
+that it masks. The paper's f, a convolution of the masked features before the next mask, is merged into g.
 
-Pitfalls: Masks scale, they cannot make: what no task has brought into the shared network, no mask can find.
-They start half open, at about 1/2, and may stay near that: look at how they differ between tasks before
+Pitfalls: masks can only scale: they cannot find features that no task has brought into the shared network.
+They start half open, at about 1/2, and may stay near that: check how they differ between tasks before
 believing that they select. With wide layers they are most of the parameters: three times a shared layer's
-width squared, a task.
+width squared, per task.
 """
 
 from collections.abc import Sequence
@@ -35,7 +34,7 @@ from mtlbench.schema import Task
 
 
 class MTAN(Method):
-    """A shared network; of each task a mask a layer, and a tower."""
+    """A shared network; per task one mask for each layer, and a tower."""
 
     def __init__(self, spec: InputSpec, tasks: Sequence[Task], config: NetworkConfig) -> None:
         super().__init__(spec, tasks, config)
@@ -67,8 +66,8 @@ class Attention(nn.Module):
         )
 
     def forward(self, shared: Sequence[Tensor]) -> Tensor:
-        """Map a (batch, width) a shared layer to the last one, masked."""
-        masked = shared[0][:, :0]  # the first mask has none before it
+        """Map the outputs of the shared layers, (batch, width) each, to the masked last one."""
+        masked = shared[0][:, :0]  # no masked layer comes before the first
         for p, mask in zip(shared, self.masks, strict=True):
             masked = mask(torch.cat([p, masked], dim=1)).sigmoid() * p
         return masked

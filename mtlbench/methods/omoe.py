@@ -1,21 +1,21 @@
 """OMoE: One-gate Mixture-of-Experts.
 
-Jacobs et al., "Adaptive Mixtures of Local Experts", Neural Computation 3(1), 1991, with a tower a task.
-https://doi.org/10.1162/neco.1991.3.1.79 Under this name it is what Ma et al., KDD 2018, section 4.2, hold
-MMoE against. https://doi.org/10.1145/3219819.3220007
+Jacobs et al., "Adaptive Mixtures of Local Experts", Neural Computation 3(1), 1991, with one tower per task.
+https://doi.org/10.1162/neco.1991.3.1.79 Under this name it is the baseline of MMoE in Ma et al., KDD 2018,
+section 4.2. https://doi.org/10.1145/3219819.3220007
 
 For task k, with experts f_i, the one gate g and tower h^k:
 
     y_k = h^k( sum_i g(x)_i f_i(x) ),    g(x) = softmax(W_g x)
 
-What MMoE does beyond it is the doing of its gates, since experts and towers are the same.
+Any difference from MMoE is the effect of MMoE's gates, since experts and towers are the same.
 
 Departs from the paper (Jacobs et al.): experts are trained through their mixture on the loss of the tasks,
 not by a likelihood that makes them compete; x is the concatenated field embeddings, which all tasks share;
 experts are normalised.
 
-Pitfalls: all towers see one mixture, so tasks that disagree can part in their towers alone: it is a wider
-shared bottom. It has nearly the parameters of MMoE; against hard-sharing it wins by its size, if at all.
+Pitfalls: all towers see one mixture, so tasks that disagree can diverge only in their towers: it is a wider
+shared bottom. It has nearly as many parameters as MMoE; if it beats hard-sharing, it is by its size.
 The gate may settle on one expert early; the entropy of the gate shows it.
 """
 
@@ -32,7 +32,7 @@ from mtlbench.schema import Task
 
 
 class OMoE(Method):
-    """Experts and their gate shared, one tower a task."""
+    """Shared experts with a shared gate, one tower per task."""
 
     Config = MMoEConfig
 
@@ -53,5 +53,5 @@ class OMoE(Method):
         return {task: tower(mixed) for task, tower in self.towers.items()}
 
     def gate_shares(self, inputs: Inputs) -> dict[str, Tensor]:
-        """The one gate, under every task's name, (batch, expert)."""
+        """Return the single gate under every task's name, (batch, expert)."""
         return dict.fromkeys(self.tasks, self.gate(self.features(inputs)).softmax(dim=-1))

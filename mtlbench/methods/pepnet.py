@@ -3,26 +3,26 @@
 Chang et al., "PEPNet: Parameter and Embedding Personalized Network for Infusing with Personalized Prior
 Information", KDD 2023. https://arxiv.org/abs/2302.01115
 
-A gate neural unit makes factors between 0 and 2, gate(u) = 2 sigmoid(W' act(W u + b) + b'). With x the
+A gate neural unit outputs factors between 0 and 2, gate(u) = 2 sigmoid(W' act(W u + b) + b'). With x the
 embedded fields, p those that are priors, sg the stopped gradient, and f^k_1 ... f^k_L the hidden layers of
 task k's own network:
 
     h^k_0 = gate_0([p, sg(x)]) * x                                  EPNet: the embedding, for all tasks alike
-    h^k_l = gate_l([p, sg(h_0)])_k * f^k_l(h^k_{l-1})               PPNet: the units, a task and layer each
+    h^k_l = gate_l([p, sg(h_0)])_k * f^k_l(h^k_{l-1})               PPNet: the units, per task and layer
     y_k = w^k h^k_L + b^k
 
-One gate unit a layer serves all tasks (its last layer has a row for each unit of each task), and the
-embedding is shared; networks are a task's own. Where all gates are 1 it is embedding-sharing.
+One gate unit per layer serves all tasks (its last layer has a row for each unit of each task), and the
+embedding is shared; each task has its own network. Where all gates are 1 it is embedding-sharing.
 
-Departs from the paper: it has several domains, and EPNet is fed with what describes the domain; our data
-names no domain, so both are fed with PPNet's priors: the categorical fields that describe the user or the
-item (`of` in the data card; the paper's also describe the author), or all categorical fields where none
+Departs from the paper: the paper has several domains, and feeds EPNet with the fields that describe the
+domain; our data names no domain, so both get PPNet's priors: the categorical fields that describe the user or
+the item (`of` in the data card; the paper's also describe the author), or all categorical fields if none
 does. EPNet scales the numeric columns too. A gate's hidden layer is as wide as its output (our choice) and
 has the network's activation where the paper has ReLU. Layers are normalised before they are scaled. The
 layers are `network` and then `tower`.
 
-Pitfalls: user and item ids feed every gate, so it memorises: rows of new users or items are scaled by gates
-that nobody trained, and ids seen once overfit. The gates of the units hold most of the parameters (tasks
+Pitfalls: user and item ids feed every gate, so it memorises: rows of new users or items are scaled by
+untrained gates, and ids seen once overfit. The gates of the units hold most of the parameters (tasks
 times widths squared). A data card that leaves `of` empty changes what the gates see.
 """
 
@@ -37,13 +37,13 @@ from mtlbench.methods.layers import Output, mlp
 from mtlbench.schema import Task
 
 PRIORS = ("user", "item")
-"""What a field must describe to be a prior."""
+"""Entities that a field must describe to be a prior."""
 SCALE = 2.0
-"""The largest factor of a gate (gamma in the paper); half of it, 1, is where gates begin."""
+"""The largest factor of a gate (gamma in the paper); gates start at half of it, 1."""
 
 
 class PEPNet(Method):
-    """A network a task, whose input and units are scaled by gates that know user and item."""
+    """One network per task, its input and units scaled by gates that know user and item."""
 
     def __init__(self, spec: InputSpec, tasks: Sequence[Task], config: NetworkConfig) -> None:
         super().__init__(spec, tasks, config)
@@ -78,7 +78,7 @@ class PEPNet(Method):
 
 
 class GateUnit(nn.Module):
-    """Gate NU: what is known beforehand, mapped to factors between 0 and `SCALE`."""
+    """Gate NU: maps prior information to factors between 0 and `SCALE`."""
 
     def __init__(self, input_dim: int, output_dim: int, config: NetworkConfig) -> None:
         super().__init__()

@@ -3,8 +3,8 @@
 Tang et al., "Progressive Layered Extraction (PLE): A Novel Multi-Task Learning (MTL) Model for Personalized
 Recommendations", RecSys 2020, section 4.2. https://doi.org/10.1145/3383313.3412236
 
-Levels j = 1 ... N of CGC (which see for S^k, experts of a task's own beside shared ones), each on what the
-gates of the level below have made of theirs; for task k, and for what is shared (s):
+Levels j = 1 ... N of CGC (see there for S^k, a task's own experts beside shared ones), each reading the
+mixtures of the level below; for task k, and for the shared part (s):
 
     g^{k,j} = softmax(W^{k,j} g^{k,j-1}) S^{k,j},    g^{k,0} = g^{s,0} = x
     g^{s,j} = softmax(W^{s,j} g^{s,j-1}) S^{s,j},    j < N,    S^{s,j}: those of all tasks and the shared
@@ -13,15 +13,16 @@ gates of the level below have made of theirs; for task k, and for what is shared
 Experts of task k read g^{k,j-1}, shared ones g^{s,j-1}. With one level it is CGC.
 
 Departs from the paper: x is the concatenated field embeddings, which all tasks share; experts are normalised;
-how task losses are weighed (section 4.3) is a balancer's business. The defaults are the tool's small nets:
+weighting the task losses (section 4.3) is left to the balancer. The defaults are the tool's small networks:
 two levels, two own and two shared experts in each.
 
-Of others' code, torch-rechub departs by gates with a bias whose logits are normalised by their batch;
-deepctr-torch makes as many shared experts as own ones, whatever is asked for, and uses those asked for alone;
-FuxiCTR's shared gate sees the shared experts alone. With that taken away, the first two give what this does.
+Among other implementations, torch-rechub's gates have a bias and batch-normalised logits; deepctr-torch
+builds as many shared experts as own ones, whatever number is requested, and uses only the requested ones;
+FuxiCTR's shared gate sees only the shared experts. Apart from these differences, the first two compute the
+same as this.
 
-Pitfalls: levels times tasks times experts: the largest method here for its layer sizes, so hold it against
-single-task-wide and give it no more levels than the data carry. Already at the first of two levels the own
+Pitfalls: levels times tasks times experts: the largest method here for its layer sizes, so compare it with
+single-task-wide and use no more levels than the data support. Already at the first of two levels the own
 experts of a task feed all others through the shared gate: nothing below the last level is a task's own. Gates
 may starve experts as in CGC.
 """
@@ -43,9 +44,9 @@ class PLEConfig(CGCConfig):
     """Options of PLE; `network` is the shape of each expert, at every level.
 
     Attributes:
-        task_experts: m_k, experts of each task's own, a level.
-        shared_experts: m_s, experts that all tasks share, a level.
-        levels: N, how many times experts are mixed.
+        task_experts: m_k, number of each task's own experts, per level.
+        shared_experts: m_s, number of experts that all tasks share, per level.
+        levels: N, number of levels at which experts are mixed.
     """
 
     levels: int = 2
@@ -57,7 +58,7 @@ class PLEConfig(CGCConfig):
 
 
 class PLE(Method):
-    """Extraction levels, and a tower a task."""
+    """Extraction levels, and one tower per task."""
 
     Config = PLEConfig
 
@@ -77,11 +78,11 @@ class PLE(Method):
         return {task: tower(extracted[task]) for task, tower in self.towers.items()}
 
     def gate_shares(self, inputs: Inputs) -> dict[str, Tensor]:
-        """The last level's gate of each task, over the experts of the first task, ..., and the shared."""
+        """Return each task's last gate, over the experts of the first task, ..., and the shared ones."""
         return self.last.shares(self._below(inputs)[0])
 
     def _below(self, inputs: Inputs) -> tuple[dict[str, Tensor], Tensor]:
-        """What the last level reads: each task's input and the shared one."""
+        """Compute the inputs of the last level: each task's and the shared one."""
         x = self.features(inputs)
         own, shared = dict.fromkeys(self.tasks, x), x
         for level in self.below:

@@ -1,6 +1,6 @@
-"""Large products of matrices on a CPU, by what multiplies fastest there.
+"""Large matrix products on a CPU, by the fastest library for the processor.
 
-Torch takes MKL. On the processors of MKL's maker nothing is faster; elsewhere oneDNN is, by up to a half.
+Torch uses MKL. On Intel processors nothing is faster; elsewhere oneDNN is, by up to a half.
 """
 
 from typing import Any
@@ -13,23 +13,23 @@ from torch.nn.functional import linear
 from mtlbench.devices import processor
 
 ONEDNN: bool = torch.backends.mkldnn.is_available() and "Intel" not in processor()  # type: ignore[no-untyped-call]
-"""Whether to ask oneDNN; else torch."""
+"""Whether to multiply with oneDNN instead of torch's default."""
 WORTH = 2**23
-"""Multiplications from which on some 10 us of Python, and oneDNN's start, are made good."""
+"""Number of multiplications above which the overhead, about 10 us of Python and oneDNN's start, pays off."""
 VECTOR = 16
-"""Single-precision numbers in a vector register."""
+"""Number of single-precision values in a vector register."""
 
 
 def chosen(x: Tensor, weight: Tensor) -> bool:
-    """Whether x W^T of (row, in) and (out, in) is for us to multiply, and large enough."""
+    """Return whether `affine` should compute x W^T of (row, in) and (out, in): large, and `here` holds."""
     large = x.dim() == 2 and len(x) * weight.numel() >= WORTH
     return large and here(x)
 
 
 def here(x: Tensor) -> bool:
-    """Whether that is a CPU, and nobody else decides how it multiplies: vmap, the compiler, autocast."""
+    """Return whether `x` is on a CPU, outside of vmap, the compiler and autocast."""
     return (
-        not torch.compiler.is_compiling()  # first: it follows none of the rest
+        not torch.compiler.is_compiling()  # first: the compiler cannot trace the other conditions
         and x.device.type == "cpu"
         and x.dtype in (torch.float32, torch.float64)
         and not torch._C._are_functorch_transforms_active()
@@ -38,7 +38,7 @@ def here(x: Tensor) -> bool:
 
 
 def affine(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """x W^T + b of (row, in) and (out, in)."""
+    """Return x W^T + b, for x (row, in) and W (out, in)."""
     made: Tensor = _Affine.apply(x, weight, bias)  # type: ignore[no-untyped-call]
     return made
 
@@ -62,17 +62,17 @@ class _Affine(torch.autograd.Function):
 
 
 def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """x W^T + b; neither may be a part of another matrix's columns, which oneDNN crawls through."""
-    if not ONEDNN or x.dtype != torch.float32:  # oneDNN has no other
+    """Return x W^T + b; neither factor may be a column slice of a matrix, on which oneDNN is very slow."""
+    if not ONEDNN or x.dtype != torch.float32:  # oneDNN supports no other type here
         return linear(x, weight, bias)
     made: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
     return made
 
 
 def between(gradient: Tensor, x: Tensor) -> Tensor:
-    """gradient^T x, of (row, out) and (row, in), contiguous."""
+    """Return gradient^T x, contiguous, for gradient (row, out) and x (row, in)."""
     wide, whole_vectors = x.shape[1] >= 2 * gradient.shape[1], x.shape[1] % VECTOR == 0
-    if ONEDNN and wide:  # to lay the thin one out anew is made good by it
+    if ONEDNN and wide:  # oneDNN makes up for copying the thin factor
         return product(gradient.t().contiguous(), x.t())
     if whole_vectors or gradient.shape[1] % VECTOR:
         return gradient.t() @ x

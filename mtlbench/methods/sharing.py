@@ -1,4 +1,4 @@
-"""A method tried on two rows: whether it keeps its contract, and what it shares between its tasks."""
+"""Trials of a method on two rows: whether it keeps its contract, and whether its tasks share parameters."""
 
 from collections.abc import Sequence
 
@@ -15,10 +15,10 @@ ROWS = 2
 def probe(
     method: type[Method], config: NetworkConfig, spec: InputSpec, tasks: Sequence[Task]
 ) -> tuple[list[Tensor], dict[str, Tensor]]:
-    """Build a model and run it on two rows; what its numbers are does not matter.
+    """Build a model and run it on two rows of random input.
 
     Returns:
-        Parameters and embedded ids, and the losses that came of them.
+        Parameters and embedded ids, and the losses computed from them.
 
     Raises:
         UsageError: outputs or losses are not what `Method.forward` and `Method.losses` promise.
@@ -43,10 +43,10 @@ def probe(
 
 
 def shares(method: type[Method], config: NetworkConfig, spec: InputSpec, tasks: Sequence[Task]) -> bool:
-    """Whether any parameter or embedding table is reached by the losses of two tasks.
+    """Return whether the losses of at least two tasks reach the same parameter or embedding table.
 
     Raises:
-        UsageError: as `probe`.
+        UsageError: as in `probe`.
     """
     built, losses = probe(method, config, spec, tasks)
     leaves = [leaf for leaf in built if leaf.numel()]  # an embedding of no field holds nothing to share
@@ -59,7 +59,7 @@ def shares(method: type[Method], config: NetworkConfig, spec: InputSpec, tasks: 
 def _refuse(
     method: type[Method], function: str, given: object, tasks: Sequence[Task], wanted: tuple[str, ...]
 ) -> None:
-    """Refuse what is not a tensor a task of the `wanted` shape: (batch, 1) or wider, or a scalar."""
+    """Refuse anything but one tensor per task of the `wanted` shape: (batch, 1) or wider, or a scalar."""
     code = getattr(method, function).__code__
     where = f"{code.co_filename}:{code.co_firstlineno}: {method.__name__}.{function}"
     names = [task.name for task in tasks]

@@ -1,4 +1,4 @@
-"""Single-task: per task an independent model of its own. The baseline that every gain is measured against.
+"""Single-task: one independent model per task. The baseline that every gain is measured against.
 
     y_k = h^k( f^k(x^k) )
 
@@ -7,14 +7,14 @@ early stopping and checkpoint. It starts from the same draw of weights and sees 
 order as the multi-task models of the same seed, so that a gain is the effect of sharing alone.
 Departures from a paper: none; this is the definition.
 
-Pitfalls: a model a task costs K trainings and K embedding tables; what sharing gains may be their size
-alone (`single-task-wide`), or what they do not share in embeddings (`embedding-sharing`).
+Pitfalls: one model per task costs K trainings and K embedding tables. A gain over this baseline may come from
+size alone (compare `single-task-wide`) or from sharing embeddings alone (compare `embedding-sharing`).
 """
 
 from mtlbench.methods.hard_sharing import HardSharing
 
 
 class SingleTask(HardSharing):
-    """Hard sharing among one task; the loop trains one model a task."""
+    """Hard sharing with a single task; the training loop trains one model per task."""
 
     per_task = True

@@ -1,21 +1,21 @@
 """Single-task, widened: independent models that together are at least as large as a multi-task one.
 
 A multi-task model may win because it is larger, not because it shares. Here the models of `single-task` are
-widened until together they are as large as the model named by `match`, counted on this dataset. Two sizes are
-matched, each on its own: what the embedding tables E hold, and what the layers D hold (all other weights):
+widened until together they are as large as the model named by `match`, counted on this dataset. Two parameter
+counts are matched separately: embedding tables E, and layers D (all other weights):
 
     sum_k |E_k|  >=  |E_match|    and    sum_k |D_k|  >=  |D_match|,    as closely as whole numbers allow
 
-Embeddings first: `embedding_dim` grows until the first holds. Then the widths of network and tower are scaled
-by one factor, the smallest for which the second does.
+First, `embedding_dim` grows until the first inequality holds. Then the widths of network and tower are scaled
+by one factor, the smallest for which the second holds.
 
-Nothing is ever narrowed: there are never fewer of either than in `single-task` with the same options. So the
-total is at least the matched model's, and may be above it. Against hard sharing nothing grows where both have
-the same options, for a model a task has as much of either already: this then is `single-task`.
+Nothing is ever narrowed: both counts are at least those of `single-task` with the same options. So the total
+is at least the matched model's, and may be above it. When hard sharing with the same options is matched,
+nothing grows, since one model per task already has as much of both: the result is `single-task`.
 Departures from a paper: none; this is the definition.
 
 Pitfalls: wider models overfit sooner where there are few positives, so that a wide control can be worse
-than the narrow one; hold a method against both.
+than the narrow one; compare a method with both.
 """
 
 from bisect import bisect_left
@@ -39,11 +39,11 @@ C = TypeVar("C", bound=NetworkConfig)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SingleTaskWideConfig(NetworkConfig):
-    """Options of widened single-task models; `embedding_dim`, `network` and `tower` are what they grow from.
+    """Options of widened single-task models; `embedding_dim`, `network` and `tower` are the starting sizes.
 
     Attributes:
-        match: the multi-task method whose embeddings and layers they reach, each on its own.
-        match_options: its options; those not named have its defaults, and are stored so.
+        match: the multi-task method whose embedding and layer parameter counts are matched.
+        match_options: options of that method; the others take its defaults, which are stored too.
     """
 
     match: str = "hard-sharing"
@@ -56,10 +56,10 @@ class SingleTaskWideConfig(NetworkConfig):
 
     @property
     def matched(self) -> type[Method]:
-        """The method that is matched.
+        """The method to match.
 
         Raises:
-            UsageError: there is none of that name, or it is no multi-task network.
+            UsageError: no method has that name, or it is not a multi-task network.
         """
         method: type[Method] = lookup(METHODS, self.match, "method in match:").load()
         if not issubclass(method, Method) or method.per_task:
@@ -71,13 +71,13 @@ class SingleTaskWideConfig(NetworkConfig):
 
 
 class SingleTaskWide(SingleTask):
-    """Single-task models of the width that `fitted` finds."""
+    """Single-task models with the widths that `fitted` finds."""
 
     Config = SingleTaskWideConfig
 
     @classmethod
     def fitted(cls, config: C, spec: InputSpec, tasks: Sequence[Task]) -> C:
-        """The config with the smallest widths whose models together are as large as the matched one."""
+        """Return the config with the smallest widths at which all models together match in size."""
         assert isinstance(config, SingleTaskWideConfig)
         matched = config.matched
         target = fill(matched.Config, config.match_options, "match_options")
@@ -89,7 +89,7 @@ class SingleTaskWide(SingleTask):
             return len(tasks) * _dense_parameters(cls, spec, tasks[:1], _scaled(config, widest))
 
         start = _widest(config)
-        # Each unit has a weight, so that a layer of `wanted` units is enough.
+        # Each unit has at least one weight, so that a layer of `wanted` units is enough.
         widths = range(start, start + wanted)
         return _scaled(config, widths[bisect_left(widths, wanted, key=reached)])
 
@@ -99,7 +99,7 @@ def _widest(config: NetworkConfig) -> int:
 
 
 def _scaled(config: C, widest: int) -> C:
-    """The config with all hidden widths scaled, so that the widest layer has that many units."""
+    """Return the config with all hidden widths scaled so that the widest layer has `widest` units."""
     now = _widest(config)
     network, tower = (tuple(round(w * widest / now) for w in dims) for dims in (config.network, config.tower))
     return replace(config, network=network, tower=tower)
@@ -108,6 +108,6 @@ def _scaled(config: C, widest: int) -> C:
 def _dense_parameters(
     method: type[Method], spec: InputSpec, tasks: Sequence[Task], config: NetworkConfig
 ) -> int:
-    """How many numbers the layers hold, embedding tables left out; nothing is allocated."""
+    """Count the parameters of the layers, without embedding tables; nothing is allocated."""
     with torch.device("meta"):
         return sum(p.numel() for p in method(spec, tasks, config).parameters())

@@ -3,7 +3,7 @@
 Ruder et al., "Latent Multi-Task Architecture Learning", AAAI 2019, figure 1 and the equations beside it.
 https://doi.org/10.1609/aaai.v33i01.33014822
 
-Layer l of task k's network is cut into subspaces h_ks^l. With alpha^l over all pairs of (task, subspace),
+Layer l of task k's network is split into subspaces h_ks^l. With alpha^l over all pairs of (task, subspace),
 beta over layers, and G_ks^l the weights that lead into a subspace:
 
     ht_ks^l = sum_j sum_t alpha_ks,jt^l h_jt^l
@@ -11,17 +11,17 @@ beta over layers, and G_ks^l the weights that lead into a subspace:
     L       = sum_k L_k + lambda sum_k sum_l sum_{s<t} || G_ks^l (G_kt^l)^T ||_F^2
 
 ht_k^l goes into the next layer of task k. alpha starts at `own_share` on the diagonal, beta at .9 on the last
-layer; their rows sum to 1. With one subspace and beta on the last layer alone it is `cross-stitch`.
+layer; their rows then sum to 1. With one subspace and beta only on the last layer it is `cross-stitch`.
 
-Departs from the paper: MLPs instead of LSTMs. The paper's layers are of one width; here a layer of another
-width than the last is brought to it by a linear map P_kl (else P is the identity), and widths are rounded up
-to whole subspaces. Where alpha starts, the authors' code prefers one subspace of all tasks as a source, ours
-each one's own. Networks of all tasks start from one draw, and drop the same units.
+Departs from the paper: MLPs instead of LSTMs. The paper's layers all have the same width; here a layer that
+differs in width from the last is mapped to it by a linear map P_kl (else P is the identity), and widths are
+rounded up to whole subspaces. At the start, alpha in the authors' code prefers one subspace of all tasks as a
+source, in ours each subspace itself. Networks of all tasks start from the same draw, and drop the same units.
 
-Pitfalls: Many knobs for little data: alpha has (tasks * subspaces)^2 numbers a layer. The penalty of a layer
-that is normalised after (`norm = layer`) can be met by small weights instead of orthogonal ones. Subspaces of
-one network mean different things from the start, so that mixing across them only hurts until the layer above
-has adapted. What beta puts on lower layers takes gradient from the upper ones.
+Pitfalls: many parameters for little data: alpha has (tasks * subspaces)^2 values per layer. Where a layer is
+followed by a norm (`norm = layer`), small weights satisfy the penalty as well as orthogonal ones. Subspaces
+of one network mean different things from the start, so that mixing across them only hurts until the layer
+above has adapted. Whatever beta puts on lower layers takes gradient from the upper ones.
 """
 
 from collections.abc import Sequence
@@ -48,7 +48,7 @@ class SluiceConfig(NetworkConfig):
     """Options of sluice networks; the paper has two subspaces, the other defaults are ours.
 
     Attributes:
-        subspaces: parts that each layer of `network` is cut into; widths are rounded up to whole parts.
+        subspaces: parts that each layer of `network` is split into; widths are rounded up to whole parts.
         own_share: alpha of a subspace itself at the start; the others share the rest.
         orthogonality: lambda, the weight of the penalty between subspaces.
     """
@@ -68,7 +68,7 @@ class SluiceConfig(NetworkConfig):
 
 
 class Sluice(Method):
-    """A network and tower a task; alpha mixes subspaces after each layer, beta the layers at the end."""
+    """One network and tower per task; alpha mixes subspaces after each layer, beta the layers at the end."""
 
     Config = SluiceConfig
     revision = 2
@@ -86,7 +86,7 @@ class Sluice(Method):
         self.towers = nn.ModuleDict({k: deepcopy(tower) for k in self.tasks})
 
     def dropout_key(self, name: str) -> str:
-        """The name that the layer has in a model of its task alone."""
+        """Return the layer's name in the single-task model of its task."""
         return alone(name)
 
     def forward(self, inputs: Inputs) -> dict[str, Tensor]:
@@ -101,12 +101,12 @@ class Sluice(Method):
         }
 
     def penalty(self, inputs: Inputs) -> Tensor:
-        """Lambda times how much the subspaces of a layer read the same of its input."""
+        """Return lambda times the overlap of the subspaces' input weights, summed over layers."""
         overlaps = [layer.overlap() for layer in self.sluices if isinstance(layer, SluiceLayer)]
         return self.orthogonality * torch.stack(overlaps).sum()
 
     def task_matrices(self) -> dict[str, Tensor]:
-        """Alpha of each layer, a matrix a pair of subspaces: row k is what task k takes."""
+        """Return alpha of each layer, one matrix per pair of subspaces: row k holds what task k takes."""
         return {
             f"layer {n}, subspace {s + 1} from {t + 1}": layer.alpha[:, s, :, t]
             for n, layer in enumerate(self.sluices, start=1)
@@ -117,7 +117,7 @@ class Sluice(Method):
 
 
 class SluiceLayer(nn.Module):
-    """One layer of all tasks' networks, cut into subspaces that alpha mixes."""
+    """One layer of all tasks' networks, split into subspaces that alpha mixes."""
 
     def __init__(self, layer: nn.Module, tasks: int, config: SluiceConfig) -> None:
         super().__init__()
@@ -133,7 +133,7 @@ class SluiceLayer(nn.Module):
         return torch.einsum("ksjt,bjtd->bksd", self.alpha, parts).flatten(start_dim=2)
 
     def overlap(self) -> Tensor:
-        """Sum over tasks and pairs of subspaces of || G_s G_t^T ||_F^2."""
+        """Sum || G_s G_t^T ||_F^2 over tasks and pairs of subspaces."""
         weights = torch.stack([dict(layer.named_parameters())["0.weight"] for layer in self.layers])
         tasks, width, inputs = weights.shape
         g = weights.reshape(tasks, self.subspaces, width // self.subspaces, inputs)
@@ -144,7 +144,7 @@ class SluiceLayer(nn.Module):
 
 
 class LayerMix(nn.Module):
-    """A task's layers, brought to the width of the last and summed by beta."""
+    """A task's layers, mapped to the width of the last and summed by beta."""
 
     def __init__(self, widths: Sequence[int]) -> None:
         super().__init__()
@@ -155,6 +155,6 @@ class LayerMix(nn.Module):
         )
 
     def forward(self, layers: Sequence[Tensor]) -> Tensor:
-        """Map a (batch, width) a layer to (batch, width of the last)."""
+        """Map the layers' outputs, (batch, width) each, to (batch, width of the last)."""
         alike = torch.stack([to_last(x) for to_last, x in zip(self.maps, layers, strict=True)])
         return torch.einsum("l,lbd->bd", self.beta, alike)

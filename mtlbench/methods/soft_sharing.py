@@ -1,4 +1,4 @@
-"""Soft sharing: a network and an embedding table a task, drawn together by an L2 penalty.
+"""Soft sharing: one network and embedding table per task, drawn together by an L2 penalty.
 
 Duong et al., "Low Resource Dependency Parsing: Cross-lingual Parameter Sharing in a Neural Network Parser",
 ACL 2015, section 3; in the form of the L2-Constrained baseline of Ma et al., "Modeling Task Relationships in
@@ -7,9 +7,9 @@ Multi-task Learning with Multi-gate Mixture-of-Experts", KDD 2018, section 6.1.
     L = sum_k L_k(theta_k) + lambda sum_{j<k} || theta_j - theta_k ||^2
 
 theta_k holds the network below the tower and the embeddings; towers stay free, so that lambda -> infinity is
-hard sharing. At lambda = 0 it is the single-task models under one checkpoint, and drops their units.
+hard sharing. At lambda = 0 it is the single-task models under one checkpoint, and drops the same units.
 
-Departs from the paper: more than two tasks; embeddings are penalised on the rows of the batch alone (averaged
+Departs from the paper: more than two tasks; embeddings are penalised only on the rows of the batch (averaged
 over the batch), since a penalty on the whole table would move ids that no row has touched.
 
 Pitfalls: lambda depends on the scale of the losses and of the learning rate, so a value does not carry over
@@ -47,7 +47,7 @@ class SoftSharingConfig(NetworkConfig):
 
 
 class SoftSharing(Method):
-    """One network and tower a task; `penalty` holds the networks together."""
+    """One network and tower per task; `penalty` holds the networks together."""
 
     Config = SoftSharingConfig
     revision = 2
@@ -58,18 +58,18 @@ class SoftSharing(Method):
         features = Features(spec, config)
         network = mlp(features.width, config.network, config)
         tower = mlp(config.network[-1], config.tower, config, outputs=1)
-        # All tasks start from one draw: the penalty then begins at 0, and what it holds together is learning.
+        # All tasks start from the same draw: the penalty starts at 0 and acts only on what is learned.
         self.features = nn.ModuleDict({k: deepcopy(features) for k in self.tasks})
         self.networks = nn.ModuleDict({k: deepcopy(network) for k in self.tasks})
         self.towers = nn.ModuleDict({k: deepcopy(tower) for k in self.tasks})
 
     @classmethod
     def tables(cls, tasks: Sequence[Task]) -> int:
-        """One a task."""
+        """Return the number of tasks: one table each."""
         return len(tasks)
 
     def dropout_key(self, name: str) -> str:
-        """The name that the layer has in a model of its task alone."""
+        """Return the layer's name in the single-task model of its task."""
         part, _, layer = name.split(".")
         return f"bottom.{layer}" if part == "networks" else f"towers.own.{layer}"
 
@@ -81,7 +81,7 @@ class SoftSharing(Method):
         }
 
     def penalty(self, inputs: Inputs) -> Tensor:
-        """Lambda times the sum over pairs of tasks of the squared distance of their parameters."""
+        """Return lambda times the squared distance of two tasks' parameters, summed over pairs of tasks."""
         rows = inputs.numeric.shape[0]
         mask = inputs.sequence_mask.unsqueeze(-1)  # (batch, position, 1)
         distance = _pairwise(torch.stack(inputs.categorical)) / rows
@@ -93,5 +93,5 @@ class SoftSharing(Method):
 
 
 def _pairwise(theta: Tensor) -> Tensor:
-    """sum_{j<k} ||theta_j - theta_k||^2 over the first axis, as K sum_k ||theta_k - mean||^2."""
+    """Compute sum_{j<k} ||theta_j - theta_k||^2 over the first axis, as K sum_k ||theta_k - mean||^2."""
     return theta.shape[0] * (theta - theta.mean(dim=0)).square().sum()

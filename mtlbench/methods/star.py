@@ -4,27 +4,27 @@ Sheng et al., "One Model to Serve All: Star Topology Adaptive Recommender for Mu
 CIKM 2021. https://doi.org/10.1145/3459637.3481941
 
 A domain is a task here: one task per category or channel, whose label is undefined on the rows of all
-others, so that the mask of its loss keeps a domain's weights to its own rows. For domain k, every layer of
-the network is the centre's, times and plus the domain's:
+others, so that a domain's loss mask trains its weights on its own rows only. For domain k, every layer of
+the network combines the centre's parameters with the domain's:
 
     W*_k = W_k * W,    b*_k = b_k + b                                            star topology
     gamma*_k = gamma_k * gamma,    beta*_k = beta_k + beta                       partitioned normalisation
     y_k = star_k(x) + aux([e_k, x])                                              e_k: embedding of the domain
 
 (* is elementwise.) W_k and gamma_k start at 1, b_k and beta_k at 0 (our choice): at first all domains are
-one shared network, but for the small auxiliary network, which tells them apart from the start.
+one shared network, except for the small auxiliary network, which tells them apart from the start.
 
-Departs from the paper: its normalisation stands on the network's input, with each domain's own mean and
-variance; ours is that of every hidden layer, as configured, and takes its figures from the row (norm =
+Departs from the paper: its normalisation is on the network's input, with each domain's own mean and
+variance; ours is that of every hidden layer, as configured, and takes its statistics from the row (norm =
 layer) or from all rows of the batch (norm = batch), since a batch here holds all domains' rows; only gain
-and bias, and with norm = batch the running figures, are a domain's own. With norm = none there is no
+and bias, and with norm = batch the running statistics, belong to a domain. With norm = none there is no
 partitioned normalisation. Layers are `network` and then `tower`; the last linear layer is a star too. The
-auxiliary network has no norm: that of a batch would take e_k away, which is the same in all its rows.
+auxiliary network has no norm: batch normalisation would cancel e_k, which is the same in all rows.
 
-Pitfalls: meant for domains with disjoint rows; on tasks that share rows (click and buy) it runs, and is a
-network a task tied by a product. It runs the network once a domain over all rows, K times the cost of one.
-Weight decay pulls W_k to 0, not to 1, and with it the shared weights' effect. A domain with few rows hardly
-moves W_k, and so has the centre's network, which the large domains have made.
+Pitfalls: meant for domains with disjoint rows; on tasks that share rows (click and buy) it runs, as one
+network per task, tied by a product. It runs the network once per domain over all rows, K times the cost of
+one. Weight decay pulls W_k to 0, not to 1, and with it the shared weights' effect. A domain with few rows
+hardly moves W_k, and so uses the centre's network, which is shaped by the large domains.
 """
 
 from collections.abc import Sequence
@@ -45,7 +45,7 @@ class STARConfig(NetworkConfig):
     """Options of STAR.
 
     Attributes:
-        auxiliary: widths of the auxiliary network's hidden layers; one, as here, makes two layers.
+        auxiliary: widths of the auxiliary network's hidden layers; one width, the default, makes two layers.
     """
 
     auxiliary: tuple[int, ...] = (16,)
@@ -57,7 +57,7 @@ class STARConfig(NetworkConfig):
 
 
 class STAR(Method):
-    """One network in the centre, one around it a domain, and an auxiliary one that is told the domain."""
+    """One central network, one network per domain around it, and an auxiliary one that knows the domain."""
 
     Config = STARConfig
     needs = Needs(fewest=2)
@@ -84,7 +84,7 @@ class STAR(Method):
         return outputs
 
     def _star(self, domain: nn.Module) -> dict[str, Tensor]:
-        """W*_k and gamma*_k, which are products, b*_k and beta*_k, which are sums."""
+        """Compute W*_k and gamma*_k, which are products, and b*_k and beta*_k, which are sums."""
         return {
             name: own * self.centre[_key(name)] if name.endswith("weight") else own + self.centre[_key(name)]
             for name, own in domain.named_parameters()
@@ -92,5 +92,5 @@ class STAR(Method):
 
 
 def _key(name: str) -> str:
-    """A parameter's name as the key of a `ParameterDict`, which takes no dots."""
+    """Turn a parameter's name into a key of a `ParameterDict`, which allows no dots."""
     return name.replace(".", "_")

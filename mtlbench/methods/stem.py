@@ -9,18 +9,18 @@ For task k, with x_k the fields embedded by its own table and x_s by the shared 
     g^k = softmax(W_k (x_k + x_s))
 
 sg_k stops the gradient of task k at the experts of every other task ("all forward, task-specific backward"):
-each task sees what all the others have learned, but its loss moves its own table and experts and the shared
-ones alone. So the gradient of one task on another's table is not small but none.
+each task sees what all the others have learned, but its loss moves only its own table and experts and the
+shared ones. So the gradient of one task on another's table is exactly zero, not just small.
 
 Departs from the paper: gates are linear, as in MMoE, where its authors' code has small networks; numeric
-columns stand in x_k and in x_s alike, so a gate sees them doubled; learned parts of the input
-(`interaction`, `pooling`) come once a table, so that no gradient leaks through them; all tables start from
-one draw, as everywhere in this tool; experts are normalised. One level, and one expert a task and one
-shared, are the defaults of its authors' code.
+columns are in both x_k and x_s, so a gate sees them doubled; learned parts of the input (`interaction`,
+`pooling`) exist once per table, so that no gradient leaks through them; all tables start from the same draw,
+as everywhere in this tool; experts are normalised. One level, one expert per task and one shared are the
+defaults of its authors' code.
 
-Pitfalls: K + 1 embedding tables are K + 1 times the parameters of most models, so a gain may be the tables',
-not the method's: hold it against disjoint and single-task-wide. The other tasks' experts are no longer
-trained for the one that reads them, so their outputs drift under its gate. A rare task's own table sees few
+Pitfalls: K + 1 embedding tables are K + 1 times the parameters of most models, so a gain may come from the
+tables, not the method: compare it with disjoint and single-task-wide. The other tasks' experts are not
+trained for the task that reads them, so their outputs drift under its gate. A rare task's own table sees few
 positives and overfits first.
 """
 
@@ -41,8 +41,8 @@ class STEMConfig(NetworkConfig):
     """Options of STEM; `network` is the shape of each expert.
 
     Attributes:
-        task_experts: experts of each task's own.
-        shared_experts: experts on the shared table.
+        task_experts: number of each task's own experts.
+        shared_experts: number of experts on the shared table.
     """
 
     task_experts: int = 1
@@ -56,7 +56,7 @@ class STEMConfig(NetworkConfig):
 
 
 class STEM(Method):
-    """A table and experts a task, a table and experts for all; gates over all experts."""
+    """A table and experts for each task, a shared table and experts, and gates over all experts."""
 
     Config = STEMConfig
 
@@ -76,7 +76,7 @@ class STEM(Method):
 
     @classmethod
     def tables(cls, tasks: Sequence[Task]) -> int:
-        """One a task, and last the shared one."""
+        """Return one table per task, plus the shared one, which is last."""
         return len(tasks) + 1
 
     def forward(self, inputs: Inputs) -> dict[str, Tensor]:
@@ -93,11 +93,11 @@ class STEM(Method):
         return outputs
 
     def gate_shares(self, inputs: Inputs) -> dict[str, Tensor]:
-        """The gate of each task over the experts of the first task, of the second, ..., and the shared."""
+        """Return each task's gate over the experts of the first task, ..., the last, and the shared ones."""
         x, x_shared = self._embedded(inputs)
         return {task: gate(x[task] + x_shared).softmax(dim=-1) for task, gate in self.gates.items()}
 
     def _embedded(self, inputs: Inputs) -> tuple[dict[str, Tensor], Tensor]:
-        """x_k of each task, and x_s."""
+        """Compute x_k of each task, and x_s."""
         own = {task: self.features[task](inputs, table) for table, task in enumerate(self.tasks)}
         return own, self.shared_features(inputs, len(self.tasks))

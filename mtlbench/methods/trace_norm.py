@@ -1,4 +1,4 @@
-"""Trace norm: a network a task, of jointly low rank.
+"""Trace norm: one network per task, of jointly low rank.
 
 Yang and Hospedales, "Trace Norm Regularised Deep Multi-Task Learning", 2017 (ICLR workshop), section 2, in
 the form of the last axis flattening. https://arxiv.org/abs/1606.04038
@@ -6,17 +6,17 @@ the form of the last axis flattening. https://arxiv.org/abs/1606.04038
     L = sum_k L_k + lambda sum_l || [vec W_l^1, ..., vec W_l^K] ||_*
 
 W_l^k is the l-th weight matrix of task k's network. The trace norm sums the singular values of the matrix
-that has a column a task: where few of them are left, the tasks' weights are mixtures of few networks. They
-are the roots of the eigenvalues of its (task, task) Gram matrix, which is cheap. At lambda = 0 it is
+with one column per task: if few of them are large, the tasks' weights are mixtures of few networks. They are
+the roots of the eigenvalues of its (task, task) Gram matrix, which are cheap. At lambda = 0 it is
 `embedding-sharing`.
 
-Departs from the paper: one embedding table for all tasks, since a table is looked up a batch at a time, and a
-norm of all of it would move every id at every step. Towers and biases stay free. Networks start from one
-draw, that of the single-task models of the seed, as soft sharing does: the rank is then 1, what the penalty
-holds down is what the tasks learn apart, and units of the same place mean the same. Singular values are
-smoothed near 0 (their root has no gradient there), and gradient steps make them small but never 0.
+Departs from the paper: one embedding table for all tasks, since a table is looked up one batch at a time, and
+a norm over all of it would move every id at every step. Towers and biases stay free. Networks start from the
+same draw, that of the single-task models of the seed, as in soft sharing: the rank is then 1, the penalty
+acts on what the tasks learn separately, and units at the same position have the same meaning. Singular values
+are smoothed near 0 (their root has no gradient there), and gradient steps make them small but never 0.
 
-Pitfalls: The norm shrinks the weights as well as their rank. Where a norm follows each layer (`norm =
+Pitfalls: the penalty shrinks the weights as well as their rank. Where a norm follows each layer (`norm =
 layer`), the scale of the weights is free and the shrinking costs the loss nothing, so that a strong penalty
 acts as a higher learning rate. The right strength grows with the loss and falls with the number of weights:
 tune it. On a GPU the eigenvalues may be computed on the host, so that each step waits for the device.
@@ -34,7 +34,7 @@ from mtlbench.methods.embedding_sharing import EmbeddingSharing
 from mtlbench.schema import Task
 
 EPSILON = 1e-6
-"""Added to squared singular values; in single precision they are not known any better."""
+"""Added to squared singular values; single precision does not resolve them any better."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +54,7 @@ class TraceNormConfig(NetworkConfig):
 
 
 class TraceNorm(EmbeddingSharing):
-    """Embedding sharing, the networks of its tasks tied together by `penalty`."""
+    """Embedding sharing, with the tasks' networks tied together by `penalty`."""
 
     Config = TraceNormConfig
 
@@ -63,7 +63,7 @@ class TraceNorm(EmbeddingSharing):
         self.strength = config.strength
 
     def penalty(self, inputs: Inputs) -> Tensor:
-        """Lambda times the trace norms of the layers below the towers."""
+        """Return lambda times the sum of the trace norms of the layers below the towers."""
         networks = [
             [p for name, p in model.named_parameters() if p.dim() == 2 and not name.startswith("towers.")]
             for model in self.models.values()
@@ -73,6 +73,6 @@ class TraceNorm(EmbeddingSharing):
 
 
 def trace_norm(weights: Tensor) -> Tensor:
-    """Sum of the singular values of a matrix (task, weight), with a gradient everywhere."""
+    """Sum the singular values of a matrix (task, weight), with a gradient everywhere."""
     squares: Tensor = torch.linalg.eigvalsh(weights @ weights.T).clamp(min=0)
     return (squares + EPSILON).sqrt().sum()

@@ -1,6 +1,7 @@
-"""One side trains one case in a process of its own: python -m mtlbench.bench.train.alone SIDE CASE DEVICE.
+"""Train one case with one side in its own process: python -m mtlbench.bench.train.alone SIDE CASE DEVICE.
 
-Prints one line of JSON, last; what libraries print comes before. The data are those of `$MTLBENCH_HOME`.
+The last line printed is JSON; output of the libraries comes before it. The data are those of
+`$MTLBENCH_HOME`.
 """
 
 import json
@@ -28,7 +29,7 @@ SIDES = {
 
 
 def main(side: str, name: str, device: str) -> dict[str, Any]:
-    """What there is to say of that side and case."""
+    """Measure a side on a case."""
     module, _, cls = SIDES[side].partition(":")
     model, prepared = getattr(import_module(module), cls), open_prepared(Home.find(), NAME)
     where = torch.device(device)
@@ -52,7 +53,7 @@ def main(side: str, name: str, device: str) -> dict[str, Any]:
 
 
 def _table(model: Any, prepared: Prepared, device: torch.device) -> dict[str, float]:
-    """A peer's table: its shared bottom, its MMoE and one model a task, seed by seed."""
+    """Time a peer's table: its shared bottom, its MMoE and one model per task, seed by seed."""
     from dataclasses import replace
 
     def everything() -> None:
@@ -67,7 +68,7 @@ def _table(model: Any, prepared: Prepared, device: torch.device) -> dict[str, fl
 
 
 def clocked(do: Callable[[], object]) -> dict[str, float]:
-    """Wall and processor seconds."""
+    """Measure wall and processor seconds of `do`."""
     began, worked = time.perf_counter(), time.process_time()
     do()
     if torch.cuda.is_available():

@@ -1,4 +1,4 @@
-"""Runs all sides in turns, and says who took how long."""
+"""Run all sides in turns, and compare their times."""
 
 import json
 import os
@@ -40,16 +40,16 @@ def bench_train(
     share: float,
     progress: Callable[[str, int, int], None],
 ) -> Said:
-    """Measure, write `results/speed/train.json` and `.md`, return what the former holds.
+    """Measure all sides, write `results/speed/train.json` and `.md`, return the JSON document.
 
     Args:
-        home: where results lie.
+        home: home to which results are written.
         peers: libraries to compare with.
-        names: of cases, or `table`; none means all.
+        names: names of cases, or `table`; empty for all.
         device: cpu or cuda.
-        repeats: turns of each side; the medians count.
-        share: of each case's rows, below 1 for a quick look.
-        progress: told how many measurements are behind, out of how many.
+        repeats: number of turns of each side; medians are reported.
+        share: share of each case's rows, below 1 for a quick look.
+        progress: receives the number of finished and of all measurements.
 
     Raises:
         UsageError: an unknown peer or case, or a peer that is not installed.
@@ -101,7 +101,7 @@ def bench_train(
 
 
 def _measure(scratch: Home, side: str, case: Case, device: str) -> Said:
-    """One side and case in a process of its own; our own table is the command itself."""
+    """Measure one side and case in its own process; our own table runs the command itself."""
     threads = {"OMP_NUM_THREADS": "1"} if case.name != TABLE.name or side == US else {}
     environment = {**os.environ, **threads, "MTLBENCH_HOME": str(scratch.root)}
     if case.name == TABLE.name and side == US:
@@ -120,14 +120,14 @@ def _measure(scratch: Home, side: str, case: Case, device: str) -> Said:
     seconds = time.perf_counter() - began
     if done.returncode:
         raise MtlbenchError(f"{side} failed at {case.name}: {done.stderr.strip()[-1500:]}")
-    if case.name == TABLE.name:  # start and all, for everybody
+    if case.name == TABLE.name:  # start-up included, for every side
         return {"train": {"seconds": seconds, "cpu_seconds": None}}
     answer: Said = json.loads(done.stdout.splitlines()[-1])
     return answer
 
 
 def table_toml(case: Case, seeds: int) -> str:
-    """A benchmark file: four methods, one epoch, the sizes of the case."""
+    """Return a benchmark file: four methods, one epoch, the sizes of the case."""
     options = f"network = {list(case.network)}, tower = {list(case.tower)}, embedding_dim = {case.dim}"
     methods = ("single-task", "hard-sharing", "soft-sharing", "mmoe")
     runs = [
@@ -144,7 +144,7 @@ def table_toml(case: Case, seeds: int) -> str:
 
 
 def _case(name: str, said: Mapping[str, Sequence[Said]], share: float) -> Said:
-    """The medians of a case, and the ratios of ours to the fastest peer."""
+    """Compute the medians of a case, and the ratios of the fastest peer's time to ours."""
     case = TABLE if name == TABLE.name else CASES[name]
     rows = max(BATCH, int(case.rows * share))
     scored = max(rows // 10, 1)
@@ -167,7 +167,7 @@ def _case(name: str, said: Mapping[str, Sequence[Said]], share: float) -> Said:
 
 
 def _side(answers: Sequence[Said], rows: int, scored: int) -> Said:
-    """Medians over the turns; quality and memory of the last."""
+    """Compute the medians over the turns; take quality and memory from the last."""
     last = answers[-1]
     side: Said = {key: last.get(key) for key in ("auc", "peak_bytes", "multiplied")}
     for what in CLOCKS:
@@ -180,22 +180,22 @@ def _side(answers: Sequence[Said], rows: int, scored: int) -> Said:
 
 
 def _ratio(sides: Mapping[str, Said], us: str, what: str, clock: str) -> float | None:
-    """How many times as long as we the fastest peer takes."""
+    """Return the ratio of the fastest peer's time to ours."""
     peers = [side[what][clock] for name, side in sides.items() if name in PEERS]
     return min(peers) / sides[us][what][clock] if peers else None
 
 
 def multiplies_bf16(device: str) -> bool:
-    """Whether there is hardware for it: without, bf16 is slower than single precision."""
+    """Return whether the hardware supports bf16, which is slower than single precision without support."""
     import torch
 
     return device != "cpu" or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def _products(device: str) -> float:
-    """Floating-point operations a second of a matrix product of a layer's size, one thread, at its best.
+    """Measure the best floating-point operations per second of a layer-sized matrix product, with one thread.
 
-    A neighbour's turn on the machine would otherwise make a floor that nobody stands on.
+    The best, since other load on the machine would otherwise raise the floor.
     """
     import torch
 

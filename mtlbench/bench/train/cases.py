@@ -1,4 +1,4 @@
-"""What is timed: the architectures, sizes and ratios that `bench train` is about."""
+"""The cases that `bench train` times: architectures, sizes and target ratios."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -6,17 +6,17 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One model, trained for an epoch by everybody.
+    """One model, which every side trains for an epoch.
 
     Attributes:
-        name: of the case.
+        name: name of the case.
         method: our name of the architecture.
         network: widths of the bottom, or of each expert.
         tower: widths of each task's tower.
-        experts: of MMoE; 0 where there are none.
-        dim: of the embeddings.
-        rows: to train on; large models take fewer.
-        target, floor: our speed against the fastest peer's: what we want, and what must hold, if anything.
+        experts: number of experts of MMoE; 0 if there are none.
+        dim: width of the embeddings.
+        rows: number of train rows; large models use fewer.
+        target, floor: our speed relative to the fastest peer's: the goal, and the required minimum, if any.
     """
 
     name: str
@@ -35,7 +35,7 @@ BATCH = 2048
 LEARNING_RATE = 1e-3
 TASKS = ("click", "conversion")
 EVALUATION_TARGET = 5.0
-"""Of scoring the test split, in every case."""
+"""Target speed ratio of scoring the test split, in every case."""
 TABLE_TARGET = 6.0
 TABLE_SEEDS = 5
 WIDE, SMALL = (512, 256), (64, 32)
@@ -86,7 +86,7 @@ CASES = {
         ),
     )
 }
-"""All of them have batch normalisation, since torch-rechub's layers always do."""
+"""The cases by name. All have batch normalisation, since torch-rechub's layers always do."""
 TABLE = Case(
     name="table",
     method="mmoe",
@@ -98,4 +98,4 @@ TABLE = Case(
     target=TABLE_TARGET,
     floor=None,
 )
-"""The sizes of the whole table: single-task, hard and soft sharing, MMoE; of a peer what it has of these."""
+"""Sizes of the whole table: single-task, hard and soft sharing, MMoE; a peer runs those that it has."""

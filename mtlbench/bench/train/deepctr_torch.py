@@ -12,7 +12,7 @@ from mtlbench.load import Prepared, SplitName
 
 
 class DeepctrTorch(Model):
-    """SharedBottom or MMOE of deepctr-torch; of one task, the deep part of its WDL."""
+    """SharedBottom or MMOE of deepctr-torch; for one task, the deep part of its WDL."""
 
     def __init__(
         self, case: Case, prepared: Prepared, device: torch.device, tasks: tuple[int, ...] = (0, 1)
@@ -38,7 +38,7 @@ class DeepctrTorch(Model):
         return columns, np.array(split.labels[:, self._tasks])
 
     def train(self, seed: int) -> None:
-        """`fit` with validation after the epoch."""
+        """Train by `fit`, with validation after the epoch."""
         from deepctr_torch.models import WDL
         from deepctr_torch.models.multitask import MMOE, SharedBottom
 
@@ -69,5 +69,5 @@ class DeepctrTorch(Model):
         )
 
     def score(self) -> Tensor:
-        """`predict`."""
+        """Score by `predict`."""
         return torch.from_numpy(self._model.predict(self._split("test")[0], BATCH))

@@ -19,19 +19,19 @@ NAME = "generated"
 CATEGORICAL, NUMERIC, IDS = 16, 63, 500_000
 CLICKS, CONVERSIONS = 0.02, 0.25
 RESERVED = 2
-"""Padding and out-of-vocabulary, which every vocabulary has."""
+"""Number of indices that every vocabulary reserves: padding and out-of-vocabulary."""
 ROWS_A_USER = 20
 
 
 def vocabularies(ids: int = IDS) -> dict[str, int]:
-    """Sizes of the fields' vocabularies: each 0.6 of the one before, at least 4, together about `ids`."""
+    """Return the fields' vocabulary sizes: each 0.6 of the one before, at least 4, in total about `ids`."""
     shares = 0.6 ** np.arange(CATEGORICAL)
     sizes = np.maximum(4, (ids * shares / shares.sum()).astype(int))
     return {f"field_{i:02}": int(size) + RESERVED for i, size in enumerate(sizes)}
 
 
 def generate(home: Home, rows: int, seed: int, ids: int = IDS) -> Prepared:
-    """Write it as a prepared dataset: `rows` to train on, a tenth of as many for validation, and to test."""
+    """Write the log as a prepared dataset: `rows` for train, a tenth of that each for validation and test."""
     random = np.random.default_rng(seed)
     sizes = vocabularies(ids)
     effects = [random.normal(size=(size, len(TASKS))).astype(np.float32) for size in sizes.values()]

@@ -1,4 +1,4 @@
-"""mtlbench itself, as `bench train` times it: the same loop as `run`, validation and all."""
+"""mtlbench itself, as timed by `bench train`: the same loop as `run`, validation included."""
 
 from typing import ClassVar
 
@@ -20,7 +20,7 @@ from mtlbench.train.stack import Stack
 
 
 def blueprint(case: Case, prepared: Prepared) -> Blueprint:
-    """Our network of that case."""
+    """Return our network for a case."""
     method = lookup(METHODS, case.method, "method").load()
     options = {"network": case.network, "tower": case.tower, "embedding_dim": case.dim, "norm": "batch"}
     options |= {"num_experts": case.experts} if case.experts else {}
@@ -28,7 +28,7 @@ def blueprint(case: Case, prepared: Prepared) -> Blueprint:
 
 
 def settings(precision: Precision) -> TrainingSettings:
-    """One epoch as everybody trains it."""
+    """Return the settings of the one epoch that every side trains."""
     return TrainingSettings(
         epochs=1,
         batch_rows=BATCH,
@@ -40,13 +40,13 @@ def settings(precision: Precision) -> TrainingSettings:
 
 
 def multiplied(plan: Blueprint) -> int:
-    """Weights of matrices that every row is multiplied with."""
+    """Count the weights of the matrices that multiply every row."""
     module = plan.build(plan.replicas(0)[0])
     return sum(parameter.numel() for parameter in module.parameters() if parameter.dim() > 1)
 
 
 class Ours(Model):
-    """One seed of a network of ours."""
+    """One seed of one of our networks."""
 
     precision: ClassVar[Precision] = "fp32"
 
@@ -55,7 +55,7 @@ class Ours(Model):
         self._blueprint = blueprint(case, prepared)
 
     def train(self, seed: int) -> None:
-        """As `run` does it, but for the test split."""
+        """Train as `run` does, without the test split."""
         keep_freed_blocks()
         replicas = self._blueprint.replicas(seed)
         (self._trained,) = train(
@@ -69,7 +69,7 @@ class Ours(Model):
         )
 
     def score(self) -> Tensor:
-        """As `run` scores the test split."""
+        """Score the test split as `run` does."""
         assert self._trained.deployable is not None
         weights = [self._trained.deployable.weights]
         stack = Stack(self._blueprint, [self._trained.replica], self.device, self.precision, weights)
@@ -77,11 +77,11 @@ class Ours(Model):
 
     @property
     def multiplied(self) -> int:
-        """Weights of matrices that every row is multiplied with."""
+        """Number of weights of the matrices that multiply every row."""
         return multiplied(self._blueprint)
 
 
 class OursInBf16(Ours):
-    """The same with `--precision bf16`."""
+    """Our networks with `--precision bf16`."""
 
     precision = "bf16"

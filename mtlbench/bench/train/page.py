@@ -1,4 +1,4 @@
-"""The figures of `bench train` as a page."""
+"""The page with the figures of `bench train`."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +9,7 @@ from mtlbench.bench.train.log import CATEGORICAL, IDS, NUMERIC
 
 
 def markdown(document: Mapping[str, Any]) -> str:
-    """The figures as a page."""
+    """Render the figures as a page."""
     versions = ", ".join(f"{name} {number}" for name, number in document["versions"].items())
     products = document["products_per_second"]
     lines = [
@@ -51,7 +51,7 @@ def markdown(document: Mapping[str, Any]) -> str:
 
 
 def _rows(case: Mapping[str, Any], products: float) -> list[str]:
-    """A line a side."""
+    """Render one line per side."""
     lines = []
     for i, (who, side) in enumerate(case["sides"].items()):
         train = side["train"]["cpu_seconds"] / case["rows"]

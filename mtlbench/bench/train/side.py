@@ -8,21 +8,21 @@ from mtlbench.load import Prepared
 
 
 class Model:
-    """A model of that case; what is inside `train` and `score` is what the clock sees.
+    """A model of one case; only `train` and `score` are timed.
 
     Attributes:
-        case: which one.
-        prepared: the rows.
-        device: where they are trained on.
+        case: the case.
+        prepared: the dataset.
+        device: the device to train on.
     """
 
     def __init__(self, case: Case, prepared: Prepared, device: torch.device) -> None:
         self.case, self.prepared, self.device = case, prepared, device
 
     def train(self, seed: int) -> None:
-        """One epoch, then validation once."""
+        """Train one epoch, then score validation once."""
         raise NotImplementedError
 
     def score(self) -> Tensor:
-        """The test split: (row, task) probabilities."""
+        """Score the test split: (row, task) probabilities."""
         raise NotImplementedError

@@ -13,7 +13,7 @@ from mtlbench.load import Prepared, SplitName
 
 
 class TorchRechub(Model):
-    """SharedBottom or MMOE of torch-rechub; of one task, its bottom with one tower."""
+    """SharedBottom or MMOE of torch-rechub; for one task, its bottom with one tower."""
 
     def __init__(
         self, case: Case, prepared: Prepared, device: torch.device, tasks: tuple[int, ...] = (0, 1)
@@ -45,7 +45,7 @@ class TorchRechub(Model):
         return columns, np.array(split.labels[:, self._tasks])
 
     def train(self, seed: int) -> None:
-        """`MTLTrainer.fit`, which scores validation after the epoch."""
+        """Train by `MTLTrainer.fit`, which scores validation after the epoch."""
         from torch_rechub.models.multi_task import MMOE, SharedBottom
         from torch_rechub.trainers import MTLTrainer
 
@@ -69,7 +69,7 @@ class TorchRechub(Model):
             self._trainer.fit(self._loaders[0], self._loaders[1])
 
     def score(self) -> Tensor:
-        """`MTLTrainer.predict`, as its examples do, on a loader without labels."""
+        """Score by `MTLTrainer.predict`, as in its examples, on a loader without labels."""
         from torch.utils.data import DataLoader
         from torch_rechub.utils.data import PredictDataset
 

@@ -1,7 +1,8 @@
-"""Tables of encoded ids with a header line: `click,purchase,101,121,...`, one row an exposure.
+"""Tables of encoded ids with a header line: `click,purchase,101,121,...`, one row per exposure.
 
-AITM's has 18 ids, of which 0 is "absent, or rarer than 11 times on train". torch-rechub's has 23 and eight
-columns `D...`, the values of some of them scaled to 0 .. 1; of a field that holds many it keeps the last.
+AITM's table has 18 ids, where 0 means "absent, or fewer than 11 times on train". torch-rechub's has 23, and
+eight columns `D...`, the values of some of them scaled to 0 .. 1; of a field with several values it keeps the
+last.
 """
 
 from collections.abc import Sequence
@@ -29,10 +30,10 @@ CODES = (*USER, *USER_HISTORY, *ITEM, *ITEM_MANY)
 
 
 def fields(tables: Sequence[Path], command: str) -> tuple[Field, ...]:
-    """The input columns of these files, in the first one's order.
+    """Return the input columns of these files, in the order of the first file.
 
     Raises:
-        DataError: the files do not have the same ones.
+        DataError: the files do not have the same columns.
     """
     found = [[name for name in header(path) if name.removeprefix("D") in CODES] for path in tables]
     for path, names in zip(tables, found, strict=True):
@@ -57,7 +58,7 @@ def read_part(
     work: Path,
     says: Reporting,
 ) -> tuple[Part, float]:
-    """The exposures of the sampled users, and the share of users that was sampled.
+    """Read the exposures of the sampled users; also return the share of users that was sampled.
 
     Raises:
         DataError: more than 0.1 % of the lines are malformed.

@@ -1,7 +1,7 @@
 """Ali-CCP: is a recommended item clicked, and is it bought?
 
 Ma et al., "Entire Space Multi-Task Model: An Effective Approach for Estimating Post-Click Conversion Rate",
-SIGIR 2018. Source, terms, quirks, split and why: datasets/ali-ccp/card.toml
+SIGIR 2018. Source, terms, quirks, the split and its reason: datasets/ali-ccp/card.toml
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,7 +30,7 @@ PARTS: Mapping[SplitName, tuple[str, ...]] = {
     "validation": ("val", "dev"),
     "train": ("train",),
 }
-"""What the name of a part's file holds: forms are told apart by content, train and test cannot be."""
+"""Words in the file names of each part: forms are recognised by content, train and test only by name."""
 
 
 WANTED = (
@@ -41,7 +41,7 @@ WANTED = (
 
 
 class AliCcp(Published):
-    """The recipe."""
+    """Recipe of Ali-CCP."""
 
     Settings = AliCcpSettings
     revision = 1
@@ -49,7 +49,7 @@ class AliCcp(Published):
     def find(
         self, home: Home, card: Card, settings: AliCcpSettings, given: Sequence[Path]
     ) -> tuple[Path, ...]:
-        """What is given; else the two archives of the raw form in the raw folder; else the table there."""
+        """Return the given files; else from the raw folder the two archives of the raw form, or the table."""
         archives = [lying_in(home.raw(card.name), (f"sample_{part}.tar.gz",)) for part in ("train", "test")]
         both = tuple(path for path in archives if path and all(archives))
         return tuple(given) or both or super().find(home, card, settings, given)
@@ -88,7 +88,7 @@ class AliCcp(Published):
 
 
 def _splits(parts: Mapping[SplitName, Part], settings: AliCcpSettings) -> dict[SplitName, pl.LazyFrame]:
-    """The authors' validation where there is one, else a tenth of train's users."""
+    """Use the authors' validation split if there is one, else a tenth of train's users."""
     frames = {split: part.frame for split, part in parts.items()}
     if "validation" not in frames:
         train = frames["train"]
@@ -97,10 +97,10 @@ def _splits(parts: Mapping[SplitName, Part], settings: AliCcpSettings) -> dict[S
 
 
 def arrange(files: Sequence[Path], command: str) -> dict[SplitName, dict[Form, Path]]:
-    """Which file is what: train's first.
+    """Recognise the files of each part, train first.
 
     Raises:
-        DataError: train or test is missing or not whole, or two files claim one place.
+        DataError: train or test is missing or incomplete, or two files have the same role.
     """
     found: dict[SplitName, dict[Form, Path]] = {}
     for path in files:
@@ -125,7 +125,7 @@ def _alike(found: Mapping[SplitName, Mapping[Form, Path]]) -> bool:
 
 
 def form_of(path: Path) -> Form | None:
-    """What a file holds, by its first line; None for anything else."""
+    """Recognise the form of a file by its first line; None for any other file."""
     first = header(path)
     if {"click", "purchase"} <= set(first):
         return "table"

@@ -3,8 +3,8 @@
     sample_skeleton_PART.csv    exposure, click, buy, common feature index, number of features, features
     common_features_PART.csv    common feature index, number of features, features
 
-No header; how features are written: features.py. Polars streams it all; in memory are the common features of
-the sampled users.
+No header; for the format of features see features.py. Polars streams everything; only the common features of
+the sampled users are in memory.
 """
 
 from pathlib import Path
@@ -31,9 +31,9 @@ USER_HISTORY = ("109_14", "110_14", "127_14", "150_14")
 ITEM = ("205", "206", "207", "216", "508", "509", "702", "301")
 ITEM_MANY = ("210", "853")
 WEIGHTED, WEIGHTED_MANY = ("508", "509", "702"), ("853",)
-"""Crossings of the user's history with the item: their value says how strong the history is."""
+"""Codes of fields that cross the user's history with the item: their value is the strength of the history."""
 ABOUT = {"2": "item", "3": "context", "5": "match", "7": "match", "8": "match", "1": "user"}
-"""First digit of a field's code -> what it describes."""
+"""First digit of a field's code -> the entity that it describes."""
 
 LINES = {
     "skeleton": {
@@ -49,7 +49,7 @@ LINES = {
 
 
 def fields(values: int) -> tuple[Field, ...]:
-    """The input columns of this form."""
+    """Return the input columns of this form."""
     return (
         *(Field(name=code, kind="categorical", vocabulary=code, of=about(code)) for code in (*USER, *ITEM)),
         *(Field(name=f"weight_{code}", kind="numeric", of="match") for code in (*WEIGHTED, *WEIGHTED_MANY)),
@@ -61,21 +61,21 @@ def fields(values: int) -> tuple[Field, ...]:
 
 
 def about(code: str) -> str:
-    """What a field describes."""
+    """Return the entity that a field describes."""
     return ABOUT[code[0]]
 
 
 def read_part(
     skeleton: Path, common: Path, share: float | None, settings: AliCcpSettings, work: Path, says: Reporting
 ) -> tuple[Part, float]:
-    """The exposures of the sampled users, and the share of users that was sampled.
+    """Read the exposures of the sampled users; also return the share of users that was sampled.
 
     Args:
         skeleton, common: the two files of a part.
-        share: of users to sample; None derives it from the users of this part.
-        settings: as the user chose.
-        work: a scratch folder for this part alone.
-        says: takes progress, and gives the command for messages.
+        share: share of users to sample; None derives it from the users of this part.
+        settings: the user's settings.
+        work: a scratch folder for this part only.
+        says: receives progress, and has the command for messages.
 
     Raises:
         DataError: more than 0.1 % of the lines of a file are malformed.
@@ -97,7 +97,7 @@ def read_part(
         "common_rows_repeated": shared.rows - shared.malformed - different,
         **counted(shared.frame, common_rows_without_user=pl.col("user").is_null()),
     }
-    # Written once: train and validation read it apart, and taking it to pieces is the costly part.
+    # Written once, since parsing is costly and train and validation read it separately.
     exposures = _exposures(rows.frame, settings).join(
         pl.scan_parquet(work / "common.parquet"), on="index", how="left", maintain_order="left"
     )
@@ -107,7 +107,7 @@ def read_part(
 
 
 def read_common(path: Path, work: Path, says: Reporting) -> Lines:
-    """The lines of the common file, with the `user` of each."""
+    """Read the lines of the common file, with the `user` of each."""
     columns = LINES["common"]
 
     def named(rows: pl.LazyFrame) -> pl.LazyFrame:
@@ -118,7 +118,7 @@ def read_common(path: Path, work: Path, says: Reporting) -> Lines:
 
 
 def known_users(shared: Lines, work: Path) -> tuple[pl.LazyFrame, int]:
-    """`index, user, line`, one row an index: the first in the file; and how many those are."""
+    """Return `index, user, line`, one row per index, the first in the file; and the number of rows."""
     first = shared.frame.group_by("index").agg(
         user=pl.col("user").sort_by("line").first(), line=pl.col("line").min()
     )
@@ -128,7 +128,7 @@ def known_users(shared: Lines, work: Path) -> tuple[pl.LazyFrame, int]:
 
 
 def user_fields(shared: Lines, users: pl.LazyFrame, share: float, settings: AliCcpSettings) -> pl.LazyFrame:
-    """The user's fields, one row an index, of the sampled users and of those without an id."""
+    """Return the user's fields, one row per index, of the sampled users and of those without an id."""
     rows = shared.frame.filter(pl.col("user").is_null() | taken(share, settings))
     return rows.join(users.select("index", "line"), on=["index", "line"], how="semi").select(
         "index",
@@ -140,7 +140,7 @@ def user_fields(shared: Lines, users: pl.LazyFrame, share: float, settings: AliC
 def read_skeleton(
     path: Path, users: pl.LazyFrame, share: float, settings: AliCcpSettings, work: Path, says: Reporting
 ) -> Lines:
-    """The lines of the skeleton with `user`, whether `taken`, and the features of those that are."""
+    """Read the lines of the skeleton with `user`, whether `taken`, and the features of those that are."""
     columns = LINES["skeleton"]
     known = users.select("index", "user", common=pl.lit(True))
 
@@ -154,7 +154,7 @@ def read_skeleton(
 
 
 def _odd(rows: pl.LazyFrame) -> dict[str, int]:
-    """What is odd in the skeleton's lines, counted."""
+    """Count oddities in the skeleton's lines."""
     return counted(
         rows,
         rows_of_other_users=~pl.col("taken"),
@@ -166,7 +166,7 @@ def _odd(rows: pl.LazyFrame) -> dict[str, int]:
 
 
 def _exposures(rows: pl.LazyFrame, settings: AliCcpSettings) -> pl.LazyFrame:
-    """The rows that are taken, with labels and the item's fields."""
+    """Return the taken rows, with labels and the item's fields."""
     return rows.filter(pl.col("taken") & possible("click", "buy")).select(
         "line",
         "exposure",

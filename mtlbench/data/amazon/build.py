@@ -1,4 +1,4 @@
-"""From review files to the matrices of train, validation and test."""
+"""Reading review files and splitting them into train, validation and test."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ from mtlbench.load import SplitName
 from mtlbench.schema import Field
 
 OFFICIAL = (1628643414042, 1658002729837)
-"""Where validation and test open in the split of 2023, milliseconds (its timestamp_split.py)."""
+"""Start of validation and of test in the split of 2023, in milliseconds (its timestamp_split.py)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +32,13 @@ class Reviews:
     """Reviews with features and labels, ready to be split.
 
     Attributes:
-        rows: by (time, user, item), a column for each field and for rating, liked, helpful, verified.
-        cuts: the times at which validation and test open.
-        fields: what the files could fill.
+        rows: by (time, user, item), one column for each field and for rating, liked, helpful, verified.
+        cuts: the times at which validation and test start.
+        fields: the fields that the files provide.
         categories: names, ascending.
-        votes, verified: whether the files hold them.
-        quirks: counts.
-        malformed: file -> the first ten malformed lines.
+        votes, verified: whether the files have them.
+        quirks: counts of oddities.
+        malformed: file -> numbers of its first ten malformed lines.
     """
 
     rows: pl.LazyFrame
@@ -51,7 +51,7 @@ class Reviews:
     malformed: dict[str, list[int]]
 
     def splits(self) -> dict[SplitName, pl.LazyFrame]:
-        """The rows of each split."""
+        """Return the rows of each split."""
         first, second = self.cuts
         time = pl.col("time")
         return {
@@ -72,13 +72,13 @@ def read(
 
     Args:
         files: reviews, ratings and metadata of one release, packed or not.
-        categories: take those alone; none named means all.
-        split: by quantiles of the dates, or where the release of 2023 cuts.
+        categories: categories to take; empty for all.
+        split: by quantiles of the dates, or at the times of the release of 2023.
         work: scratch folder.
-        says: progress and lines for people.
+        says: receives progress and messages.
 
     Raises:
-        DataError: no reviews, releases mixed, damage, or nothing left.
+        DataError: there are no reviews, mixed releases, damage, or nothing left.
     """
     kinds = _kinds(files, categories, work, says)
     version = next(iter(kinds.values())).version
@@ -118,10 +118,10 @@ def read(
 
 
 def _kinds(files: Sequence[Path], categories: Sequence[str], work: Path, says: Reporting) -> dict[Path, Kind]:
-    """What each file holds, in an order that does not depend on theirs.
+    """Return the content kind of each file, in an order that does not depend on that of the arguments.
 
     Raises:
-        DataError: no reviews, or releases mixed.
+        DataError: there are no reviews, or releases are mixed.
     """
     found = {}
     for path in files:
@@ -149,7 +149,7 @@ def _kinds(files: Sequence[Path], categories: Sequence[str], work: Path, says: R
 def _read_all(
     kinds: Mapping[Path, Kind], work: Path, says: Reporting
 ) -> tuple[dict[Path, Lines], dict[Path, Lines]]:
-    """The files of reviews, and those of metadata."""
+    """Read the files of reviews, and those of metadata."""
     reviews, metadata = {}, {}
     for i, (file, kind) in enumerate(kinds.items()):
         parts = work / f"read-{i}"
@@ -171,6 +171,6 @@ def _report(quirks: Mapping[str, int], says: Reporting) -> None:
 
 
 def _gzipped(path: Path) -> bool:
-    """Whether to read the file as it is: reviews are read out of gzip without unpacking them first."""
+    """Return whether the file is gzipped: reviews are read from gzip without unpacking first."""
     with path.open("rb") as stream:
         return stream.read(len(GZIP)) == GZIP

@@ -1,4 +1,4 @@
-"""From what the files hold to one review a (user, item), in the order of time."""
+"""Cleaning the files' content to one review per (user, item), in order of time."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,11 +16,11 @@ class Clean:
     """Cleaned reviews.
 
     Attributes:
-        file: Parquet, a row a review by (time, user, item): user and item are codes, `category` an index into
-            `categories`; other columns as read.
+        file: Parquet, one row per review by (time, user, item): user and item are codes, `category` an index
+            into `categories`; other columns as read.
         users, items: the ids, ascending; a code is a position here.
-        categories: their names, ascending.
-        quirks: name -> count of what was odd. Rows are those of the file and those counted as dropped.
+        categories: names of the categories, ascending.
+        quirks: name -> count of an oddity. `rows` counts the kept and the dropped rows.
     """
 
     file: Path
@@ -31,13 +31,13 @@ class Clean:
 
 
 def clean(reviews: Sequence[tuple[str, Lines]], work: Path, command: str) -> Clean:
-    """Drop what is incomplete, impossible, double, or not a user's first review of an item; count each.
+    """Drop reviews that are incomplete, impossible, duplicate, or not a user's first of an item; count each.
 
     Args:
         reviews: (category, records), in an order that does not depend on how the files were given: of equal
             reviews the first counts.
         work: scratch folder.
-        command: for messages.
+        command: command for messages.
 
     Raises:
         DataError: nothing is left.
@@ -90,7 +90,7 @@ def clean(reviews: Sequence[tuple[str, Lines]], work: Path, command: str) -> Cle
 
 
 def _marked(sound: pl.LazyFrame, users: pl.Series, items: pl.Series) -> pl.DataFrame:
-    """Each row's number and codes; `again`: not the first of its pair, `double`: of one time with another."""
+    """Return each row's number and codes; `again`: not its pair's first; `double`: also of the same time."""
     keys = sound.select("user", "item", "time", "row")
     for name, ids in (("user", users), ("item", items)):
         codes = ids.to_frame().select(name, code=pl.int_range(pl.len(), dtype=pl.Int64))
@@ -104,7 +104,7 @@ def _marked(sound: pl.LazyFrame, users: pl.Series, items: pl.Series) -> pl.DataF
 
 
 def _copies(reviews: pl.LazyFrame) -> int:
-    """Reviews that their user wrote for another item too: same moment, rating and form of text.
+    """Count reviews that their user wrote for another item too: same moment, rating and form of text.
 
     The shop shows one review under all variants of a product, and the releases repeat it under each.
     """

@@ -12,17 +12,17 @@ from mtlbench.data.matrix import blocks
 from mtlbench.data.recipe import Reporting
 
 READ_AFTER = 180 * DAY
-"""A review is read for so long before its votes say whether it helped."""
+"""Time for which a review must have been online before its votes say whether it helped, in milliseconds."""
 
 
 def described(cleaned: Clean, items: pl.DataFrame | None, parts: Path, says: Reporting) -> pl.LazyFrame:
-    """Every review with a column for each field and task, in the order of `cleaned`.
+    """Add a column for each field and task to every review, in the order of `cleaned`.
 
     Args:
         cleaned: the reviews.
-        items: item, price and what else is known of it; None without metadata.
-        parts: a folder to make for the outcome.
-        says: progress.
+        items: item, price and other metadata; None without metadata.
+        parts: a folder to create for the result.
+        says: receives progress.
     """
     scan = pl.scan_parquet(cleaned.file, glob=False)
     events = scan.select("user", "item", "time", "rating", "verified").collect()
@@ -52,12 +52,12 @@ def described(cleaned: Clean, items: pl.DataFrame | None, parts: Path, says: Rep
 
 
 def _listed(ids: pl.Series, item: Ints, positions: Ints) -> pl.Series:
-    """The ids of the items of earlier reviews, a list a row.
+    """Return the ids of the items of earlier reviews, one list per row.
 
     Args:
-        ids: of the item codes.
-        item: of all reviews, the code.
-        positions: (rows, LENGTH) of the earlier reviews, -1 where there is none.
+        ids: ids of the item codes.
+        item: item code of every review.
+        positions: (rows, LENGTH) positions of the earlier reviews, -1 where there is none.
     """
     flat = positions.ravel()
     found = ids.gather(item[flat]).set(pl.Series(flat < 0), None)
@@ -65,9 +65,9 @@ def _listed(ids: pl.Series, item: Ints, positions: Ints) -> pl.Series:
 
 
 def _labels(newest: int) -> dict[str, pl.Expr]:
-    """The tasks but the rating, which is there; null where one is not defined.
+    """Return the labels of all tasks except the rating, which exists already; null where not defined.
 
-    Votes are those of the day of the dump, for which the newest review stands.
+    Votes were counted on the day of the dump, which is taken to be that of the newest review.
     """
     read = pl.col("time") <= newest - READ_AFTER
     return {

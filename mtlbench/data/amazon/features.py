@@ -1,6 +1,6 @@
 """Features of a review, as they were known when it was being written.
 
-Of user and item: from reviews strictly before it, which is on earlier days in 2014 and 2018. Votes are never
+Of user and item: from reviews strictly before it, which means earlier days in 2014 and 2018. Votes are never
 a feature: they are counted on the day of the dump. Priors of the smoothed rates: from all reviews before it.
 """
 
@@ -15,28 +15,28 @@ from mtlbench.data.amazon.reviews import REVIEW_FORM
 from mtlbench.schema import Field
 
 LENGTH = 10
-"""Most past items in the sequence field."""
+"""Largest number of past items in the sequence field."""
 SMOOTHING = 5.0
-"""Reviews' worth of prior in a mean rating or a share."""
+"""Weight of the prior in a mean rating or a share, in reviews."""
 DAY = 86_400_000
-"""Milliseconds."""
+"""Length of a day in milliseconds."""
 NEVER = float(np.log1p(10_000))
-"""Log days since a review that never was: about as long as the shop is old."""
+"""Log days since a review that never happened: about the age of the shop."""
 NEUTRAL = {"rating": 3.0, "fives": 0.2, "verified": 0.5}
-"""Priors before the first review: what ratings and flags drawn blindly would have."""
+"""Priors before the first review: the means of uniformly drawn ratings and flags."""
 
 REVIEW = tuple(Field(name=name, kind="numeric", of="review") for name in REVIEW_FORM)
-"""Where the files hold texts."""
+"""Fields used if the files hold texts."""
 VERIFIED = tuple(Field(name=f"{of}_verified", kind="numeric", of=of) for of in ("user", "item"))
-"""Where the files say who bought."""
+"""Fields used if the files say whether the reviewer bought the item."""
 METADATA = (
     Field(name="subcategory", kind="categorical", vocabulary="subcategory", of="category"),
     Field(name="brand", kind="categorical", vocabulary="brand", of="item"),
     Field(name="price", kind="numeric", of="item"),
 )
-"""Where there is metadata."""
+"""Fields used if there is metadata."""
 CATEGORY = (Field(name="category", kind="categorical", vocabulary="category", of="category"),)
-"""Where there are several."""
+"""Field used if there are several categories."""
 ALWAYS = (
     Field(name="user", kind="categorical", vocabulary="user", of="user"),
     Field(name="item", kind="categorical", vocabulary="item", of="item"),
@@ -51,11 +51,11 @@ ALWAYS = (
     Field(name="recent_items", kind="sequence", vocabulary="item", length=LENGTH, of="user"),
 )
 ABSENT = {"user_days_since": NEVER, "item_days_since": NEVER, "user_reviews": 0.0, "item_reviews": 0.0}
-"""The value of a numeric field that says "nothing there"."""
+"""The values of numeric fields that mean "nothing there"."""
 
 
 def fields(*, categories: bool, form: Collection[str], verified: bool, metadata: bool) -> tuple[Field, ...]:
-    """The fields that these files can fill; `form` names those of REVIEW_FORM."""
+    """Return the fields that the files provide; `form` names those of REVIEW_FORM."""
     return (
         ALWAYS
         + CATEGORY * categories
@@ -66,20 +66,20 @@ def fields(*, categories: bool, form: Collection[str], verified: bool, metadata:
 
 
 def absent(chosen: Collection[Field]) -> dict[str, float]:
-    """ABSENT, of these fields."""
+    """Return the entries of ABSENT for these fields."""
     return {f.name: ABSENT[f.name] for f in chosen if f.name in ABSENT}
 
 
 def past(
     user: Ints, item: Ints, time: Ints, rating: NDArray[np.float32], verified: NDArray[np.float32]
 ) -> tuple[dict[str, NDArray[np.float32]], History]:
-    """Numeric features of the past of every review's user and item.
+    """Compute numeric features of the past of every review's user and item.
 
     Args:
         user, item: (reviews,) codes.
         time: (reviews,) milliseconds, ascending.
         rating: (reviews,) 1 to 5.
-        verified: (reviews,) 0, 1, or NaN where nothing is said.
+        verified: (reviews,) 0, 1, or NaN where unknown.
 
     Returns:
         name -> (reviews,) values; and the users' history.
@@ -109,7 +109,7 @@ def past(
 
 
 def calendar() -> Mapping[str, pl.Expr]:
-    """Weekday (1 is Monday) and month of `time`, UTC."""
+    """Return expressions for weekday (1 is Monday) and month of `time`, UTC."""
     moment = pl.from_epoch("time", time_unit="ms")
     return {"weekday": moment.dt.weekday(), "month": moment.dt.month()}
 

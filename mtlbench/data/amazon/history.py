@@ -1,6 +1,6 @@
-"""What was known before each event, from events strictly before it.
+"""Information known before each event, from events strictly before it.
 
-Events of the same time (a day, in 2014 and 2018) know nothing of each other.
+Events of the same time (a day, in 2014 and 2018) do not see each other.
 """
 
 import numpy as np
@@ -18,7 +18,7 @@ class History:
     """
 
     def __init__(self, key: Ints, time: Ints) -> None:
-        """Of events with these keys, (events,) each; within one key and time, the log's order."""
+        """Sort events with these keys, (events,) each; within one key and time, the log's order is kept."""
         self._order = np.lexsort((time, key))
         keys, self._time = key[self._order], time[self._order]
         first = np.ones(len(keys), bool)
@@ -31,30 +31,30 @@ class History:
         self._end[self._order] = np.maximum.accumulate(np.where(later, at, 0))
 
     def count(self) -> Ints:
-        """How many earlier events there are."""
+        """Return the number of earlier events."""
         return self._end - self._start
 
     def total(self, values: NDArray[np.generic]) -> Floats:
-        """The sum of the earlier events' values."""
+        """Sum the earlier events' values."""
         running = np.zeros(len(self._order) + 1)
         np.cumsum(values[self._order], out=running[1:], dtype=np.float64)
         sums: Floats = running[self._end] - running[self._start]
         return sums
 
     def last(self) -> Ints:
-        """Time of the last earlier event; without one, anything."""
+        """Return the time of the last earlier event; arbitrary if there is none."""
         return self._time[self._end - 1]
 
     def first(self) -> Ints:
-        """Time of the first earlier event; without one, anything."""
+        """Return the time of the first earlier event; arbitrary if there is none."""
         return self._time[self._start]
 
     def recent(self, events: slice, length: int) -> Ints:
-        """The log positions of the last earlier events of some events.
+        """Return the log positions of the last earlier events of some events.
 
         Returns:
-            (events, length), the most recent last, -1 in front where there are fewer. Of one time, the log's
-            order.
+            (events, length), the most recent last, -1 in front if there are fewer. Within one time, the log's
+            order is kept.
         """
         at = self._end[events, None] + np.arange(-length, 0)
         positions: Ints = np.where(at >= self._start[events, None], self._order[np.maximum(at, 0)], -1)

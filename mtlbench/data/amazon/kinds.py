@@ -1,4 +1,4 @@
-"""What a file holds: reviews, ratings alone or metadata, and of which release. Told by content."""
+"""The kind of a file, recognised by content: reviews, ratings alone or metadata, and the release."""
 
 import re
 from collections.abc import Sequence
@@ -26,12 +26,12 @@ ORDERS: dict[Version, tuple[str, str, str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What a file holds.
+    """The content of a file.
 
     Attributes:
         version: the year of the release.
         form: reviews, ratings alone, or the items' metadata.
-        columns: of a table of ratings, its columns in order; () where it has a header.
+        columns: for a table of ratings, its columns in order; () if it has a header.
     """
 
     version: Version
@@ -40,7 +40,7 @@ class Kind:
 
 
 def category_of(path: Path) -> str:
-    """The category that a file is named after.
+    """Return the category that a file is named after.
 
     `reviews_Digital_Music_5.json.gz`, `Digital_Music_5.json.gz`, `meta_Digital_Music.jsonl` and
     `Digital_Music.5core.rating_only.csv.gz` are all of Digital_Music.
@@ -50,10 +50,10 @@ def category_of(path: Path) -> str:
 
 
 def kind_of(path: Path, says: Reporting) -> Kind:
-    """Tell what the file holds by its first lines.
+    """Recognise the content of a file by its first lines.
 
     Raises:
-        DataError: nothing, or nothing known.
+        DataError: the file is empty, or its content is unknown.
     """
     lines = first_lines(path, says)
     again = f"Give reviews, ratings or metadata as published: {says.command}"

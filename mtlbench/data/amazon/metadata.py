@@ -1,4 +1,4 @@
-"""What is known of the items: price, brand and place among the categories."""
+"""Metadata of the items: price, brand and subcategory."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ METADATA_KEYS = {
     "2018": ("asin", "price", "brand", "category"),
     "2023": ("parent_asin", "price", "store", "categories"),
 }
-"""What is read, by version. The means and numbers of ratings in 2023 are of the dump's day: never."""
+"""Keys to read, by version. Never 2023's means and numbers of ratings: they are of the dump's day."""
 _PRICE = r"^(?:from\s+)?\$?\s*([0-9][0-9,]*(?:\.[0-9]+)?)(?:\s*-\s*\$?\s*[0-9][0-9,]*(?:\.[0-9]+)?)?$"
 """A price, or the lower end of a range of prices."""
 _TEXT = r'"((?:[^"\\]|\\.)*)"'
@@ -23,11 +23,11 @@ _SECOND = rf"(?s)^[\[\s]*{_TEXT}\s*,\s*{_TEXT}"
 
 
 def read_metadata(path: Path, version: str, parts: Path, says: Reporting) -> Lines:
-    """The items of a file.
+    """Read the items of a file.
 
     Returns:
         Lines with item, brand and subcategory (strings), price (dollars), and `strange_price`: whether the
-        price is a text that holds none, such as CSS.
+        price is a text without a price, such as CSS.
 
     Raises:
         DataError: damaged packing, no line, or more than 0.1 % of the lines are malformed.
@@ -50,9 +50,9 @@ def read_metadata(path: Path, version: str, parts: Path, says: Reporting) -> Lin
 
 
 def items_of(files: Sequence[Lines]) -> tuple[pl.DataFrame, dict[str, int]]:
-    """One row an item, and what was odd.
+    """Return one row per item, and counts of oddities.
 
-    Where several lines describe an item, the first counts, in the order of the files.
+    If several lines describe an item, the first counts, in the order of the files.
 
     Returns:
         item, price, brand, subcategory; and quirks.
@@ -72,6 +72,6 @@ def items_of(files: Sequence[Lines]) -> tuple[pl.DataFrame, dict[str, int]]:
 
 
 def _named(text: pl.Expr) -> pl.Expr:
-    """The text, null where it is blank."""
+    """Strip the text; null if it is blank."""
     stripped = text.str.strip_chars()
     return pl.when(stripped != "").then(stripped)

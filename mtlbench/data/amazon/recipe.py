@@ -1,7 +1,7 @@
 """Amazon reviews: how many stars, will it help others, and did the reviewer buy it there?
 
 McAuley et al., SIGIR 2015 and He and McAuley, WWW 2016 (the release of 2014); Ni et al., EMNLP 2019 (2018);
-Hou et al., 2024 (2023). Sources, terms, quirks, split and why: datasets/amazon/card.toml
+Hou et al., 2024 (2023). Sources, terms, quirks, the split and its reason: datasets/amazon/card.toml
 """
 
 import re
@@ -26,14 +26,15 @@ REVISION = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AmazonSettings:
-    """What the user may choose.
+    """Settings that the user may choose.
 
     Attributes:
-        categories: as the files are named (Gift_Cards,All_Beauty); none named means those of the files that
-            were given, or to download, the small ones that the card names.
-        version: the release to download; of files that were given it is told by their content.
-        tasks: to prepare; none named means all that the files can teach.
-        split: by dates with 80, 10 and 10 % of the reviews, or where the release of 2023 cuts.
+        categories: categories as in the file names (Gift_Cards,All_Beauty); if empty, those of the given
+        files,
+            or for a download, the small ones that the card names.
+        version: the release to download; that of given files is recognised by their content.
+        tasks: tasks to prepare; if empty, all that the files have labels for.
+        split: by dates with 80, 10 and 10 % of the reviews, or at the times of the release of 2023.
     """
 
     categories: Names = ()
@@ -43,13 +44,13 @@ class AmazonSettings:
 
 
 class Amazon(Published):
-    """The recipe of `amazon`: four tasks on every review."""
+    """Recipe of `amazon`: four tasks on every review."""
 
     Settings = AmazonSettings
     revision = REVISION
 
     def files(self, card: Card, settings: AmazonSettings) -> tuple[RemoteFile, ...]:
-        """Reviews and metadata of the chosen categories and release."""
+        """Return the files of reviews and metadata of the chosen categories and release."""
         assert card.source is not None
         for name in settings.categories:
             if not re.fullmatch(r"[A-Za-z][A-Za-z_-]*", name):
@@ -62,7 +63,7 @@ class Amazon(Published):
         )
 
     def wanted(self, card: Card, settings: AmazonSettings) -> Sequence[Sequence[str]]:
-        """Also the names that the files have where they are published."""
+        """Return name patterns, including the names under which the files are published."""
         return [
             tuple(
                 pattern for name in (file.file, *map(_last_part, file.addresses)) for pattern in names(name)
@@ -71,7 +72,7 @@ class Amazon(Published):
         ]
 
     def build(self, raw: Raw, settings: AmazonSettings, work: Path, out: Path, says: Reporting) -> Built:
-        """Read, clean, describe, split and write."""
+        """Read, clean, describe, split and write the reviews."""
         reviews = self.labelled(read(raw.files, settings.categories, settings.split, work, says))
         tasks = _learnable(self.tasks(reviews), reviews, settings.tasks, says)
         schema = Schema(fields=reviews.fields, tasks=tasks, cluster="user", time="time")
@@ -87,7 +88,7 @@ class Amazon(Published):
         )
 
     def tasks(self, reviews: Reviews) -> list[Task]:
-        """`rating` is optional, since `liked` is a function of it; the others as the files have them."""
+        """Return the tasks that the files have; `rating` is optional, since `liked` is a function of it."""
         return [
             Task(name="rating", kind="regression", optional=True),
             Task(name="liked"),
@@ -96,20 +97,20 @@ class Amazon(Published):
         ]
 
     def labelled(self, reviews: Reviews) -> Reviews:
-        """The rows with a column for each task."""
+        """Return the reviews with a column for each task."""
         return reviews
 
 
 class AmazonCategories(Amazon):
-    """The recipe of `amazon-categories`: a task a category, `liked`, defined on that category's reviews."""
+    """Recipe of `amazon-categories`: one task per category, `liked`, defined on that category's reviews."""
 
     raw_of = "amazon"
 
     def tasks(self, reviews: Reviews) -> list[Task]:
-        """One a category.
+        """Return one task per category.
 
         Raises:
-            UsageError: there is only one.
+            UsageError: there is only one category.
         """
         if len(reviews.categories) < 2:
             raise UsageError(
@@ -119,7 +120,7 @@ class AmazonCategories(Amazon):
         return [Task(name=task_name(category)) for category in reviews.categories]
 
     def labelled(self, reviews: Reviews) -> Reviews:
-        """`liked` under the name of the row's category, null under the others'.
+        """Add a column per category that holds `liked` on the category's rows and null on others.
 
         Raises:
             DataError: a category's name cannot be that of a task.
@@ -139,7 +140,7 @@ class AmazonCategories(Amazon):
 
 
 def task_name(category: str) -> str:
-    """Gift_Cards as gift_cards."""
+    """Turn a category into a task name, such as Gift_Cards into gift_cards."""
     return re.sub(r"[^a-z0-9]+", "_", category.lower()).strip("_")
 
 
@@ -150,13 +151,13 @@ def _last_part(address: str) -> str:
 def _learnable(
     tasks: Sequence[Task], reviews: Reviews, chosen: Sequence[str], says: Reporting
 ) -> tuple[Task, ...]:
-    """The tasks that can be learnt; a line says why another is left out.
+    """Return the tasks that can be learnt; report why others are left out.
 
-    Which those are depends on train's labels and on what the files hold and when, not on labels after train.
+    The choice depends on train's labels and on where labels exist, not on their values after train.
 
     Raises:
-        UsageError: no such task.
-        DataError: nothing is left, or what is left cannot be judged.
+        UsageError: a chosen task does not exist.
+        DataError: no task is left, or a remaining one cannot be judged.
     """
     for name in chosen:
         if name not in (known := [t.name for t in tasks]):

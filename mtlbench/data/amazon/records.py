@@ -1,7 +1,7 @@
 """JSON lines read in chunks: a line is a record, or it is counted as malformed. No line is lost.
 
-Polars' NDJSON scan gives up at the first line that is no JSON, `ignore_errors` or not. So lines are read
-here, and a chunk that it refuses is halved until the malformed lines stand alone.
+Polars' NDJSON scan stops at the first line that is not JSON, whatever `ignore_errors` is. So lines are read
+here, and a chunk that Polars refuses is halved until the malformed lines are isolated.
 """
 
 import ast
@@ -23,7 +23,7 @@ from mtlbench.data.recipe import Reporting
 from mtlbench.errors import DataError
 
 CHUNK = 1 << 24
-"""Bytes of lines that are parsed at a time."""
+"""Number of bytes of lines parsed at a time."""
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -40,12 +40,12 @@ def read_records(
 
     Args:
         path: JSON lines, gzipped or not.
-        keys: become columns of strings, whatever the values are: lists and objects are texts like JSON. A key
-            that is not there is null.
-        shape: takes the records of a chunk, as many as lines, and `line`; gives the rows that are wanted.
-        parts: where to.
-        says: progress, and the command that mends the file.
-        literals: lines may be Python literals instead, as in the metadata of 2014.
+        keys: keys to read as columns of strings, whatever the values are: lists and objects become JSON-like
+            text. A missing key is null.
+        shape: maps the records of a chunk, one per line, with `line`, to the wanted rows.
+        parts: folder for the result.
+        says: receives progress, and has the command that repairs the file.
+        literals: whether lines may be Python literals instead, as in the metadata of 2014.
 
     Returns:
         The well-formed records, shaped; blank lines count as no rows.
@@ -76,7 +76,7 @@ def read_records(
 
 
 def first_lines(path: Path, says: Reporting, most: int = 100) -> list[bytes]:
-    """The first lines that are not blank, of at most the file's first CHUNK bytes.
+    """Return the first lines that are not blank, within the file's first CHUNK bytes.
 
     Raises:
         DataError: damaged packing.
@@ -87,7 +87,7 @@ def first_lines(path: Path, says: Reporting, most: int = 100) -> list[bytes]:
 
 
 def as_object(line: bytes) -> dict[str, Any] | None:
-    """A line as JSON, else as a Python literal; None where it is neither, or no object."""
+    """Parse a line as JSON, else as a Python literal; return None if it is neither, or not an object."""
     try:
         found = json.loads(line)
     except (ValueError, RecursionError):
@@ -96,7 +96,7 @@ def as_object(line: bytes) -> dict[str, Any] | None:
 
 
 class _Bad:
-    """Malformed lines: how many, the numbers of the first ten, the start of the first."""
+    """Record of malformed lines: their count, the numbers of the first ten, the start of the first."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -104,13 +104,13 @@ class _Bad:
         self.text = ""
 
     def unless(self, number: int, line: bytes, found: bytes | None) -> bytes | None:
-        """`found`; where that is None, the line is noted."""
+        """Return `found`; if it is None, record the line."""
         if found is None:
             self.add(number, line)
         return found
 
     def add(self, number: int, line: bytes) -> None:
-        """Note a line; their order is of no matter."""
+        """Record a line; lines may come in any order."""
         self.count += 1
         if not self.first or number < self.first[0]:
             self.text = line[:80].decode(errors="replace").strip()
@@ -120,10 +120,10 @@ class _Bad:
 def _parsed(
     lines: list[tuple[int, bytes]], schema: Mapping[str, type[pl.String]], bad: _Bad
 ) -> Iterator[pl.DataFrame]:
-    """The records of numbered lines, the malformed ones noted."""
+    """Yield the records of numbered lines; record malformed ones."""
     if not lines:
         return
-    # A blank line first: Polars would unpack what begins like an archive.
+    # A blank line first: Polars would try to unpack content that begins like an archive.
     content = b"\n".join((b"", *(line for _, line in lines)))
     with contextlib.suppress(pl.exceptions.PolarsError):
         frame = pl.read_ndjson(io.BytesIO(content), schema=schema)
@@ -139,20 +139,20 @@ def _parsed(
 
 
 def _as_json(line: bytes, keys: Collection[str]) -> bytes | None:
-    """A line that is JSON or a Python literal as JSON, cut down to `keys`; None where it is neither."""
+    """Convert a line that is JSON or a Python literal to JSON with only `keys`; None if it is neither."""
     found = as_object(line)
     if found is None:
         return None
     try:
         return json.dumps({key: found.get(key) for key in keys}, allow_nan=False).encode()
-    except (TypeError, ValueError, RecursionError):  # bytes, sets, numbers without end
+    except (TypeError, ValueError, RecursionError):  # bytes, sets, infinite numbers
         return None
 
 
 def _literal(line: bytes) -> object:
-    """A Python literal; nothing is ever run. None where it is none."""
+    """Parse a Python literal without running any code; return None if it is not one."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # "\\d" in a text is an odd escape
+        warnings.simplefilter("ignore")  # "\\d" in a text is an invalid escape
         try:
             return ast.literal_eval(line.decode().strip())
         except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
@@ -160,7 +160,7 @@ def _literal(line: bytes) -> object:
 
 
 def _chunks(path: Path, says: Reporting) -> Iterator[tuple[int, list[bytes]]]:
-    """Lists of lines, each with the number of its first."""
+    """Yield lists of lines, each with the number of its first line."""
     number, size = 1, path.stat().st_size
     with _opened(path, says) as (stream, packed):
         while lines := stream.readlines(CHUNK):
@@ -173,7 +173,7 @@ def _chunks(path: Path, says: Reporting) -> Iterator[tuple[int, list[bytes]]]:
 
 @contextlib.contextmanager
 def _opened(path: Path, says: Reporting) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
-    """What is in the file, and the file itself."""
+    """Open the file; yield its unpacked content, and the file itself."""
     try:
         with path.open("rb") as packed:
             head = packed.read(len(GZIP))

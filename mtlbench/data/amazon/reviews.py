@@ -7,7 +7,7 @@
 | votes | helpful: [up, total] | vote: "1,234", or absent for none | helpful_vote |
 | bought there | - | verified | verified_purchase |
 
-Each year also has tables of ratings alone: `user,item,rating,time` in 2014, `item,user,rating,time` in
+Each year also has tables of ratings only: `user,item,rating,time` in 2014, `item,user,rating,time` in
 2018, and with a header in 2023.
 """
 
@@ -22,7 +22,7 @@ from mtlbench.data.recipe import Reporting
 from mtlbench.data.unpack import unpack
 
 EARLIEST, LATEST = 788_918_400_000, 2_208_988_800_000
-"""1995, when the shop opened, and 2040, in milliseconds: a time outside is damage."""
+"""Bounds of valid times, in milliseconds: 1995, when the shop opened, and 2040."""
 TEXT_FORM = ("chars", "words", "exclamations", "questions", "capitals")
 REVIEW_FORM = (
     *(f"text_{name}" for name in TEXT_FORM),
@@ -30,9 +30,9 @@ REVIEW_FORM = (
     "has_image",
     "style_attributes",
 )
-"""What describes the review as it is being written; null where a file has ratings alone."""
+"""Fields that describe the review as it is being written; null if a file has only ratings."""
 _OF_STARS = r"(?i)^\s*(one|two|three|four|five|[1-5]) stars?\s*$"
-"""The title that the shop filled in where the user wrote none: it is the rating itself, so it is no title."""
+"""Titles that the shop filled in if the user wrote none: they are the rating itself, so they do not count."""
 _KEYS: dict[Version, dict[str, str]] = {
     "2014": {
         "user": "reviewerID",
@@ -70,17 +70,17 @@ _KEYS: dict[Version, dict[str, str]] = {
 
 
 def form_of(version: Version) -> tuple[str, ...]:
-    """What of REVIEW_FORM the release says."""
+    """Return the fields of REVIEW_FORM that the release has."""
     said = {"has_image": "images", "style_attributes": "style"}
     return tuple(name for name in REVIEW_FORM if said.get(name, "text") in _KEYS[version])
 
 
 def read_reviews(path: Path, kind: Kind, parts: Path, says: Reporting) -> Lines:
-    """Reviews or ratings as one table.
+    """Read reviews or ratings as one table.
 
     Returns:
         Lines with user, item (strings), time (milliseconds), rating, votes, verified and REVIEW_FORM; null
-        where the file says nothing or something impossible, which nobody has counted yet.
+        where the file has no value or an impossible one, which `clean` counts later.
 
     Raises:
         DataError: damaged packing, no line, or more than 0.1 % of the lines are malformed.
@@ -125,7 +125,7 @@ def _read_ratings(path: Path, kind: Kind, parts: Path, says: Reporting) -> Lines
 
 
 def _facts(version: Version) -> list[pl.Expr]:
-    """Who rated what, when and how."""
+    """Select user, item, time and rating; null if invalid."""
     moment = pl.col("time").str.strip_suffix(".0").cast(pl.Int64, strict=False) * (
         1 if version == "2023" else 1000
     )
@@ -139,7 +139,7 @@ def _facts(version: Version) -> list[pl.Expr]:
 
 
 def _votes(version: Version) -> pl.Expr:
-    """How many found the review helpful; null where that cannot be read."""
+    """Return the number of helpful votes; null if unreadable."""
     votes = pl.col("votes")
     if version == "2014":
         return votes.str.extract(r"^\[\s*([0-9]+)\s*[,\]]").cast(pl.Int32, strict=False)
@@ -148,7 +148,7 @@ def _votes(version: Version) -> pl.Expr:
 
 
 def _verified(version: Version) -> pl.Expr:
-    """Whether the shop says that the reviewer bought it there."""
+    """Return whether the reviewer bought the item there, according to the shop."""
     if version == "2014":
         return pl.lit(None, dtype=pl.Boolean)
     verified = pl.col("verified")
@@ -156,7 +156,7 @@ def _verified(version: Version) -> pl.Expr:
 
 
 def _form(keys: dict[str, str]) -> list[pl.Expr]:
-    """REVIEW_FORM; what the schema has no key for is null."""
+    """Compute the fields of REVIEW_FORM; those that the release has no key for are null."""
     title = pl.col("title").fill_null("")
     written = pl.when(title.str.contains(_OF_STARS)).then(pl.lit("")).otherwise(title)
     null = pl.lit(None, dtype=pl.Float32)
@@ -171,7 +171,7 @@ def _form(keys: dict[str, str]) -> list[pl.Expr]:
 
 
 def _text_form(name: str, text: pl.Expr) -> list[pl.Expr]:
-    """Log counts, and the share of letters that are capitals (0 without letters)."""
+    """Compute log counts, and the share of letters that are capitals (0 without letters)."""
     capitals = text.str.count_matches(r"\p{Lu}") / text.str.count_matches(r"\p{L}").clip(lower_bound=1)
     counts = {
         "chars": text.str.len_chars(),

@@ -1,4 +1,4 @@
-"""Getting the raw files: mirrors in order, resumed, checked, and held to what came the first time."""
+"""Downloading the raw files: mirrors in order, resumed, checked, and compared with the first download."""
 
 import contextlib
 import shutil
@@ -14,7 +14,7 @@ from mtlbench.data.recipe import Reporting
 from mtlbench.errors import DataError
 
 SCRATCH = ".download"
-"""Within the raw folder: parts, their notes and the lock. It goes when all that is needed has come."""
+"""Name of the folder for parts, their notes and the lock, within the raw folder; removed when all is done."""
 
 
 def download(
@@ -25,23 +25,24 @@ def download(
     says: Reporting,
     patience: Patience = PATIENCE,
 ) -> tuple[Path, ...]:
-    """The files in `folder`, downloaded where they are missing; without optional ones that cannot be had.
+    """Download the missing files to `folder`; return all files, without unavailable optional ones.
 
-    Each comes from the first address that gives it, then from Kaggle. It is checked by its checksum where the
-    card has one, else by length, by being read to its end, and by its number of rows; what came first is
-    recorded in `downloads.json` beside `folder`, and later downloads are held to it. A break loses nothing:
-    the next call goes on. Of two processes, one waits for the other.
+    A file comes from the first address that provides it, else from Kaggle. It is checked by its checksum if
+    the card has one, else by length, by reading it to its end, and by its number of rows. The first download
+    is recorded in `downloads.json` beside `folder`, and later ones must match it. An interruption loses
+    nothing: the next call resumes. Of two processes, one waits for the other.
 
     Args:
-        files: what to get; a file that lies there already, also unpacked, is left as it is.
-        source: page, terms and citation, the latter printed once in the life of a home.
+        files: the files to get; one that exists already, even unpacked, is left as it is.
+        source: page, terms and citation; terms and citation are printed once per home.
         folder: the raw folder of the dataset.
-        dataset: its name, for messages.
-        says: takes words and progress.
-        patience: with each address.
+        dataset: name of the dataset, for messages.
+        says: receives messages and progress.
+        patience: retries and waits for each address.
 
     Raises:
-        DataError: no room; or a file cannot be had: what was tried, why it failed, and what to do by hand.
+        DataError: not enough disk space; or a file is unavailable: the message says what was tried, why it
+            failed, and what to do by hand.
     """
     with _scratch(folder, says) as scratch:
         mirrors = Mirrors(folder, scratch, source, says, patience)
@@ -62,7 +63,7 @@ def download(
 
 
 def _lying(folder: Path, file: RemoteFile) -> Path | None:
-    """The file in the raw folder, under its published name or under that of what is in it."""
+    """Find the file in the raw folder, under its published name or its name when unpacked."""
     for name in (file.file, without_packing(file.file)):
         if (folder / name).is_file():
             return folder / name
@@ -71,7 +72,7 @@ def _lying(folder: Path, file: RemoteFile) -> Path | None:
 
 @contextlib.contextmanager
 def _scratch(folder: Path, says: Reporting) -> Iterator[Path]:
-    """A folder for what is coming, nobody else's at the time; only parts outlive it."""
+    """Lock and yield the scratch folder for downloads; remove it afterwards unless it holds useful parts."""
     made = [path for path in (folder, *folder.parents) if not path.exists()]
     scratch = folder / SCRATCH
     waiting = f"Another process is downloading into {folder}; waiting for it."
@@ -83,7 +84,7 @@ def _scratch(folder: Path, says: Reporting) -> Iterator[Path]:
         finally:
             if not (worth_keeping and any(scratch.glob("*.part"))):
                 shutil.rmtree(scratch, ignore_errors=True)
-            with contextlib.suppress(OSError):  # not empty: as it should be
+            with contextlib.suppress(OSError):  # not empty, which is the normal case
                 for path in made:
                     path.rmdir()
 
@@ -91,7 +92,7 @@ def _scratch(folder: Path, says: Reporting) -> Iterator[Path]:
 def _check_room(
     missing: Sequence[RemoteFile], begun: int, source: Source, folder: Path, dataset: str
 ) -> None:
-    """Raise DataError unless archives, what is in them and what is made of it fit on the disk."""
+    """Raise DataError unless the archives, their content and the prepared dataset fit on the disk."""
     parts = {
         "to download": max(0, sum(file.bytes for file in missing) - begun),
         "unpacked": sum(file.unpacked_bytes for file in missing),
@@ -114,7 +115,7 @@ def _by_hand(
     folder: Path,
     dataset: str,
 ) -> str:
-    """What was tried, and what to do where that does not help."""
+    """Describe what was tried, and how to get the files by hand."""
     names = ", ".join(file.file for file in lacking)
     start = f"No address gave {names}:" if failures else f"No address is known that gives {names}."
     account = "free, with an account" if source.account else "no account needed"

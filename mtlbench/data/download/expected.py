@@ -1,4 +1,4 @@
-"""What a raw file must be like, from its card or from what came the first time."""
+"""Expected properties of a raw file, from its card or from the first download."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,14 +14,14 @@ _PACKED = {".gz": GZIP, ".tgz": GZIP, ".zip": ZIP}
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """0 and empty where nobody knows.
+    """Expected properties of a raw file; 0 and empty mean unknown.
 
     Attributes:
-        name: under which the file is kept.
-        source: who says so, for messages.
-        bytes: to the byte.
-        sha256, md5: in lower case.
-        rows: in it, at least.
+        name: name under which the file is kept.
+        source: origin of these values, for messages.
+        bytes: exact size.
+        sha256, md5: checksums in lower case.
+        rows: fewest rows in it.
     """
 
     name: str
@@ -32,16 +32,16 @@ class Expected:
     rows: int = 0
 
     def accept(self, size: int) -> None:
-        """Raise Refused where the file cannot have this length."""
+        """Raise Refused if the file cannot have this length."""
         self._same("bytes", size, self.bytes)
 
     def check(self, path: Path, says: Reporting) -> str:
-        """The sha256 of a file that is as expected; where no checksum vouches for it, it is read to its end.
+        """Check a file and return its sha256; without a known checksum, read the file to its end.
 
         Raises:
-            Refused: it is not as expected.
+            Refused: the file is not as expected.
         """
-        from pooch import file_hash  # and with it requests: only a download waits for them
+        from pooch import file_hash  # loads requests too: only downloads should pay for that
 
         with path.open("rb") as stream:
             head = stream.read(BLOCK)

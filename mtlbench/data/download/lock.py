@@ -1,4 +1,4 @@
-"""One process at a time in a folder, by a lock that dies with its owner."""
+"""A file lock that lets one process at a time into a folder and ends with its owner."""
 
 import contextlib
 import os
@@ -9,10 +9,10 @@ from typing import IO
 
 @contextlib.contextmanager
 def alone(lock: Path, waiting: Callable[[], None]) -> Iterator[None]:
-    """Hold the lock file `lock`, which is made, together with its folder; `waiting` is told of a wait.
+    """Hold the lock file `lock`, created together with its folder; call `waiting` before waiting for it.
 
-    The owner may remove the file: who waited for it then makes a new one. Where the system or the file
-    system has no such locks, nobody waits.
+    The owner may remove the file: a process that waited for it then creates a new one. If the system or the
+    file system does not support locks, there is no waiting.
     """
     while True:
         lock.parent.mkdir(parents=True, exist_ok=True)
@@ -38,7 +38,7 @@ def _wait_for(stream: IO[bytes], waiting: Callable[[], None]) -> None:
 
 
 def _is_still(lock: Path, stream: IO[bytes]) -> bool:
-    """Whether the open file is the one of that name."""
+    """Return whether the open file is still the one at that path."""
     try:
         return os.path.samestat(lock.stat(), os.fstat(stream.fileno()))
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""The addresses of a dataset's files, tried one after the other, and the record of what came from them."""
+"""The addresses of a dataset's files, tried in turn, and the record of what was downloaded."""
 
 import importlib
 import json
@@ -23,7 +23,7 @@ from mtlbench.provenance import now
 
 @dataclass(frozen=True, slots=True)
 class Mirrors:
-    """Brings files into `folder`; what is still coming lies in `scratch`."""
+    """Downloads files to `folder`, with unfinished ones in `scratch`."""
 
     folder: Path
     scratch: Path
@@ -32,7 +32,7 @@ class Mirrors:
     patience: Patience
 
     def get(self, file: RemoteFile) -> list[str]:
-        """Bring the file; where no mirror gives it, why, a line for each."""
+        """Download the file; if no mirror provides it, return the reasons, one line per mirror."""
         failures = []
         for address in sorted(file.addresses, key=lambda a: not self._part(_name_at(file, a)).begun(a)):
             try:
@@ -51,11 +51,11 @@ class Mirrors:
         return failures or ["  no address is known"]
 
     def begun(self, files: Sequence[RemoteFile]) -> int:
-        """Bytes of these files that are there from earlier tries."""
+        """Return the bytes of these files that are there from earlier tries."""
         return sum(self._part(file.file).size for file in files)
 
     def say_terms(self) -> None:
-        """Print terms and citation, unless something has come to this home under the same."""
+        """Print terms and citation, unless this home already has a download under the same terms."""
         if self._recorded()["terms"] != self._terms:
             self.says.report(self._terms)
 
@@ -117,7 +117,7 @@ class Mirrors:
         self._keep(arrived, expected, f"kaggle:{file.kaggle}")
 
     def _expected(self, file: RemoteFile, name: str) -> Expected:
-        """What is known of the file that is kept as `name`; the card speaks of the published one only."""
+        """Return what is known of the file kept as `name`; the card describes only the published file."""
         published, recorded = name == file.file, self._recorded()["files"].get(name)
         if recorded:
             source = f"{self._record} from the first download; to accept another, delete that entry"
@@ -132,7 +132,7 @@ class Mirrors:
         )
 
     def _keep(self, arrived: Path, expected: Expected, address: str) -> None:
-        """Check what arrived, record it, and put it into its place."""
+        """Check a downloaded file, record it, and move it into place."""
         try:
             sha256 = expected.check(arrived, self.says)
         except Refused:
@@ -150,7 +150,7 @@ class Mirrors:
 
 
 def _name_at(file: RemoteFile, address: str) -> str:
-    """What a file from this address is kept as: some mirrors have unpacked what others pack."""
+    """Return the name under which to keep a file from this address: some mirrors have it unpacked."""
     plain = without_packing(file.file)
     suffix = Path(plain).suffix
     return plain if suffix and urlsplit(address).path.endswith(suffix) else file.file

@@ -1,4 +1,4 @@
-"""The beginning of a file on disk, and the note that says of which edition of which address it is."""
+"""A partial download on disk, and the note that records its address and edition."""
 
 import json
 import re
@@ -16,7 +16,7 @@ _RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
 
 @dataclass(frozen=True, slots=True)
 class Edition:
-    """What an address held once; 0 and empty where the server does not say."""
+    """The version of a file that an address held; 0 and empty where the server does not say."""
 
     address: str
     total: int
@@ -25,7 +25,7 @@ class Edition:
 
     @classmethod
     def of(cls, address: str, answer: "requests.Response") -> "Edition":
-        """What an answer says of the whole file, also where it brings a part of it."""
+        """Read the edition of the whole file off a response, even a partial one."""
         headers = answer.headers
         total = headers.get("Content-Length", "")
         if answer.status_code == 206:
@@ -40,11 +40,11 @@ class Edition:
 
     @property
     def validator(self) -> str:
-        """For If-Range, which takes no weak ETag."""
+        """Value for If-Range, which accepts no weak ETag."""
         return self.modified if self.etag.startswith("W/") else self.etag or self.modified
 
     def differs(self, other: "Edition") -> bool:
-        """Whether the two are of different bytes, as far as both say."""
+        """Return whether the two editions differ in any value that both state."""
         pairs = (
             (self.total, other.total),
             (self.etag, other.etag),
@@ -54,13 +54,13 @@ class Edition:
 
 
 def first_byte(answer: "requests.Response") -> int:
-    """Where in the file a partial answer begins; -1 where it does not say."""
+    """Return the position in the file at which a partial response begins; -1 if it does not say."""
     found = _RANGE.fullmatch(answer.headers.get("Content-Range", ""))
     return int(found[1]) if found else -1
 
 
 class Part:
-    """A file that is coming."""
+    """An unfinished download."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -68,27 +68,27 @@ class Part:
 
     @property
     def size(self) -> int:
-        """Bytes there."""
+        """Number of bytes on disk."""
         return self.path.stat().st_size if self.path.exists() else 0
 
     def edition(self) -> Edition | None:
-        """Of what it is the beginning; None where nobody knows."""
+        """Return the edition that the part belongs to; None if unknown."""
         try:
             return Edition(**json.loads(self._note.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
             return None
 
     def begun(self, address: str) -> int:
-        """Bytes there of what this address holds."""
+        """Return the number of bytes on disk that came from this address."""
         edition = self.edition()
         return self.size if edition is not None and edition.address == address else 0
 
     def begin(self, edition: Edition) -> None:
-        """Forget what was there, and be the beginning of this from now on."""
+        """Delete the part, and start a new one of this edition."""
         self.drop()
         write_json(self._note, asdict(edition))
 
     def drop(self) -> None:
-        """Forget what was there."""
+        """Delete the part and its note."""
         self.path.unlink(missing_ok=True)
         self._note.unlink(missing_ok=True)

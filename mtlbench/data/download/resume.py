@@ -1,7 +1,7 @@
-"""One file over HTTP that goes on after any break: a downloader in pooch's sense.
+"""Resumable download of one file over HTTP, usable as a downloader of pooch.
 
 `pooch.retrieve(..., downloader=Resuming(part, ...))` works. The package calls `fetch` instead: while pooch
-checks a whole file it has it under a temporary name, which is lost when the process is killed meanwhile.
+checks a complete file, it has a temporary name, and is lost if the process is killed meanwhile.
 """
 
 import itertools
@@ -23,19 +23,19 @@ if TYPE_CHECKING:
     import requests
 
 CHUNK = 1 << 16
-"""Bytes read at a time; a break loses at most so many."""
+"""Bytes read at a time; an interruption loses at most this many."""
 CONNECT_SECONDS = 10.0
 BUSY = (408, 425, 429)
-"""Answers below 500 that may be better the next time."""
+"""Status codes below 500 after which a retry may succeed."""
 PAGE = "sends a web page instead of the file (it may ask to log in)"
 
 
 class Refused(Exception):
-    """An address does not give the file; the message says why."""
+    """An address does not provide the file; the message says why."""
 
 
 class _Again(Exception):
-    """It did not work this time; `wait` is for how many seconds the server asks."""
+    """A try failed and may be repeated; `wait` is the number of seconds that the server asks for."""
 
     def __init__(self, reason: str, wait: float = 0) -> None:
         super().__init__(reason)
@@ -44,15 +44,15 @@ class _Again(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patience:
-    """How long an address is waited for.
+    """Limits on retries and waits for an address.
 
     Attributes:
-        tries: in a row that bring nothing new.
-        tries_unanswered: the same while the address has not answered at all: a name that nobody knows.
-        stall_seconds: without a byte, after which a connection is dead.
-        first_wait_seconds: after a failure; each further wait is twice as long.
-        longest_wait_seconds: of a single wait. A server that asks for more is given up.
-        sleep: waits.
+        tries: most tries in a row without new bytes.
+        tries_unanswered: the same while the address has never answered, as with an unknown host name.
+        stall_seconds: time without a byte after which a connection is considered dead.
+        first_wait_seconds: wait after a first failure; each further wait is twice as long.
+        longest_wait_seconds: longest single wait. A server that asks for more is given up.
+        sleep: function that waits.
     """
 
     tries: int = 6
@@ -67,17 +67,17 @@ PATIENCE = Patience()
 
 
 class Resuming:
-    """Downloads to a part that stays after a break, and goes on with it at the next call.
+    """Downloads to a part that survives an interruption, and resumes it at the next call.
 
-    Only the address that a part came from continues it, and only while ETag, date and length are the same:
-    two mirrors may hold different editions.
+    A part is only resumed from its own address, and only if ETag, date and length are unchanged: two mirrors
+    may hold different editions.
 
     Args:
-        part: stays where a call fails.
-        says: takes progress and the waits.
-        accept: takes the length of the file, where the server states it, before any byte is read; raises
-            Refused where that cannot be.
-        patience: with the address.
+        part: the part, kept if a call fails.
+        says: receives progress and messages about waits.
+        accept: called with the length of the file, if the server states it, before any byte is read; raises
+            Refused if it cannot be right.
+        patience: retries and waits.
     """
 
     def __init__(
@@ -91,16 +91,16 @@ class Resuming:
         self._answered = False
 
     def __call__(self, url: str, output_file: str, pooch: object = None) -> None:
-        """Download `url` to `output_file`: what pooch calls."""
+        """Download `url` to `output_file`; called by pooch."""
         self.fetch(url)
         os.replace(self._part.path, output_file)
         self._part.drop()
 
     def fetch(self, url: str) -> None:
-        """Make the part whole.
+        """Complete the part.
 
         Raises:
-            Refused: the address does not give it.
+            Refused: the address does not provide the file.
             DataError: no space left.
         """
         patience, self._answered = self._patience, False
@@ -120,8 +120,8 @@ class Resuming:
             patience.sleep(wait)
 
     def _try(self, url: str) -> _Again | None:
-        """One request; None when the part is the whole file now."""
-        from requests import exceptions as errors  # pooch brings it; only a download waits for it
+        """Make one request; return None if the part is the whole file now."""
+        from requests import exceptions as errors  # installed with pooch; only downloads should load it
         from urllib3.exceptions import HTTPError
 
         try:
@@ -143,7 +143,7 @@ class Resuming:
         if before is None or before.address != url or not (before.validator or before.total):
             before, start = None, 0
         elif start and start == before.total:
-            return  # whole already: the process was killed before it could be checked
+            return  # already complete: the process was killed before checking it
         headers = {"User-Agent": "mtlbench", "Accept-Encoding": "identity"}
         if before is not None and start:
             headers["Range"] = f"bytes={start}-"
@@ -162,7 +162,7 @@ class Resuming:
             raise _Again(f"broke off at {self._part.size:,} of {edition.total:,} bytes")
 
     def _start(self, answer: "requests.Response", before: Edition | None, now: Edition, start: int) -> int:
-        """From which byte on the answer brings the file, `start` having been asked for."""
+        """Return the byte at which the response starts, `start` having been requested."""
         status = answer.status_code
         if status in BUSY or status >= 500:
             wait = _retry_after(answer.headers.get("Retry-After", ""))
@@ -188,7 +188,7 @@ class Resuming:
             )
 
     def _write(self, answer: "requests.Response", edition: Edition, start: int) -> None:
-        """Append what comes to the part, or begin it anew; bytes as they come, never decoded."""
+        """Append the response to the part, or start it anew; bytes are stored as sent, never decoded."""
         chunks = answer.raw.stream(CHUNK, decode_content=False)
         if start == 0:
             first = next(chunks, b"")
@@ -207,7 +207,7 @@ class Resuming:
 
 
 def _retry_after(value: str) -> float:
-    """Seconds that a server asks to wait; it gives them, or a date."""
+    """Return the seconds that a server asks to wait, given as a number or a date."""
     if value.strip().isdecimal():
         return float(value)
     try:
@@ -218,7 +218,7 @@ def _retry_after(value: str) -> float:
 
 
 def _plain(error: Exception, patience: Patience) -> str:
-    """What a network library says, in a few words."""
+    """Describe an error of a network library in a few words."""
     import requests
     from urllib3.exceptions import ReadTimeoutError
 

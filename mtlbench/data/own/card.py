@@ -34,7 +34,7 @@ from mtlbench.schema import Field, FieldKind, Schema, Task, TaskKind
 
 LONGEST_TASK = 40
 SEPARATORS = " ,;|"
-"""Any of these stands between the ids of a sequence that is written as text."""
+"""Characters that may separate the ids of a sequence written as text."""
 _STRICT = ConfigDict(extra="forbid")
 
 
@@ -47,10 +47,10 @@ class OwnField:
             recent last; in a CSV a text with blanks, commas, semicolons or bars between them).
         vocabulary: of ids: fields that name the same vocabulary share embeddings; by default each field has
             its own, of its own name.
-        length: how many ids of a sequence are kept at most, the most recent ones; 1 to 1000.
+        length: largest number of ids of a sequence that are kept, the most recent ones; 1 to 1000.
         log: whether to take log(1 + x) of a numeric field, which must not be negative.
-        of: what the field describes, such as user or item: some methods and `compare --by cold-start` tell
-            users and items by it.
+        of: entity that the field describes, such as user or item: some methods and `compare --by cold-start`
+            use it to recognise users and items.
     """
 
     __pydantic_config__ = _STRICT
@@ -66,11 +66,12 @@ class OwnTask:
     """A column to predict: `NAME = { label = "..." }`, or `NAME = {}` where there is nothing to add.
 
     Attributes:
-        label: the column with the label; by default the one that is called like the task.
+        label: the column with the label; by default the one with the task's name.
         kind: binary (0 and 1, or false and true) or regression (a number).
-        where: another column of 0 and 1; the task is defined only on rows where that one is 1, and no other
+        where: another column of 0 and 1; the task is defined only on rows where that column is 1, and no
+        other
             row counts in its loss and metrics (methods for funnels need a task that is defined on all rows).
-        at_least: a threshold that makes a binary task of a number: 1 where the label is this or more, else 0.
+        at_least: a threshold that turns a number into a binary label: 1 if it is this or more, else 0.
     """
 
     __pydantic_config__ = _STRICT
@@ -97,24 +98,24 @@ Patterns = Annotated[tuple[str, ...], BeforeValidator(_listed)]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnCard:
-    """What a card says of a table, one row of which is an exposure: something shown to somebody.
+    """Description of a table, each row of which is an exposure: something shown to somebody.
 
     Attributes:
-        name: of the dataset; by default the card's file name without `.toml`.
-        files: the CSV, Parquet or NDJSON files, relative to the card: a path that may have `*` in it, a list
-            of these, or, for data that is split already, `{ train = "...", test = "..." }`, with `validation`
-            if there is one.
-        cluster: the column that says whose rows belong together, most often the user's id; intervals are
+        name: name of the dataset; by default the card's file name without `.toml`.
+        files: the CSV, Parquet or NDJSON files, relative to the card: a path that may contain `*`, a list of
+            such paths, or, for data that is already split, `{ train = "...", test = "..." }`, with
+            `validation` if there is one.
+        cluster: the column that tells which rows belong together, usually the user's id; intervals are
             over clusters, since rows of one cluster are not independent.
         time: a column of numbers or ISO dates by which rows are split: the first 80 % are train, the next
             10 % validation, the last 10 % test.
         split: a column that holds train, validation or test for each row; without it, `time` and files by
             split, whole clusters go to a split by a hash, 80/10/10.
         fields: the input columns, one key per column.
-        tasks: what to predict, one key per task.
-        least_rows: ids with fewer train rows have no embedding of their own, but share the one for rare ids.
-        explained: why a field is no leak though it predicts a task on its own with an AUC above 0.80, one key
-            per field, which may have `*` in it; unexplained, it stops the preparation.
+        tasks: the tasks to predict, one key per task.
+        least_rows: ids with fewer train rows share one embedding for rare ids instead of having their own.
+        explained: why a field that predicts a task on its own with an AUC above 0.80 is not a leak, one key
+            per field, which may contain `*`; without an explanation, such a field stops the preparation.
         error_above: the AUC of a field on its own that stops the preparation even if explained; 0.5 to 1.
     """
 
@@ -149,7 +150,7 @@ class OwnCard:
             raise ValueError(f"cluster = {self.cluster!r}; as a field it must be categorical")
 
     def _check_fields(self) -> None:
-        """Refuse what would be without effect, so most likely a slip of the pen."""
+        """Refuse settings without effect, which are most likely mistakes."""
         ids = [f.vocabulary or name for name, f in self.fields.items() if f.kind != "numeric"]
         for name, f in self.fields.items():
             if f.log and f.kind != "numeric":
@@ -164,7 +165,7 @@ class OwnCard:
 
     @property
     def schema(self) -> Schema:
-        """Fields and tasks as the rest of the program knows them."""
+        """Fields and tasks in the form that the rest of the program uses."""
         return Schema(
             fields=tuple(
                 Field(
@@ -186,7 +187,7 @@ def read_own_card(path: Path) -> OwnCard:
     """Read and check the card at `path`.
 
     Raises:
-        UsageError: it is not there, is no TOML, or says what makes no sense.
+        UsageError: the card is missing, is not TOML, or has invalid content.
     """
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
@@ -200,11 +201,11 @@ def read_own_card(path: Path) -> OwnCard:
 
 
 def own_card(values: Mapping[str, Any], path: Path) -> OwnCard:
-    """The card that reads as `values`; `path` is for messages and for the default name."""
+    """Build the card from its parsed TOML, `values`; `path` is for messages and the default name."""
     try:
         return TypeAdapter(OwnCard).validate_python({"name": path.stem, **values})
     except ValidationError as error:
-        unexpected = ("unexpected_keyword_argument", "extra_forbidden")  # before what is missing for it
+        unexpected = ("unexpected_keyword_argument", "extra_forbidden")  # reported before missing keys
         first = min(error.errors(), key=lambda one: one["type"] not in unexpected)
         place = [str(part) for part in first["loc"]]
         if first["type"] in unexpected and place:

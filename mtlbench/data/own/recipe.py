@@ -1,4 +1,4 @@
-"""The recipe of a user's own table: what the card says, done."""
+"""The recipe of a user's own table, as its card describes."""
 
 import zlib
 from collections.abc import Sequence
@@ -18,16 +18,16 @@ from mtlbench.home import Home
 from mtlbench.load import SPLITS, SplitName
 
 SHARES = (0.8, 0.1)
-"""Of train and validation; test has the rest."""
+"""Shares of train and validation; test gets the rest."""
 _DAMAGE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, EOFError, zlib.error)
-"""What is raised over damaged files; Polars panics over some damage of Parquet."""
+"""Exceptions raised over damaged files; Polars panics over some damage of Parquet."""
 PART = "part of the card's files"
-"""Column that says which entry of `files` a row is from."""
+"""Name of the column that tells which entry of `files` a row is from."""
 TIME = "time of the row"
 
 
 class OwnTable:
-    """The recipe of the card at `path`; its settings are the card itself."""
+    """Recipe of the card at `path`; its settings are the card itself."""
 
     Settings = OwnCard
     simulated = False
@@ -38,29 +38,29 @@ class OwnTable:
 
     @cached_property
     def parts(self) -> dict[str, tuple[Path, ...]]:
-        """The files of each entry of the card; looked for once, so that what is read is what is described."""
+        """The files of each entry of the card; searched once, so that those read are those described."""
         return parts(self.own, self.path)
 
     @property
     def card(self) -> Card:
-        """What the guards need of it."""
+        """The part of the card that the guards need."""
         text = {"explained": self.own.explained, "guards": {"error_above": self.own.error_above}}
         return card_of(self.own.name, text, str(self.path))
 
     def find(self, home: Home, card: Card, settings: OwnCard, given: Sequence[Path]) -> tuple[Path, ...]:
-        """The files that the card's patterns match."""
+        """Return the files that the card's patterns match."""
         return tuple(file for part in self.parts.values() for file in part)
 
     def fetch(self, home: Home, card: Card, settings: OwnCard, work: Path, says: Reporting) -> Raw:
-        """Never: `find` has found the files, or has said which are missing."""
+        """Fail: never called, since `find` has found the files or raised an error."""
         raise AssertionError(settings.files)
 
     def build(self, raw: Raw, settings: OwnCard, work: Path, out: Path, says: Reporting) -> Built:
-        """Read, split, write."""
+        """Read, split and write the table."""
         try:
             return _build(settings, self.parts, work, out, says)
         except (*_DAMAGE, OSError) as error:
-            if isinstance(error, OSError) and error.errno is not None:  # the disk's; a cut archive has none
+            if isinstance(error, OSError) and error.errno is not None:  # from the disk, not a cut archive
                 raise
             first = str(error).strip().splitlines()[0]
             raise DataError(
@@ -69,7 +69,7 @@ class OwnTable:
 
 
 def parts(card: OwnCard, path: Path) -> dict[str, tuple[Path, ...]]:
-    """The files of each entry of `files`, in the order of their names.
+    """Find the files of each entry of `files`, in the order of their names.
 
     Raises:
         DataError: a pattern matches none, or a file would be in two splits.
@@ -82,7 +82,7 @@ def parts(card: OwnCard, path: Path) -> dict[str, tuple[Path, ...]]:
             relative = Path(pattern).relative_to(base) if Path(pattern).is_absolute() else Path(pattern)
             try:
                 matching = sorted(file for file in base.glob(str(relative)) if file.is_file())
-            except (ValueError, IndexError, NotImplementedError):  # no pattern, such as "."
+            except (ValueError, IndexError, NotImplementedError):  # not a pattern, such as "."
                 matching = []
             if not matching:
                 raise DataError(
@@ -155,7 +155,7 @@ def _build(
 
 
 def _columns(card: OwnCard) -> list[str]:
-    """The columns that are read, each once."""
+    """List the columns to read, each once."""
     names = [*card.fields, card.cluster, card.time, card.split]
     for name, task in card.tasks.items():
         names += [task.label or name, task.where]
@@ -163,7 +163,7 @@ def _columns(card: OwnCard) -> list[str]:
 
 
 def _splits(card: OwnCard, rows: pl.LazyFrame) -> dict[SplitName, pl.LazyFrame]:
-    """By the column or files of the card, by time, or by a hash of the cluster."""
+    """Split by the column or files of the card, by time, or by a hash of the cluster."""
     part = pl.col(PART)
     if card.time:
         first, second = cut_dates(rows, TIME, SHARES)
@@ -183,7 +183,7 @@ def _splits(card: OwnCard, rows: pl.LazyFrame) -> dict[SplitName, pl.LazyFrame]:
 
 
 def _reading(quirks: dict[str, int], where: str) -> str:
-    """One line about what was read."""
+    """Summarise in one line what was read."""
     dropped = [
         f"{count:,} {name.replace('_', ' ')}" for name, count in quirks.items() if name != "rows" and count
     ]

@@ -1,4 +1,4 @@
-"""Reading a user's files into one table: ids as texts, numbers as numbers, what cannot be read counted."""
+"""Reading a user's files into one table: ids as texts, numbers as numbers, unreadable values counted."""
 
 import glob
 import gzip
@@ -13,7 +13,7 @@ from mtlbench.data.own.card import SEPARATORS, OwnCard, OwnField, OwnTask
 from mtlbench.errors import DataError
 
 MOST_UNREADABLE = 0.001
-"""Share of values of a column that may be no number where one is wanted; more is a mistake in the card."""
+"""Largest share of a numeric column's values that may be unreadable; more means a mistake in the card."""
 EMPTY = ("", "nan", "null", "none", "na", "n/a")
 YES, NO = ("true", "yes", "t", "y"), ("false", "no", "f", "n")
 SUFFIXES = {"csv": (".csv", ".csv.gz", ".tsv", ".tsv.gz"), "parquet": (".parquet", ".pq")}
@@ -21,12 +21,12 @@ SUFFIXES["ndjson"] = (".ndjson", ".jsonl", ".ndjson.gz", ".jsonl.gz", ".json", "
 
 
 def scan(files: Sequence[Path], columns: Mapping[str, bool], command: str) -> pl.LazyFrame:
-    """The columns of all files, one after another, as texts, so that files may differ in types.
+    """Scan the columns of all files, concatenated, as texts, so that files may differ in types.
 
     Args:
-        files: CSV, Parquet, NDJSON, told by their names.
-        columns: what to read; True for those that are a list a row.
-        command: for messages.
+        files: CSV, Parquet or NDJSON, recognised by name.
+        columns: the columns to read; True for those with a list in each row.
+        command: command for messages.
 
     Raises:
         DataError: an unknown format, or a column is missing.
@@ -68,7 +68,7 @@ def _scan_one(file: Path, columns: Mapping[str, bool], command: str) -> pl.LazyF
 
 
 def _head(file: Path) -> str:
-    """The first line, a character a byte; unpacked where it is packed."""
+    """Read the first line, unpacked if necessary, with one character per byte."""
     with file.open("rb") as stream:
         packed = stream.read(len(GZIP)) == GZIP
     with gzip.open(file) if packed else file.open("rb") as stream:
@@ -76,7 +76,7 @@ def _head(file: Path) -> str:
 
 
 def _plain(name: str, dtype: pl.DataType, many: bool) -> pl.Expr:
-    """A column as text, or as a list of texts."""
+    """Convert a column to text, or to a list of texts."""
     column = pl.col(name)
     if isinstance(dtype, pl.List | pl.Array):
         return column.cast(pl.List(dtype.inner)).list.eval(_as_text(pl.element(), dtype.inner))
@@ -102,18 +102,18 @@ def _as_text(value: pl.Expr, dtype: object) -> pl.Expr:
 
 
 def _known(name: str) -> pl.Expr:
-    """A column's texts without blanks around them; null where there is nothing."""
+    """Strip a column's texts; null if empty."""
     text = pl.col(name).str.strip_chars()
     return pl.when(~text.str.to_lowercase().is_in(EMPTY)).then(text)
 
 
 def _id(text: pl.Expr) -> pl.Expr:
-    """An id as text; 3.0 is 3, for pandas writes whole columns so where one id is missing."""
+    """Normalise an id as text; 3.0 becomes 3, since pandas writes a column like this if one id is missing."""
     return text.str.replace(r"^(-?\d+)\.0+$", "${1}")
 
 
 def field_column(name: str, field: OwnField) -> pl.Expr:
-    """A field as `write_table` wants it."""
+    """Convert a field to the form that `write_table` needs."""
     if field.kind == "numeric":
         value = _number(name)
         return (value.log1p() if field.log else value).alias(name)
@@ -123,7 +123,7 @@ def field_column(name: str, field: OwnField) -> pl.Expr:
 
 
 def label_column(name: str, task: OwnTask) -> pl.Expr:
-    """A task's labels: a number, null where it is not defined."""
+    """Convert a task's labels to numbers, null where it is not defined."""
     value = _number(task.label or name)
     if task.at_least is not None:
         value = pl.when(value.is_not_null()).then((value >= task.at_least).cast(pl.Float64))
@@ -133,7 +133,7 @@ def label_column(name: str, task: OwnTask) -> pl.Expr:
 
 
 def _number(name: str) -> pl.Expr:
-    """A number up to LARGEST, or yes and no as 1 and 0; null for anything else."""
+    """Convert to a number up to LARGEST, with yes and no as 1 and 0; null for anything else."""
     text = _known(name).str.to_lowercase()
     yes_no = pl.when(text.is_in(YES)).then(1.0).when(text.is_in(NO)).then(0.0)
     value = yes_no.otherwise(text.cast(pl.Float64, strict=False))
@@ -141,22 +141,23 @@ def _number(name: str) -> pl.Expr:
 
 
 def time_column(name: str) -> pl.Expr:
-    """Times that can be compared: numbers as they are, ISO dates as microseconds since 1970 (UTC)."""
+    """Convert to comparable times: numbers as they are, ISO dates as microseconds since 1970 (UTC)."""
     return pl.coalesce(_stamp(name), _known(name).cast(pl.Float64, strict=False)).alias(name)
 
 
 def _stamp(name: str) -> pl.Expr:
-    """Dates of the form 2024-01-31 23:59:59 alone: 1/2/2024 is one day here and another there."""
+    """Parse dates, only in the form 2024-01-31 23:59:59: the meaning of 1/2/2024 differs by country."""
     text = _known(name)
     date = pl.when(text.str.contains(r"^\d{4}-\d\d-\d\d")).then(text)
     return date.str.to_datetime(strict=False, time_unit="us", time_zone="UTC").cast(pl.Int64).cast(pl.Float64)
 
 
 def check_readable(table: pl.LazyFrame, card: OwnCard, where: str, command: str) -> dict[str, int]:
-    """Count values that are there but are no number where one is wanted.
+    """Count values that are not numbers in columns that should hold numbers.
 
     Raises:
-        DataError: more than 0.1 % of a column's values are, a column is empty, or its times are of two kinds.
+        DataError: more than 0.1 % of a column's values are unreadable, a column is empty, or its times are
+            of two kinds.
     """
     _check_filled(table, card, where, command)
     wanted = [(name, field_column(name, f)) for name, f in card.fields.items() if f.kind == "numeric"]
@@ -185,7 +186,7 @@ def check_readable(table: pl.LazyFrame, card: OwnCard, where: str, command: str)
 
 
 def _check_filled(table: pl.LazyFrame, card: OwnCard, where: str, command: str) -> None:
-    """Raise where a column has no value at all, as one that NDJSON lacks, or where times are of two kinds."""
+    """Raise if a column has no value at all, as one missing in NDJSON, or if times are of two kinds."""
     schema = table.collect_schema()
     names = schema.names()
     filled = [

@@ -1,7 +1,7 @@
-"""RetailRocket's files: which is which, and from their lines to rows of a log.
+"""RetailRocket's files: recognising them, and turning their lines into rows of a log.
 
-events.csv has a header and milliseconds since 1970; item_properties_part{1,2}.csv say how each item's
-properties changed, its category among them.
+events.csv has a header and milliseconds since 1970; item_properties_part{1,2}.csv record how each item's
+properties changed, including its category.
 """
 
 from collections.abc import Sequence
@@ -27,19 +27,19 @@ WINDOW = Window(
     behaviours=("view", "addtocart", "transaction"),
     tasks=("view", "cart", "transaction"),
 )
-"""3 May to 18 September 2015; the shop's own time zone is not published."""
+"""Window from 3 May to 18 September 2015; the shop's time zone is not published."""
 LARGEST_ID = 2**31
-"""Visitors, items and categories lie below it; the real ones below two millions."""
+"""Upper bound of ids of visitors, items and categories; the real ones are below two million."""
 EVENTS = ("timestamp", "visitorid", "event", "itemid", "transactionid")
 PROPERTIES = ("timestamp", "itemid", "property", "value")
 TREE = ("categoryid", "parentid")
 CASEREC = ("visitorid", "itemid", "event")
-"""Header lines of the files; the last one is of another edition, with tabs and without times."""
+"""Header of another edition of the events, with tabs and without times; the others are above."""
 
 
 @dataclass(slots=True)
 class Files:
-    """The unpacked files, told apart by their first lines."""
+    """The unpacked files, recognised by their first lines."""
 
     events: list[Path] = field(default_factory=list)
     properties: list[Path] = field(default_factory=list)
@@ -48,10 +48,10 @@ class Files:
 
 
 def sort_out(given: Sequence[Path], work: Path, says: Reporting) -> Files:
-    """Unpack the raw files and tell what each is.
+    """Unpack the raw files and recognise each.
 
     Raises:
-        DataError: there is not exactly one log of events; or the edition without times was given.
+        DataError: there is not exactly one log of events, or the edition without times was given.
     """
     files = Files()
     for path in (inside for file in given for inside in unpack(file, work, says)):
@@ -79,7 +79,7 @@ def sort_out(given: Sequence[Path], work: Path, says: Reporting) -> Files:
 
 
 def describe_without_times(files: Sequence[Path], work: Path, says: Reporting) -> str:
-    """What the CaseRec edition holds, and why it is not enough."""
+    """Describe what the CaseRec edition holds, and why it is not enough."""
     column = {name: Column(pl.Int64) for name in CASEREC}
     tables, counts = [], []
     for number, path in enumerate(files):
@@ -101,7 +101,7 @@ def _advice(says: Reporting) -> str:
 
 
 def read_events(files: Files, work: Path, says: Reporting) -> Rows:
-    """The events with each item's category, null where none is known.
+    """Read the events with each item's category, null if unknown.
 
     Raises:
         DataError: a file is empty, or more than 0.1 % of its rows are malformed.
@@ -126,13 +126,13 @@ def read_events(files: Files, work: Path, says: Reporting) -> Rows:
 def categories(
     properties: Sequence[Path], work: Path, says: Reporting
 ) -> tuple[pl.DataFrame, dict[str, int]]:
-    """The category of each item, and what was odd.
+    """Return the category of each item, and counts of oddities.
 
-    An item's earliest category counts, if it was written down before validation opens: nothing that came
-    later may change a train row.
+    An item's earliest category counts, if it was recorded before validation starts: later records must not
+    change a train row.
 
     Returns:
-        `item` and `category`, one row an item.
+        `item` and `category`, one row per item; and quirks.
     """
     columns = {name: Column(pl.Int64) for name in ("timestamp", "itemid")}
     columns |= {"property": Column(pl.String), "value": Column(pl.String, optional=True)}
@@ -163,13 +163,13 @@ def categories(
 
 
 def _sound_ids(rows: pl.LazyFrame) -> pl.LazyFrame:
-    """Ids beyond any that a shop could have are damage."""
+    """Mark rows with implausibly large ids as malformed."""
     sound = [pl.col(name).is_between(0, LARGEST_ID - 1) for name in ("visitorid", "itemid")]
     return rows.with_columns(pl.col("malformed") | ~pl.all_horizontal(sound))
 
 
 def _only_categories(rows: pl.LazyFrame) -> pl.LazyFrame:
-    """Most rows are of other properties: null, they cost nothing."""
+    """Keep only categories: most rows are of other properties, whose values become null to save space."""
     about = pl.col("property") == "categoryid"
     category = pl.col("value").cast(pl.Int64, strict=False)
     sound = (~about | category.is_between(0, LARGEST_ID - 1)) & pl.col("itemid").is_between(0, LARGEST_ID - 1)

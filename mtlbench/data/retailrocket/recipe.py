@@ -1,7 +1,7 @@
 """RetailRocket: will a visitor view an item, put it into the cart, buy it today?
 
 A real shop's events over four and a half months; there is no paper. Rows, negatives and features are made
-as for Taobao, see mtlbench/data/userbehavior/. Source, terms, quirks, split and why:
+as for Taobao, see mtlbench/data/userbehavior/. Source, terms, quirks, the split and its reason:
 datasets/retailrocket/card.toml
 """
 
@@ -20,17 +20,17 @@ from mtlbench.data.userbehavior.build import REVISION, build
 from mtlbench.data.userbehavior.log import clean
 
 LEAST_EVENTS = 2
-"""On train days, of a visitor who may be sampled: most come once, and one event has no past and no future."""
+"""Fewest train-day events of a visitor to be sampled: most have one event, with no past and no future."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetailRocketSettings:
-    """What the user may choose.
+    """Settings that the user may choose.
 
     Attributes:
-        users: how many visitors to sample; "all", or more than there are, takes all.
-        negatives: sampled a positive.
-        seed: of the negatives.
+        users: number of visitors to sample; "all", or more than there are, takes all.
+        negatives: number of negatives sampled per positive.
+        seed: seed of the negatives.
     """
 
     users: Annotated[int, Field(ge=1)] | Literal["all"] = 100_000
@@ -39,20 +39,20 @@ class RetailRocketSettings:
 
 
 class RetailRocket(Published):
-    """The recipe."""
+    """Recipe of RetailRocket."""
 
     Settings = RetailRocketSettings
     revision = REVISION
 
     def wanted(self, card: Card, settings: RetailRocketSettings) -> Sequence[Sequence[str]]:
-        """Kaggle's archive of all files does as well."""
+        """Return name patterns; Kaggle's archive of all files is accepted too."""
         events, *others = super().wanted(card, settings)
         return [(*events, "archive.zip", "ecommerce-dataset.zip"), *others]
 
     def build(
         self, raw: Raw, settings: RetailRocketSettings, work: Path, out: Path, says: Reporting
     ) -> Built:
-        """Unpack, read, and prepare."""
+        """Unpack, read and prepare the log."""
         rows = read_events(sort_out(raw.files, work, says), work, says)
         return build(
             clean(rows, WINDOW, work, says),

@@ -1,18 +1,18 @@
-"""Features of the past: how often a user, an ad, a category was shown and clicked on the days before.
+"""Features of the past: impressions and clicks of a user, an ad, a category on the days before.
 
-Day by day, so that a row knows strictly earlier days alone, of all users, sampled or not.
+Computed day by day, so that a row knows only strictly earlier days, of all users, sampled or not.
 """
 
 import polars as pl
 
 ENTITIES = {"user": "user", "adgroup": "item", "cate": "category"}
-"""What is counted, and what that describes."""
+"""Columns whose impressions are counted -> the entity that each describes."""
 SMOOTHING = 20.0
-"""Impressions' worth of the overall rate in a rate."""
+"""Weight of the overall rate in a rate, in impressions."""
 
 
 class Past:
-    """Impressions and clicks up to the last day that was closed; in memory one row an entity."""
+    """Impressions and clicks up to the last closed day; in memory, one row per entity."""
 
     def __init__(self) -> None:
         counts = {"shown": pl.Int64, "clicked": pl.Int64}
@@ -20,9 +20,9 @@ class Past:
         self._shown = self._clicked = 0
 
     def features(self, rows: pl.LazyFrame, day: int) -> pl.LazyFrame:
-        """Add, for each entity, `shown` and `clicked` a day (logarithms) and the click `rate`.
+        """Add, for each entity, `shown` and `clicked` per day (logarithms) and the click `rate`.
 
-        The rate is smoothed towards that of all earlier impressions; null where the entity has none.
+        The rate is smoothed towards that of all earlier impressions; null if the entity has none.
         """
         overall = self._clicked / self._shown if self._shown else 0.0
         for entity in ENTITIES:
@@ -39,7 +39,7 @@ class Past:
         return rows
 
     def close(self, rows: pl.LazyFrame) -> None:
-        """A day is over: count its impressions and clicks (`clk`)."""
+        """Count the impressions and clicks (`clk`) of a finished day."""
         for entity in ENTITIES:
             today = rows.filter(pl.col(entity).is_not_null()).group_by(entity)
             counts = today.agg(shown=pl.len().cast(pl.Int64), clicked=pl.col("clk").sum().cast(pl.Int64))

@@ -1,7 +1,7 @@
 """Taobao's display ads: is a shown ad clicked, and is something of its category and brand bought that day?
 
 Data of Alibaba's "Ad Display/Click Data on Taobao.com" (Tianchi 56), used by DIN, DMR and others. Source,
-terms, quirks, split and why: datasets/taobao-ads/card.toml
+terms, quirks, the split and its reason: datasets/taobao-ads/card.toml
 """
 
 from collections.abc import Mapping, Sequence
@@ -39,9 +39,9 @@ SPLIT_DAYS: Mapping[SplitName, range] = {
     "validation": range(6, 7),
     "test": range(7, 8),
 }
-"""Days of the window, 6 May being 0."""
+"""Days of the window in each split; 6 May is day 0."""
 SATURDAY = 5
-"""Weekday of the window's first day, Monday being 0."""
+"""Weekday of the window's first day, where Monday is 0."""
 IDS = {
     "user": "user",
     "adgroup": "item",
@@ -55,7 +55,7 @@ IDS = {
     **dict.fromkeys(PROFILE, "user"),
 }
 KNOWN = ("known_ad", "known_user")
-"""Columns that say whether a row's ad and user are in their tables."""
+"""Columns that tell whether a row's ad and user are in their tables."""
 FIELDS = (
     *(Field(name=name, kind="categorical", vocabulary=name, of=of) for name, of in IDS.items()),
     Field(name="price", kind="numeric", of="item"),
@@ -69,13 +69,14 @@ FIELDS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaobaoAdsSettings:
-    """What the user may choose.
+    """Settings that the user may choose.
 
     Attributes:
-        users: how many to sample of those shown an ad on a train day; "all", or more than there are, takes
-            all. 100,000 give about 2 million train rows.
-        log: get the behaviour log too (22 GB), for the task `buy`. It is used whenever it is given.
-        seed: of the draw of users.
+        users: number of users to sample of those shown an ad on a train day; "all", or more than there are,
+            takes all. 100,000 give about 2 million train rows.
+        log: whether to get the behaviour log too (22 GB), for the task `buy`. It is used whenever it is
+        given.
+        seed: seed of the draw of users.
     """
 
     users: Annotated[int, Setting(ge=1)] | Literal["all"] = 100_000
@@ -84,17 +85,17 @@ class TaobaoAdsSettings:
 
 
 class TaobaoAds(Published):
-    """The recipe."""
+    """Recipe of Taobao's display ads."""
 
     Settings = TaobaoAdsSettings
     revision = 1
 
     def files(self, card: Card, settings: Any) -> tuple[RemoteFile, ...]:
-        """All files of the card; the log only where it is asked for."""
+        """Return all files of the card; the log only if requested."""
         return tuple(file for file in super().files(card, settings) if settings.log or not file.optional)
 
     def build(self, raw: Raw, settings: TaobaoAdsSettings, work: Path, out: Path, says: Reporting) -> Built:
-        """Read the tables, then go day by day: the features of a day know the days before it alone."""
+        """Read the tables, then go day by day: the features of a day know only the days before it."""
         files = [path for file in raw.files for path in unpack(file, work, says)]
         given = arrange(files, says.command, log=settings.log)
         count = Count()
@@ -128,7 +129,7 @@ def _ready(
     work: Path,
     says: Reporting,
 ) -> list[Path]:
-    """For each day a file of the sampled users' rows, with all fields and tasks."""
+    """Write, for each day, a file of the sampled users' rows, with all fields and tasks."""
     ads, profiles = (
         t.with_columns(pl.lit(True).alias(name)) for t, name in zip((ads, profiles), KNOWN, strict=True)
     )
@@ -147,7 +148,7 @@ def _ready(
 
 
 def _share(days: Sequence[Path], settings: TaobaoAdsSettings, command: str) -> float:
-    """The share of all possible users that is sampled: of those on train days the smallest hashes."""
+    """Return the share of all possible users to sample: those on train days with the smallest hashes."""
     train = [pl.scan_parquet(days[day]).select("user") for day in SPLIT_DAYS["train"]]
     users = pl.concat(train).unique().collect(engine="streaming")["user"]
     if not len(users):
@@ -158,7 +159,7 @@ def _share(days: Sequence[Path], settings: TaobaoAdsSettings, command: str) -> f
 
 
 def _labelled(rows: pl.LazyFrame, buys: pl.LazyFrame | None, day: int) -> pl.LazyFrame:
-    """The fields with the tasks: a buy counts from the impression to the day's midnight."""
+    """Add the tasks to the fields: a buy counts from the impression to midnight of that day."""
     rows = rows.with_columns(
         hour=pl.col("time") % DAY // 3600,
         weekday=pl.lit((SATURDAY + day) % 7),
@@ -176,7 +177,7 @@ def _labelled(rows: pl.LazyFrame, buys: pl.LazyFrame | None, day: int) -> pl.Laz
 
 
 def _unknown(ready: Sequence[Path], days: Sequence[Path]) -> dict[str, int]:
-    """Rows that are not sampled, and rows whose ad or user is in no table."""
+    """Count rows that are not sampled, rows whose ad or user is in no table, and rows without a brand."""
     total = sum(pl.scan_parquet(path).select(pl.len()).collect().item() for path in days)
     counts = pl.concat([pl.scan_parquet(path) for path in ready]).select(
         rows_of_other_users=total - pl.len(),

@@ -1,4 +1,4 @@
-"""Reading the four files: what is malformed, out of the window or double is counted and dropped."""
+"""Reading the four files: malformed, out-of-window and duplicate rows are counted and dropped."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from mtlbench.data.recipe import Reporting
 from mtlbench.errors import DataError
 
 START = 1_494_000_000
-"""2017-05-06 00:00 in UTC+8, Unix seconds: the window's first."""
+"""Start of the window in Unix seconds: 2017-05-06 00:00 in UTC+8."""
 DAY = 86_400
 DAYS = 8
 
@@ -61,22 +61,22 @@ PROFILE = tuple(COLUMNS["user_profile"])[1:]
 
 @dataclass(slots=True)
 class Count:
-    """What was odd so far: name -> count, and file -> numbers of its first malformed lines."""
+    """Oddities so far: name -> count, and file -> numbers of its first malformed lines."""
 
     quirks: dict[str, int] = field(default_factory=dict)
     malformed: dict[str, list[int]] = field(default_factory=dict)
 
     def of(self, name: str, lines: Lines) -> None:
-        """Note a file's rows."""
+        """Record the counts of a file."""
         self.quirks |= {f"{name}_rows": lines.rows, f"{name}_malformed_rows": lines.malformed}
         self.malformed[name] = list(lines.first_malformed)
 
 
 def arrange(files: Sequence[Path], command: str, *, log: bool) -> dict[Table, Path]:
-    """Which file is which, by its header line; the log may be missing unless `log`.
+    """Recognise the files by their header lines; the log may be missing unless `log`.
 
     Raises:
-        DataError: one is missing, two are of one kind, or one cannot be recognised.
+        DataError: a file is missing, two are of the same kind, or one cannot be recognised.
     """
     found: dict[Table, Path] = {}
     for path in files:
@@ -99,10 +99,10 @@ def arrange(files: Sequence[Path], command: str, *, log: bool) -> dict[Table, Pa
 
 
 def read_exposures(path: Path, work: Path, count: Count, says: Reporting) -> list[Path]:
-    """One Parquet file a day: `user, time, adgroup, pid, clk`, ordered, no row twice; time since START.
+    """Write a Parquet file per day: `user, time, adgroup, pid, clk`, sorted, no duplicates; time since START.
 
     Raises:
-        DataError: more than 0.1 % malformed, or nothing inside the window.
+        DataError: more than 0.1 % of the rows are malformed, or none is inside the window.
     """
 
     def checked(rows: pl.LazyFrame) -> pl.LazyFrame:
@@ -138,7 +138,7 @@ def read_exposures(path: Path, work: Path, count: Count, says: Reporting) -> lis
 
 
 def read_ads(path: Path, work: Path, count: Count, says: Reporting) -> pl.LazyFrame:
-    """`adgroup, cate, campaign, customer, brand, price`, one row an ad; the price is log(1 + price)."""
+    """Read `adgroup, cate, campaign, customer, brand, price`, one row per ad; the price is log(1 + price)."""
     ads = _one_row_each("ad_feature", path, "adgroup_id", work, count, says)
     price = pl.when(pl.col("price") >= 0).then(pl.col("price").log1p())
     return ads.select(
@@ -147,14 +147,14 @@ def read_ads(path: Path, work: Path, count: Count, says: Reporting) -> pl.LazyFr
 
 
 def read_profiles(path: Path, work: Path, count: Count, says: Reporting) -> pl.LazyFrame:
-    """The profile's fields, one row a `user`."""
+    """Read the profile's fields, one row per `user`."""
     return _one_row_each("user_profile", path, "userid", work, count, says).select(*PROFILE, user="userid")
 
 
 def _one_row_each(
     kind: Table, path: Path, key: str, work: Path, count: Count, says: Reporting
 ) -> pl.LazyFrame:
-    """The table without later rows of a key."""
+    """Read a table, keeping only the first row of each key."""
     says.progress(f"read {kind}", 0, 0)
     lines = read_lines(path, COLUMNS[kind], work / f"{kind}-lines.parquet", says.command)
     count.of(kind, lines)
@@ -165,13 +165,13 @@ def _one_row_each(
 
 
 def read_buys(path: Path, work: Path, count: Count, says: Reporting) -> pl.LazyFrame:
-    """`user, cate, brand, day, last_buy`: when a user last bought of a category and brand on a day."""
+    """Read `user, cate, brand, day, last_buy`: time of a user's last buy of a category and brand on a day."""
     says.progress("read behaviour log", 0, 0)
     time = pl.col("time_stamp") - START
     bought = (pl.col("btag") == "buy") & time.is_between(0, DAYS * DAY - 1)
 
     def buys_alone(rows: pl.LazyFrame) -> pl.LazyFrame:
-        """One log row in a hundred is a buy: the others are emptied, which takes no space."""
+        """Empty all rows except buys, which are one in a hundred, so that the others take no space."""
         kept = {name: pl.when(bought).then(pl.col(name)) for name in ("user", "cate", "brand")}
         return rows.select("line", "malformed", **kept, time=pl.when(bought).then(time))
 

@@ -34,9 +34,9 @@ from mtlbench.schema import Schema, Task
 
 REVISION = 2
 THREADS = min(4, os.cpu_count() or 1)
-"""That compute features, of one block of rows each."""
+"""Number of threads that compute features, each of one block of rows."""
 PARQUET_BYTES = 14
-"""A row's ids, time and labels; twice that while the parts are joined."""
+"""Bytes of a row's ids, time and labels in Parquet; twice that while the parts are joined."""
 
 
 def build(
@@ -51,14 +51,14 @@ def build(
     truth: Mapping[str, str] | None = None,
     least_events: int = 1,
 ) -> Built:
-    """From a cleaned log to matrices; see `Recipe.build`.
+    """Turn a cleaned log into matrices; see `Recipe.build`.
 
     Args:
-        users: how many to sample; "all", or more than there are, takes all.
-        negatives: sampled a positive.
-        seed: of the negatives.
-        truth: of simulated logs, what sharing was planted to do to each task.
-        least_events: on train days, of a user who may be sampled.
+        users: number of users to sample; "all", or more than there are, takes all.
+        negatives: number of negatives sampled per positive.
+        seed: seed of the negatives.
+        truth: for simulated logs, the planted effect of sharing on each task.
+        least_events: fewest events on train days of a user who may be sampled.
 
     Raises:
         DataError: the log is too small for these settings.
@@ -107,9 +107,9 @@ def write(
 
     Args:
         days: the exposures of every day of every split, their labels in the order of `tasks`.
-        history: all events of the users sampled, from `joined`.
-        tasks: named as the window's.
-        quirks: counted while the exposures were made.
+        history: all events of the sampled users, from `joined`.
+        tasks: the tasks, named as in the window.
+        quirks: quirks counted while the exposures were made.
 
     Raises:
         DataError: a task never happens in some split.
@@ -155,7 +155,7 @@ def write(
 
 
 def tasks(window: Window, truth: Mapping[str, str]) -> tuple[Task, ...]:
-    """The tasks; all but the first are also scored on the rows where that one happened."""
+    """Return the tasks; all but the first are also scored on the rows where the first happened."""
     first = window.tasks[0]
     return tuple(
         Task(name=name, given="" if name == first else first, truth=truth.get(name, ""))  # type: ignore[arg-type]
@@ -166,7 +166,7 @@ def tasks(window: Window, truth: Mapping[str, str]) -> tuple[Task, ...]:
 def sample_users(
     log: Log, users: int | Literal["all"], says: Reporting, least_events: int = 1
 ) -> NDArray[np.bool_]:
-    """Mask over user codes: the `users` smallest hashes among those with enough events on train days."""
+    """Return a mask over user codes: the `users` smallest hashes among those with enough train-day events."""
     _report_reading(log, says)
     train, counts = log.window.splits["train"], np.zeros(len(log.users), np.int64)
     for day in train:
@@ -189,7 +189,7 @@ def sample_users(
 
 
 def check_positives(days: Mapping[int, Exposures], window: Window, command: str) -> None:
-    """Raise where a task never happens in a split: no model could be trained or judged."""
+    """Raise if a task never happens in a split: no model could be trained or judged."""
     for split, numbers in window.splits.items():
         counts = sum(
             (days[day].labels.sum(axis=0, dtype=np.int64) for day in numbers), np.zeros(len(window.tasks))
@@ -204,9 +204,9 @@ def check_positives(days: Mapping[int, Exposures], window: Window, command: str)
 
 
 def check_space(log: Log, rows: int, size: int, work: Path, says: Reporting) -> None:
-    """Say what so many rows in groups of `size` take on disk; raise where there is no room for them.
+    """Report the disk space that `rows` rows in groups of `size` take; raise if there is not enough.
 
-    To be called before the long work.
+    Call it before the long work.
     """
     schema = Schema(fields=fields(log.window, size > 1), tasks=tasks(log.window, {}))
     done = size_bytes(schema, rows, rows // size if size > 1 else None) + rows * PARQUET_BYTES
@@ -232,7 +232,7 @@ def _report_reading(log: Log, says: Reporting) -> None:
 
 
 def joined(days: list[Events]) -> Events:
-    """The days' events in (user, time, item, behaviour) order."""
+    """Join the days' events in (user, time, item, behaviour) order."""
     columns = {name: np.concatenate([getattr(d, name) for d in days]) for name in Events.__slots__}
     return Events(**columns).where(np.argsort(columns["user"], kind="stable"))
 
@@ -240,7 +240,7 @@ def joined(days: list[Events]) -> Events:
 def _ahead(
     pool: Executor, look: Callable[[Exposures], Features], parts: Iterable[Exposures]
 ) -> Iterator[tuple[Exposures, Features]]:
-    """Parts and their features in order; while one is written, the next ones are computed."""
+    """Yield parts and their features in order; while one is written, the next ones are computed."""
     coming: deque[tuple[Exposures, Future[Features]]] = deque()
     for part in parts:
         coming.append((part, pool.submit(look, part)))

@@ -1,4 +1,4 @@
-"""A raw log taken apart into days, so that one day at a time is in memory."""
+"""A raw log split into days, so that one day at a time is in memory."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,18 +12,19 @@ from mtlbench.data.userbehavior.window import DAY, Window
 Ints = NDArray[np.int64]
 
 NO_CATEGORY = -1
-"""Id of the category of all items whose category nobody knows."""
+"""Id of the category of all items without a known category."""
 NO_DAY = -1
-"""Where rows go that are malformed or outside the window."""
+"""Day number of rows that are malformed or outside the window."""
 
 
 @dataclass(frozen=True, slots=True)
 class Days:
-    """Raw rows, a folder of Parquet files a day.
+    """Raw rows, in one folder of Parquet files per day.
 
     Attributes:
-        rows, malformed, outside: how many there were; the latter two have no day.
-        low, high: the earliest and the latest time, 0 where there is none.
+        rows, malformed, outside: number of rows, of malformed ones, and of those outside the window; the
+            latter two have no day.
+        low, high: the earliest and the latest time, 0 if there is none.
     """
 
     folder: Path
@@ -68,7 +69,7 @@ class Days:
         return pl.scan_parquet(folder, hive_partitioning=False) if folder.exists() else None
 
     def read(self, day: int, *columns: str) -> tuple[Ints, ...]:
-        """Some columns of a day's rows."""
+        """Read some columns of a day's rows."""
         scan = self._scan(day)
         if scan is None:
             return tuple(np.empty(0, np.int64) for _ in columns)
@@ -76,7 +77,7 @@ class Days:
         return tuple(frame[name].to_numpy().astype(np.int64, copy=False) for name in columns)
 
     def ids(self, column: str, days: int) -> Ints:
-        """The distinct values of a column over all days of the window, ascending."""
+        """Return the distinct values of a column over all days of the window, ascending."""
         inside = [self.folder / f"day={day}" for day in range(days)]
         scan = pl.scan_parquet([folder for folder in inside if folder.exists()], hive_partitioning=False)
         found = scan.select(pl.col(column).unique()).collect(engine="streaming")

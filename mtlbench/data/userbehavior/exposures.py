@@ -1,10 +1,10 @@
-"""Exposures: what a user touched on a day, and for each of those K items that the user did not touch.
+"""Exposures: the items that a user touched on a day, each with K items that the user did not touch.
 
 The log has no impressions, so negatives are drawn. Drawing them from items seen on *earlier* days leaks:
-four fifths of the touched items were never seen before, so an item's past alone tells positives (view AUC
-.82 by item counts, .95 by boosted trees on the 814-user sample). Drawn from other users' pairs of the
-*same* day, an item's chance to be a negative grows with its users of that day, as its chance to be a
-positive does, and every feature of the item's past is as common on either side.
+four fifths of the touched items were never seen before, so an item's past alone reveals positives (view AUC
+.82 by item counts, .95 by boosted trees on the 814-user sample). If they are drawn from other users' pairs of
+the *same* day, an item's chance to be a negative grows with its users of that day, as its chance to be a
+positive does, and every feature of the item's past is as common among negatives as among positives.
 """
 
 from dataclasses import dataclass
@@ -19,22 +19,22 @@ from mtlbench.data.userbehavior.window import Window
 Ints = NDArray[np.int64]
 
 ROUNDS = 64
-"""Rejections after which a draw is made by listing what is eligible: the same odds, only slower."""
+"""Rejections after which a draw lists the eligible items instead: the same odds, but slower."""
 
 
 class TooFewItems(Exception):
-    """The log is too small to draw negatives from; a sentence for people, without the command."""
+    """The log is too small to draw negatives from; the message is a sentence without the command."""
 
 
 @dataclass(frozen=True, slots=True)
 class Exposures:
-    """Rows of one day in groups, which lie together and share user and time: a positive and its negatives.
+    """Rows of one day in contiguous groups that share user and time: a positive and its negatives.
 
     Attributes:
         user, time: (groups,) codes; seconds since the window's start, of the positive's first event that day.
-        item: (rows,) codes, ascending within a group, so that a row's place tells nothing.
+        item: (rows,) codes, ascending within a group, so that a row's position reveals nothing.
         labels: (rows, tasks) 0 or 1.
-        size: rows of each group.
+        size: number of rows in each group.
     """
 
     user: NDArray[np.integer]
@@ -48,21 +48,21 @@ class Exposures:
 
     @property
     def groups(self) -> int:
-        """How many there are."""
+        """Number of groups."""
         return len(self.user)
 
     def part(self, groups: slice) -> "Exposures":
-        """Some of the groups."""
+        """Return some of the groups."""
         rows = slice(groups.start * self.size, groups.stop * self.size)
         return Exposures(self.user[groups], self.item[rows], self.time[groups], self.labels[rows], self.size)
 
 
 @dataclass(frozen=True, slots=True)
 class Positives:
-    """One row a (user, item) pair of a day, ordered by (user, item).
+    """One row per (user, item) pair of a day, ordered by (user, item).
 
     Attributes:
-        viewed: whether there was a page view; the first label says whether there was anything.
+        viewed: whether there was a page view; the first label says whether there was any event.
     """
 
     user: Ints
@@ -73,7 +73,7 @@ class Positives:
 
 
 def positives(events: Events, items: int, window: Window) -> Positives:
-    """The pairs of a day's events: first event's time, and which behaviours there were."""
+    """Collect the pairs of a day's events, with the first event's time and the behaviours."""
     pair = events.user * items + events.item
     order = np.argsort(pair, kind="stable")  # events are in time order within a user, so within a pair
     _, start = np.unique(pair[order], return_index=True)
@@ -86,7 +86,7 @@ def positives(events: Events, items: int, window: Window) -> Positives:
 
 
 class Pool:
-    """A day's distinct (user, item) pairs of all users, as their items ordered by (category, item)."""
+    """The items of a day's distinct (user, item) pairs of all users, ordered by (category, item)."""
 
     def __init__(self, day: Events, category: Ints) -> None:
         items, categories = len(category), int(category.max(initial=-1)) + 1
@@ -101,14 +101,14 @@ class Pool:
 def draw(log: Log, day: int, pool: Pool, touched: Positives, negatives: int, seed: int) -> tuple[Ints, Ints]:
     """Draw the negatives of a day's positives.
 
-    Half of a group's negatives (rounded down) come from the positive's category where that offers as
-    many eligible items, the rest from all. Eligible are items that the user did not touch that day.
+    Half of a group's negatives (rounded down) come from the positive's category if it has that many
+    eligible items, the rest from all. Eligible are items that the user did not touch that day.
 
     Returns:
         (positives, negatives) item codes, and the rows whose category offered too few.
 
     Raises:
-        TooFewItems: on that day other users touched fewer than `negatives` items that this user did not.
+        TooFewItems: other users touched fewer than `negatives` items on that day that some user did not.
     """
     items = len(log.items)
     pairs = touched.user * items + touched.item  # ascending
@@ -150,7 +150,7 @@ def draw(log: Log, day: int, pool: Pool, touched: Positives, negatives: int, see
 
 
 def exposures(touched: Positives, drawn: Ints) -> Exposures:
-    """Positives and their negatives, by (user, time, the positive's item, item); codes fit 32 bits."""
+    """Join positives and negatives, by (user, time, the positive's item, item); codes fit 32 bits."""
     order = np.lexsort((touched.item, touched.time, touched.user))
     groups, size, tasks = len(order), 1 + drawn.shape[1], touched.labels.shape[1]
     item = np.concatenate([touched.item[:, None], drawn], axis=1)[order].astype(np.int32)
@@ -167,7 +167,7 @@ def exposures(touched: Positives, drawn: Ints) -> Exposures:
 
 
 def _counts(key: Ints) -> Ints:
-    """How often each entry occurs, per entry."""
+    """Count, for each entry, how often it occurs."""
     _, inverse, counts = np.unique(key, return_inverse=True, return_counts=True)
     counted: Ints = counts[inverse]
     return counted

@@ -1,7 +1,7 @@
 """Features of an exposure, as they were known just before it.
 
 Of the user: from events strictly before the exposure's second. Of item and category: from the days
-strictly before its day, over the whole log. Priors of the smoothed rates: from day one alone.
+strictly before its day, over the whole log. Priors of the smoothed rates: from the first day only.
 """
 
 from collections.abc import Iterator
@@ -19,17 +19,17 @@ from mtlbench.schema import Field
 Ints = NDArray[np.int64]
 
 LENGTH = 20
-"""Most past events in the sequence field."""
+"""Largest number of past events in the sequence field."""
 SMOOTHING = 20.0
-"""Events' worth of prior in a conversion rate."""
+"""Weight of the prior in a conversion rate, in events."""
 
 
 def fields(window: Window, grouped: bool = False) -> tuple[Field, ...]:
-    """All fields in column order: the rows' own, then those that a group shares; categorical ones first.
+    """Return all fields in column order: the rows' own, then those that a group shares; categorical first.
 
     Args:
-        window: of the log.
-        grouped: whether the latter are stored once a group.
+        window: window of the log.
+        grouped: whether shared fields are stored once per group.
     """
     own = (*_categorical("item", "category"), *_numeric(window, "item", "category", "user_category"))
     own += (Field(name="user_item_events", kind="numeric", of="user_item"),)
@@ -48,7 +48,7 @@ def _categorical(*names: str) -> Iterator[Field]:
 
 
 def _numeric(window: Window, *subjects: str) -> Iterator[Field]:
-    """Counts per behaviour; rates of those that are no page view; how long ago the user's last event was."""
+    """Yield counts per behaviour, rates of all but page views, and the time since the user's last event."""
     rates = [of for of in subjects if of != "user_category"]
     names = [(of, f"{of}_{behaviour}") for of in subjects for behaviour in window.behaviours]
     names += [(of, f"{of}_{behaviour}_rate") for of in rates for behaviour in window.behaviours[1:]]
@@ -58,18 +58,18 @@ def _numeric(window: Window, *subjects: str) -> Iterator[Field]:
 
 
 def never(window: Window) -> float:
-    """Log seconds since an event that never was: as if it lay a whole window back."""
+    """Return the log seconds since an event that never happened: as if it were a whole window ago."""
     return float(np.log1p(window.seconds))
 
 
 def absent(window: Window) -> dict[str, float]:
-    """The value of a numeric field that says "nothing there"; rates have none, so their 0 never occurs."""
+    """Return the value of each numeric field that means "nothing there"; rates get 0, which never occurs."""
     numeric = [f.name for f in fields(window) if f.kind == "numeric"]
     return {name: never(window) if name.endswith("seconds_since") else 0.0 for name in numeric}
 
 
 def novelty(window: Window) -> tuple[str, ...]:
-    """Fields that are all absent on a row whose item nobody touched on the days before."""
+    """Return the fields that are all absent on a row whose item nobody touched on the days before."""
     return tuple(f"item_{behaviour}" for behaviour in window.behaviours)
 
 
@@ -80,8 +80,8 @@ class Features:
     Categorical ones and the sequence hold codes plus one, 0 where there is nothing.
 
     Attributes:
-        categorical, numeric: (rows, ...) what differs within a group.
-        group_categorical, group_numeric, sequence: (groups, ...) what a group shares.
+        categorical, numeric: (rows, ...) fields that differ within a group.
+        group_categorical, group_numeric, sequence: (groups, ...) fields that a group shares.
     """
 
     categorical: Ints
@@ -92,7 +92,7 @@ class Features:
 
 
 class Histories:
-    """The sampled users' events, sorted in three ways so that any past is two binary searches away."""
+    """The sampled users' events, sorted in three ways so that two binary searches find any past."""
 
     def __init__(self, events: Events, category: Ints, users: int, window: Window) -> None:
         items, categories, span = len(category), int(category.max(initial=0)) + 1, window.seconds
@@ -111,21 +111,21 @@ class Histories:
         self._by_item: Ints = np.sort((events.user * items + events.item) * span + events.time)
 
     def user(self, user: Ints, time: Ints) -> tuple[Ints, NDArray[np.float64]]:
-        """Counts per behaviour, and log seconds since the user's last event."""
+        """Return counts per behaviour, and log seconds since the user's last event."""
         return self._past(self._by_user, self._user_counts, user, time)
 
     def user_category(self, user: Ints, item: Ints, time: Ints) -> tuple[Ints, NDArray[np.float64]]:
-        """The same within the item's category."""
+        """Return the same as `user`, within the item's category."""
         pair = user * self._categories + self._category[item]
         return self._past(self._by_category, self._category_counts, pair, time)
 
     def user_item(self, user: Ints, item: Ints, time: Ints) -> Ints:
-        """Number of events of this user with this item."""
+        """Return the number of events of this user with this item."""
         key = (user * self._items + item) * self._span
         return np.searchsorted(self._by_item, key + time) - np.searchsorted(self._by_item, key)
 
     def recent(self, user: Ints, time: Ints) -> Ints:
-        """Category codes plus one of the user's last events, (rows, LENGTH), the most recent last."""
+        """Return category codes plus one of the user's last events, (rows, LENGTH), the most recent last."""
         start, end = self._range(self._by_user, user, time)
         at = end[:, None] + np.arange(-LENGTH, 0)
         return self._recent[np.where(at >= start[:, None], at, -1)]
@@ -142,7 +142,7 @@ class Histories:
 
 
 class Past:
-    """Counts per behaviour of every item and category over the days that are over."""
+    """Counts per behaviour of every item and category over the closed days."""
 
     def __init__(self, category: Ints, window: Window) -> None:
         self._category, width = category, len(window.behaviours)
@@ -151,7 +151,7 @@ class Past:
         self.prior = np.zeros(width)
 
     def close(self, day: Events) -> None:
-        """A day is over; the first one fixes the priors."""
+        """Add the events of a finished day; the first one fixes the priors."""
         width = len(self.prior)
         for table, code in ((self.item, day.item), (self.category, self._category[day.item])):
             counts = np.bincount(code * width + day.behaviour, minlength=table.size)
@@ -162,7 +162,7 @@ class Past:
 
 
 def features(rows: Exposures, histories: Histories, past: Past, category: Ints, window: Window) -> Features:
-    """The features of exposures of the day after the last closed one."""
+    """Compute the features of exposures of the day after the last closed one."""
     user, time = rows.user.astype(np.int64), rows.time.astype(np.int64)
     of_user, since = histories.user(user, time)
     sequence = histories.recent(user, time)
@@ -190,13 +190,13 @@ def features(rows: Exposures, histories: Histories, past: Past, category: Ints, 
 
 
 def _rates(counts: NDArray[np.integer], prior: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Smoothed share of each behaviour but page views among all events."""
+    """Compute the smoothed share among all events of each behaviour except page views."""
     total = counts.sum(axis=1, keepdims=True)
     rates: NDArray[np.float64] = (counts + SMOOTHING * prior)[:, 1:] / (total + SMOOTHING)
     return rates
 
 
 def _running(behaviour: Ints, behaviours: int) -> Ints:
-    """(events + 1, behaviours) how many of each there are before each position."""
+    """Count the events of each behaviour before each position, (events + 1, behaviours)."""
     ones = behaviour[:, None] == np.arange(behaviours)
     return np.concatenate([np.zeros((1, behaviours), np.int32), np.cumsum(ones, axis=0, dtype=np.int32)])

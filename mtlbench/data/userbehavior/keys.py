@@ -1,4 +1,4 @@
-"""Ids to codes, and events to sortable integers."""
+"""Mapping ids to codes, and events to sortable integers."""
 
 from dataclasses import dataclass
 
@@ -12,13 +12,13 @@ Ints = NDArray[np.int64]
 
 
 def check_size(users: int, items: int, window: Window) -> None:
-    """Raise DataError where (user, item, second) does not fit a 64-bit key, before anything wraps."""
+    """Raise DataError if (user, item, second) does not fit a 64-bit key, before anything wraps."""
     if users * items * window.seconds >= 2**63:
         raise too_large(users, items)
 
 
 def too_large(users: int, items: int) -> DataError:
-    """What to say then; more than twice the largest public log is."""
+    """Build the error for a log with too many users and items, more than twice the largest public log."""
     return DataError(
         f"The log has {users:,} users and {items:,} items; together they exceed the 64-bit keys by which "
         "rows are sorted. Give a part of the log: some of its users, with all their rows."
@@ -26,7 +26,7 @@ def too_large(users: int, items: int) -> DataError:
 
 
 LARGEST_TABLE = 2**26
-"""Ids below it are looked up in a table, of 4 bytes an id."""
+"""Largest size of an id table, of 4 bytes per id; larger ids are found by bisection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Key:
     """An event of a day as one integer that sorts by (user, second, item, behaviour).
 
     Attributes:
-        users, items, behaviours: how many codes there are.
+        users, items, behaviours: number of codes of each.
     """
 
     users: int
@@ -42,7 +42,7 @@ class Key:
     behaviours: int
 
     def __post_init__(self) -> None:
-        """Refuse what 63 bits do not hold."""
+        """Refuse sizes that do not fit into 63 bits."""
         if sum(self._bits) > 63:
             raise too_large(self.users, self.items)
 
@@ -56,12 +56,12 @@ class Key:
         )
 
     def pack(self, user: Ints, second: Ints, item: Ints, behaviour: Ints) -> Ints:
-        """Aligned columns to keys; `second` counts from midnight."""
+        """Pack aligned columns into keys; `second` counts from midnight."""
         _, seconds, items, behaviours = self._bits
         return ((user << seconds | second) << items | item) << behaviours | behaviour
 
     def unpack(self, keys: Ints) -> tuple[Ints, Ints, Ints, Ints]:
-        """The inverse of `pack`."""
+        """Invert `pack`."""
         _, seconds, items, behaviours = self._bits
         behaviour = keys & (1 << behaviours) - 1
         rest = keys >> behaviours
@@ -73,7 +73,7 @@ class Key:
 
 
 class Codes:
-    """Ids to their rank: looked up in a table where ids are small numbers, else by bisection."""
+    """Map from ids to their rank: by a table if ids are small numbers, else by bisection."""
 
     def __init__(self, ids: Ints) -> None:
         self._ids = ids
@@ -83,7 +83,7 @@ class Codes:
             self._table[ids] = np.arange(len(ids), dtype=np.int32)
 
     def __call__(self, ids: Ints) -> Ints:
-        """Codes of ids, all of which are known."""
+        """Return the codes of ids, all of which must be known."""
         if self._table is None:
             return np.searchsorted(self._ids, ids)
         return self._table[ids].astype(np.int64)

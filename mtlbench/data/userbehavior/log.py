@@ -1,10 +1,10 @@
-"""Reading a log: what is malformed, out of the window or double is counted and dropped.
+"""Reading a log: malformed, out-of-window and duplicate rows are counted and dropped.
 
 The log may be larger than memory. Polars streams it once, to Parquet files of one day each; then one day at
 a time is in memory. Ids become codes, their rank among all ids of the log. A cleaned day is a sorted file of
-one 64-bit key an event.
+one 64-bit key per event.
 
-Each raw format has a parser that gives `Rows`; what follows is the same for all of them.
+Each raw format has a parser that returns `Rows`; the rest is the same for all formats.
 """
 
 import errno
@@ -26,23 +26,23 @@ from mtlbench.data.userbehavior.window import DAY, Window
 from mtlbench.errors import DataError
 
 SCRATCH = 0.6
-"""Bytes on disk while a log is read, for each of its own: compressed days, and 8 bytes an event."""
+"""Scratch bytes on disk per byte of the log while it is read: compressed days, and 8 bytes per event."""
 
 Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """What a parser makes of a raw log.
+    """A parsed raw log.
 
     Attributes:
-        name: of the file, for messages.
+        name: name of the file, for messages.
         frame: the well-formed rows, read once: user, item, category (null where unknown) below
             LARGEST_ID; behaviour, UInt8 index into the window's; time, Int64 seconds since its start.
-        rows: of the file.
-        malformed: how many of them are not in `frame`.
-        malformed_lines: numbers of the first ten of those, counted from 1.
-        quirks: what else was odd.
+        rows: number of rows of the file.
+        malformed: number of rows that are not in `frame`.
+        malformed_lines: numbers of the first ten malformed lines, counted from 1.
+        quirks: counts of other oddities.
     """
 
     name: str
@@ -72,7 +72,7 @@ class Events:
         return len(self.user)
 
     def where(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> "Events":
-        """The chosen rows."""
+        """Return the chosen rows."""
         return Events(self.user[rows], self.item[rows], self.behaviour[rows], self.time[rows])
 
 
@@ -81,11 +81,11 @@ class Log:
     """A cleaned log.
 
     Attributes:
-        folder: where the days lie.
-        key: of its events.
+        folder: folder of the days.
+        key: key format of the events.
         users, items, categories: the ids, ascending; a code is a position here.
-        category: of each item code, the category code.
-        quirks: name -> count of what was odd.
+        category: category code of each item code.
+        quirks: name -> count of an oddity.
         malformed_lines: numbers of the first ten malformed lines, counted from 1.
     """
 
@@ -100,7 +100,7 @@ class Log:
     malformed_lines: tuple[int, ...]
 
     def day(self, day: int) -> Events:
-        """The events of one day of the window, counted from 0."""
+        """Return the events of one day of the window, counted from 0."""
         user, second, item, behaviour = self.key.unpack(np.load(_file(self.folder, day)))
         return Events(user, item, behaviour, second + day * DAY)
 
@@ -109,7 +109,7 @@ def read_log(csv: Path, window: Window, work: Path, says: Reporting) -> Log:
     """Clean a log in UserBehavior's format, leaving its events in the folder `work`.
 
     Raises:
-        DataError: packed, empty, more than 0.1 % malformed, or nothing inside the window.
+        DataError: the log is packed, empty, more than 0.1 % malformed, or has no row inside the window.
     """
     check_text(csv, says.command)
     _check_space(csv, work, says)
@@ -120,17 +120,17 @@ def read_log(csv: Path, window: Window, work: Path, says: Reporting) -> Log:
 
 
 def clean(rows: Rows, window: Window, work: Path, says: Reporting) -> Log:
-    """Drop what is out of the window or double; leave the events in the folder `work`.
+    """Drop rows that are duplicates or outside the window; leave the events in the folder `work`.
 
     Raises:
-        DataError: nothing inside the window.
+        DataError: no row is inside the window.
     """
     says.progress("read", 0, 0)
     return _cleaned(Days.of(rows.frame, window, work), rows, window, says)
 
 
 def _cleaned(days: Days, rows: Rows, window: Window, says: Reporting) -> Log:
-    """From raw rows a day to sorted events a day."""
+    """Turn the raw rows of each day into sorted events."""
     inside = days.rows - days.malformed - days.outside
     if not inside:
         raise DataError(
@@ -183,7 +183,7 @@ def _cleaned(days: Days, rows: Rows, window: Window, says: Reporting) -> Log:
 
 
 def _first_categories(days: Days, code: Codes, items: int, window: Window) -> Ints:
-    """The id of each item's category at its earliest event that has one; the lowest id of that second."""
+    """Return each item's category id at its earliest event that has one; the lowest id of that second."""
     nothing = np.iinfo(np.int64).max
     found = np.full(items, NO_CATEGORY)
     for day in range(window.days):
@@ -200,7 +200,7 @@ def _file(folder: Path, day: int) -> Path:
 
 
 def _check_space(csv: Path, work: Path, says: Reporting) -> None:
-    """Say what reading takes on disk; raise where there is no room for it."""
+    """Report the disk space that reading takes; raise if there is not enough."""
     size = csv.stat().st_size
     need, free = int(size * SCRATCH), shutil.disk_usage(work).free
     says.report(f"Reading {csv.name}, {size / 1e6:,.0f} MB; about {need / 1e6:,.0f} MB on disk meanwhile.")

@@ -17,11 +17,11 @@ from mtlbench.load import GROUP
 from mtlbench.schema import FIRST_ID, OUT_OF_VOCABULARY, PADDING, Schema
 
 LEAST_ROWS = 5
-"""Train rows that give an id an embedding of its own."""
+"""Fewest train rows for an id to get its own embedding."""
 
 
 class Vocabulary:
-    """Codes plus one (0 is nothing) to indices: ids with enough train rows have their own."""
+    """Map from codes plus one (0 is nothing) to indices: ids with enough train rows have their own."""
 
     def __init__(self, train_rows: NDArray[np.int64]) -> None:
         kept = train_rows >= LEAST_ROWS
@@ -35,7 +35,7 @@ class Vocabulary:
 
 
 def fit_vocabularies(log: Log, train: Sequence[Exposures]) -> dict[str, Vocabulary]:
-    """Who has enough train rows, negatives included."""
+    """Build the vocabularies of ids with enough train rows, negatives included."""
     users, items = np.zeros(len(log.users), np.int64), np.zeros(len(log.items), np.int64)
     hour, weekday = np.zeros(24, np.int64), np.zeros(7, np.int64)
     for day in train:
@@ -50,7 +50,7 @@ def fit_vocabularies(log: Log, train: Sequence[Exposures]) -> dict[str, Vocabula
 
 
 class SplitWriter:
-    """The matrices of one split, and who, what, when and the labels of its rows with raw ids as Parquet."""
+    """Writer of one split: its matrices, and a Parquet file of user, item, category, time and labels."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class SplitWriter:
         self._matrices = SplitMatrices(out / name, schema, rows, groups if self._grouped else None)
 
     def write(self, rows: Exposures, features: Features) -> None:
-        """Append a block."""
+        """Append a block of rows."""
         own = self._indices(features.categorical, grouped=False)
         shared = self._indices(features.group_categorical, grouped=True)
         numeric, group_numeric = features.numeric, features.group_numeric
@@ -94,7 +94,7 @@ class SplitWriter:
         self._write_people(rows)
 
     def _indices(self, codes_plus_one: NDArray[np.int64], grouped: bool) -> NDArray[np.int32]:
-        """Vocabulary indices of the own or the shared categorical fields."""
+        """Return vocabulary indices of the rows' own or of the shared categorical fields."""
         fields = self._schema.of_kind("categorical")
         some = fields[-codes_plus_one.shape[1] :] if grouped else fields[: codes_plus_one.shape[1]]
         columns = [
@@ -103,7 +103,7 @@ class SplitWriter:
         return np.stack(columns, axis=1)
 
     def _write_people(self, rows: Exposures) -> None:
-        """The block as Parquet, for people; what else is known of a row stands in the matrices."""
+        """Write the block as Parquet with raw ids, for people; the matrices hold everything else."""
         log = self._log
         columns = {
             "user": np.repeat(log.users[rows.user], rows.size),

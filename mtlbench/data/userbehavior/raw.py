@@ -12,16 +12,16 @@ from mtlbench.errors import DataError
 COLUMNS = "user,item,category,behaviour,unix seconds"
 MOST_MALFORMED = 0.001
 LARGEST_ID = 2**40
-"""Ids lie below it, so that (second of a day, category) fits one 64-bit key."""
+"""Upper bound of ids, so that (second of a day, category) fits one 64-bit key."""
 
 
 def parse(csv: Path, window: Window) -> pl.LazyFrame:
-    """One row a line; `time` (seconds since the window's start) is null where the line is malformed."""
+    """Parse one row per line; `time` (seconds since the window's start) is null if the line is malformed."""
     ids = ("user", "item", "category")
     lines = pl.scan_csv(
         csv,
         has_header=False,
-        # A sixth column catches lines with too many fields (an empty one is forgiven); too few end in nulls.
+        # A sixth column catches lines with too many fields (an empty one is tolerated); too few end in nulls.
         schema={**dict.fromkeys(ids, pl.Int64), "behaviour": pl.String, "time": pl.Int64, "rest": pl.String},
         missing_columns="insert",
         extra_columns="ignore",
@@ -47,7 +47,7 @@ def parse(csv: Path, window: Window) -> pl.LazyFrame:
 
 
 def check_malformed(csv: Path, window: Window, days: Days, command: str) -> tuple[int, ...]:
-    """Line numbers of the first ten malformed rows, or an error where they are too many."""
+    """Return the line numbers of the first ten malformed rows; raise an error if there are too many."""
     if days.rows == 0:
         raise DataError(
             f"{csv.name} is empty; it should hold rows of {COLUMNS}. Get the file again, then: {command}"

@@ -1,4 +1,4 @@
-"""The window of a log: its days, whose calendar they follow, which of them make which split."""
+"""The window of a log: its days, their calendar, and the days of each split."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,15 +11,15 @@ DAY = 86_400
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
-    """Whole days of one calendar; what lies outside is dropped.
+    """Whole days of one calendar; rows outside are dropped.
 
     Attributes:
         first: date of day 0.
-        utc_hours: how far the calendar's clock is ahead of UTC.
-        days: how many there are.
-        splits: the days of each split, in order of time; the days before train feed history only.
-        behaviours: as the raw log names them, page views first, purchases last.
-        tasks: label columns, one a behaviour. The first one is any behaviour, not page views alone.
+        utc_hours: hours by which the calendar's clock is ahead of UTC.
+        days: number of days.
+        splits: the days of each split, in order of time; the days before train only feed history.
+        behaviours: names in the raw log, page views first, purchases last.
+        tasks: label columns, one per behaviour. The first one is any behaviour, not only page views.
     """
 
     first: date
@@ -41,11 +41,11 @@ class Window:
         return self.days * DAY
 
     def date(self, day: int) -> date:
-        """Of a day's number."""
+        """Return the date of a day's number."""
         return self.first + timedelta(days=day)
 
     def between(self, days: range) -> str:
-        """For messages: the first and the last of these days."""
+        """Describe the first and the last of these days, for messages."""
         clock = f"UTC{self.utc_hours:+d}" if self.utc_hours else "UTC"
         return f"{self.date(days[0])} .. {self.date(days[-1])} ({clock})"
 
@@ -61,4 +61,4 @@ TAOBAO = Window(
     behaviours=("pv", "cart", "fav", "buy"),
     tasks=("view", "cart", "fav", "buy"),  # a third of the bought pairs have no page view
 )
-"""Of UserBehavior, and of the shop, which is simulated in its format."""
+"""Window of UserBehavior, and of the shop, which is simulated in its format."""
