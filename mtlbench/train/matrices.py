@@ -142,10 +142,16 @@ def ahead(items: Iterator[T]) -> Iterator[T]:
             yield item  # type: ignore[misc]  # not the end
 
 
+def sent(drawn: Tensor, device: torch.device) -> Tensor:
+    """A tensor of the host on the device, which the host does not wait for."""
+    return drawn.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else drawn
+
+
 def _memory(device: torch.device) -> int:
     """Bytes that are free on a GPU, or that the machine has to keep files in."""
     if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # freed, and torch's
+        return torch.cuda.mem_get_info(device)[0] + kept
     if not hasattr(os, "sysconf"):  # Windows does not say; on a CPU what is resident is no copy
         return sys.maxsize
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

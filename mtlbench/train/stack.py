@@ -4,7 +4,7 @@ Replicas differ in seed and, for methods that train one model a task, in the tas
 losses of a stack is every replica's own gradient, since no replica reads another's weights.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,12 +17,13 @@ from mtlbench.methods.base import Inputs, InputSpec, Method
 from mtlbench.methods.joined import Distinct
 from mtlbench.methods.layers import Dropout
 from mtlbench.train.blueprint import TABLES, Blueprint, Replica, Weights
-from mtlbench.train.matrices import Batch, Layout, Matrices
+from mtlbench.train.matrices import Batch, Layout, Matrices, sent
 from mtlbench.train.precision import forward
 from mtlbench.train.randomness import generator
 
 EMBEDDING_STD = 0.01
 SCORING_ROWS = 8192
+RECOMPILATIONS = 64
 WIDE = 32
 """Width of embeddings from which on it pays in scoring to find out which ids are there more than once."""
 PREFIX = "method."  # what `_Objective` puts before a parameter's name; stored weights go without
@@ -97,7 +98,7 @@ class Stack:
         else:
             self.load(weights)
         self._columns = torch.tensor([[r.tasks] for r in replicas], device=device)  # (replica, 1, task)
-        self._learn = self._score = vmap(self._one)
+        self._compiled: Callable[..., tuple[Tensor, ...]] | None = None
         self._slots = _slots(self._objective)
         self._dropouts = {
             name: layer for name, layer in self._objective.named_modules() if isinstance(layer, Dropout)
@@ -195,7 +196,11 @@ class Stack:
             if self.alone:
                 return self._run_alone(weights, embedded, batch, labels)
             given = weights, embedded.tables, batch.sequence_mask, batch.numeric
-            return self._score(*given) if labels is None else self._learn(*given, labels)
+            # Made anew each time: kept, it would be a cycle, and a dead stack would hold its device memory.
+            stacked = vmap(self._one)
+            if labels is None:
+                return stacked(*given)
+            return (self._compiled or stacked)(*given, labels)
 
     def _one(
         self,
@@ -211,13 +216,21 @@ class Stack:
         return result
 
     def compile(self) -> None:
-        """Have the forward and backward pass of training compiled, at the first step of each size."""
-        self._learn = torch.compile(self._learn, dynamic=False)
+        """Compile the forward and backward pass of training, at the first step; until replicas leave.
+
+        Another number of replicas would take another minute. What cannot be compiled runs as it is written.
+        """
+        import torch._dynamo
+
+        # All stacks of a process count together; at its usual limit of 8 torch stops compiling any.
+        torch._dynamo.config.recompile_limit = RECOMPILATIONS
+        torch._dynamo.config.suppress_errors = True
+        self._compiled = torch.compile(vmap(self._one), dynamic=False)
 
     @property
-    def draws(self) -> bool:
-        """Whether the host draws something at each step: dropout masks."""
-        return bool(self._dropouts)
+    def replays(self) -> bool:
+        """Whether a step asks nothing of the host: neither dropout masks nor what the method waits for."""
+        return self.blueprint.method.replays and not self._dropouts
 
     def _run_alone(
         self, weights: Weights, embedded: Embedded, batch: Batch, labels: Tensor | None
@@ -246,11 +259,12 @@ class Stack:
                 torch.rand(rows, layer.width, generator=generator(r.seed, "dropout", step, layer_key))
                 for r in self.replicas
             ]
-            masks[f"{name}.mask"] = (torch.stack(draws) < keep).float().div_(keep).to(self.device)
+            masks[f"{name}.mask"] = sent((torch.stack(draws) < keep).float().div_(keep), self.device)
         return masks
 
     def keep(self, positions: Sequence[int]) -> None:
         """Drop all replicas but those at `positions`; the tensors are new ones."""
+        self._compiled = None
         chosen = torch.tensor(positions, device=self.device)
         self.replicas = [self.replicas[i] for i in positions]
         self.parameters = {n: p.detach()[chosen].requires_grad_() for n, p in self.parameters.items()}

@@ -7,6 +7,7 @@ balancers that draw or solve there, data that do not lie on the device. Then ste
 
 import os
 from collections.abc import Callable
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -19,8 +20,8 @@ from mtlbench.train.stack import Stack
 
 WARM_UP = 3
 """Steps before a capture: libraries set themselves up in the first ones."""
-WORTH_COMPILING = 5000
-"""Steps of a training from which on the minute that the compiler takes is made good."""
+WORTH_COMPILING = 20_000
+"""Steps from which a training makes good the minute that compiling takes; a guess, until it is measured."""
 AS_WRITTEN = "MTLBENCH_EAGER"
 """Environment variable: where it is set, nothing is compiled or captured."""
 
@@ -67,9 +68,11 @@ class Stepper:
     ) -> None:
         self._stack, self._balancer, self._optimiser, self._data = stack, balancer, optimiser, data
         cuda = stack.device.type == "cuda" and AS_WRITTEN not in os.environ
-        replays = data.resident and balancer.replays and not stack.draws
+        replays = data.resident and balancer.replays and stack.replays
         self._record = record or (captured if cuda and replays else None)
-        if cuda and steps >= WORTH_COMPILING:
+        # A compiled backward pass returns zeros, not None, for parameters that a loss does not reach: what is
+        # shared could not be told from what is not.
+        if cuda and steps >= WORTH_COMPILING and not isinstance(balancer, GramBalancer):
             stack.compile()
         self._forget()
 
@@ -100,9 +103,17 @@ class Stepper:
 
 def captured(run: Run) -> Run:
     """A CUDA graph of `run`, which is not run yet; what it reads and writes is to stay where it is."""
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        losses, weights = run()
+    graph, before = torch.cuda.CUDAGraph(), torch.cuda.current_stream()
+    try:
+        with torch.cuda.graph(graph):
+            losses, weights = run()
+    except RuntimeError as error:
+        torch.cuda.set_stream(before)  # a capture that fails leaves the process on its own stream
+        reason = str(error).splitlines()[0]
+        raise RuntimeError(
+            f"a step cannot be captured in a CUDA graph ({reason}). A method whose step waits for the device "
+            f"sets `replays = False`; {AS_WRITTEN}=1 in the environment captures none."
+        ) from error
 
     def replay() -> Outcome:
         graph.replay()
@@ -115,9 +126,15 @@ def aside(run: Run, device: torch.device) -> Outcome:
     """Run on another stream of the device, as what is to be captured has to be before; elsewhere as it is."""
     if device.type != "cuda":
         return run()
-    here, there = torch.cuda.current_stream(device), torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    here, there = torch.cuda.current_stream(device), _side_stream(device)
     there.wait_stream(here)
     with torch.cuda.stream(there):
         outcome = run()
     here.wait_stream(there)
     return outcome
+
+
+@cache
+def _side_stream(device: torch.device) -> torch.cuda.Stream:
+    """One per device: each new stream would get a cache of freed blocks and a workspace of its own."""
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
