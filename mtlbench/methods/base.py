@@ -139,6 +139,8 @@ class Method(nn.Module):
     """Trained as one independent model a task (then `tasks` has one member), each stopped on its own."""
     needs: ClassVar[Needs] = Needs()
     """What it asks of the tasks; `check` refuses others."""
+    replays: ClassVar[bool] = True
+    """Whether a step can be captured in a CUDA graph: nothing in it makes the host wait for the device."""
     revision: ClassVar[int] = 1
     """Raised in the commit that may change a number; part of a run's identity."""
 
