@@ -219,7 +219,7 @@ class Stack:
     def compile(self) -> None:
         """Compile the forward and backward pass of training at the next step, until replicas leave.
 
-        Compiling again for fewer replicas would take another minute. Code that fails to compile runs as it is.
+        Compiling for fewer replicas would take another minute. Code that fails to compile runs as it is.
         """
         import torch._dynamo
 
