@@ -289,8 +289,7 @@ def read_benchmark(path: Path) -> dict[str, Any]:
     """
     found = path if path.exists() else shipped("benchmarks", path.name)
     try:
-        with found.open("rb") as stream:
-            values = tomllib.load(stream)
+        values = tomllib.loads(found.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         names = [file.name for file in sorted(shipped("benchmarks").glob("*.toml"))]
         raise unknown("benchmark file", str(path), [f"benchmarks/{name}" for name in names]) from None

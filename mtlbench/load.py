@@ -17,6 +17,7 @@ datasets/NAME/prepared/
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
@@ -171,11 +172,7 @@ def open_prepared(
     """
     path = home.prepared(dataset)
     if not (path / "manifest.json").exists():
-        ready = ", ".join(prepared_names(home)) or "none"
-        raise DataError(
-            f"Dataset {dataset!r} is not prepared in {home.root} (prepared: {ready}). "
-            f"Prepare it: mtlbench prepare {dataset}"
-        )
+        raise _not_prepared(home, dataset)
     manifest = _manifest(path)
     if manifest.get("format") != FORMAT:
         raise DataError(
@@ -186,6 +183,20 @@ def open_prepared(
         _refuse_another(path, manifest, fingerprint)
     Schema.from_json(manifest["schema"]).only(tasks)  # refuses unknown tasks
     return Prepared(path, manifest, tasks)
+
+
+def _not_prepared(home: Home, dataset: str) -> DataError:
+    from mtlbench.data import DATASETS  # the recipes, which come before this stage
+
+    names = sorted(prepared_names(home))
+    close = [f" Did you mean {name!r}?" for name in get_close_matches(dataset, [*names, *DATASETS], n=1)]
+    hint = "".join(close) if dataset not in DATASETS else ""
+    command = f"mtlbench prepare {dataset}" if dataset in DATASETS else "mtlbench prepare --card CARD.toml"
+    whose = "Prepare it" if dataset in DATASETS else "Prepare your own table"
+    return DataError(
+        f"Dataset {dataset!r} is not prepared in {home.root} (prepared: {', '.join(names) or 'none'}).{hint} "
+        f"{whose}: {command}"
+    )
 
 
 def _manifest(path: Path) -> dict[str, Any]:

@@ -44,7 +44,8 @@ def lookup(table: Mapping[str, Entry], name: str, kind: str) -> Entry:
             hint = (
                 " One of your own wants its file: --plugin FILE." if table in plugins.TABLES.values() else ""
             )
-            raise UsageError(f"{unknown(kind, name, table, f'mtlbench list {kind}s')}{hint}")
+            listed = "methods" if kind == "baseline" else f"{kind}s"
+            raise UsageError(f"{unknown(kind, name, table, f'mtlbench list {listed}')}{hint}")
     return table[name]
 
 

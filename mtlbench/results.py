@@ -107,8 +107,12 @@ def read_results(results: Path, dataset: str = "", say: Say = lambda line: None)
     """
     found = list(each_result(results, dataset, say))
     if not found:
-        of = f" of {dataset!r}" if dataset else ""
-        raise DataError(f"No results{of} in {results / 'runs'}. Train first: mtlbench run --method mmoe")
+        of, on = (f" of {dataset!r}", f" --dataset {dataset}") if dataset else ("", "")
+        others = sorted({folder.parent.name for folder in (results / "runs").glob("[!.]*/[!.]*/")})
+        there = f" (there are some of {', '.join(others)})" if dataset and others else ""
+        raise DataError(
+            f"No results{of} in {results / 'runs'}{there}. Train first: mtlbench run{on} --method mmoe"
+        )
     return found
 
 

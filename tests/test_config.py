@@ -91,6 +91,11 @@ def test_a_file_that_is_not_toml_or_not_there(tmp_path: Path) -> None:
         load_benchmark(Path("benchmarks/demoo.toml"))
 
 
+def test_a_byte_order_mark_is_no_part_of_a_file(tmp_path: Path) -> None:
+    (tmp_path / "b.toml").write_bytes(b'\xef\xbb\xbf[[run]]\nmethod = "mmoe"\n')
+    assert load_benchmark(tmp_path / "b.toml").run[0].method == "mmoe"
+
+
 def test_a_shipped_benchmark_is_found_from_any_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

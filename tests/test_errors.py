@@ -1,6 +1,10 @@
 """What an unknown name is answered with."""
 
-from mtlbench.errors import MOST_NAMES, unknown
+import pytest
+
+from mtlbench.errors import MOST_NAMES, UsageError, unknown
+from mtlbench.methods import METHODS
+from mtlbench.registry import lookup
 
 
 def test_a_close_match_ignores_case_and_is_spelt_as_it_is() -> None:
@@ -27,3 +31,8 @@ def test_many_names_are_left_to_their_list_else_the_nearest_are_said() -> None:
     assert "column_u" in said.split("Known: ")[1]
     assert said.endswith(f" and {len(names) - MOST_NAMES} more.")
     assert said.count("column_") == MOST_NAMES + 2
+
+
+def test_names_of_baselines_are_listed_by_a_command_that_exists() -> None:
+    with pytest.raises(UsageError, match="All names: mtlbench list methods"):
+        lookup(METHODS, "zz", "baseline")

@@ -145,3 +145,19 @@ def test_names_come_newest_first(home: Home) -> None:
         prepared = write_prepared(home, name, rows=20)
         os.utime(prepared.path / "manifest.json", (age, age))
     assert prepared_names(home) == ["new", "old"]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("taobao", "Prepare it: mtlbench prepare taobao"),
+        ("toyy", "Did you mean 'toy'?"),
+        ("mine", "Prepare your own table: mtlbench prepare --card CARD.toml"),
+    ],
+)
+def test_the_command_that_prepares_what_is_missing_is_one_that_works(
+    toy: Prepared, home: Home, name: str, said: str
+) -> None:
+    with pytest.raises(DataError) as caught:
+        open_prepared(home, name)
+    assert said in str(caught.value)

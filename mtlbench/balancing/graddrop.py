@@ -44,7 +44,7 @@ class GradDrop(JacobianBalancer):
     def _draw(self, part: Tensor) -> Tensor:
         """Draw uniform numbers (replica, ...) for a part (replica, task, ...), on the CPU as all draws."""
         drawn = [torch.rand(part.shape[2:], generator=generator) for generator in self.generators]
-        return torch.stack(drawn).to(part)
+        return torch.stack(drawn).to(part, non_blocking=True)
 
 
 def just_one_sign(gradients: Tensor, drawn: Tensor) -> Tensor:

@@ -65,7 +65,7 @@ class NashMTL(GramBalancer):
         due = [self._step % config.update_every == 0 for config in self.configs]
         self._step += 1
         if any(due):
-            column = torch.tensor(due, device=losses.device)[:, None]
+            column = torch.tensor(due).to(losses.device, non_blocking=True)[:, None]
             weights.copy_(torch.where(column, bargain(gram).to(losses), weights))
         return weights.clone()
 

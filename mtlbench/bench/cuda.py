@@ -35,6 +35,8 @@ from mtlbench.train.step import WARM_UP, WORTH_COMPILING, Stepper
 SEEDS = 10
 STEPS = 100
 """Number of timed steps of each stack."""
+PRODUCTS = 20
+"""Number of matrix products that are measured at once."""
 ROWS = 100 * BATCH
 TABLE_ROWS, TABLE_MINUTES = 10_000_000, 5.0
 WANTED_SHARE, WANTED_COST = 0.4, 3.0
@@ -94,6 +96,7 @@ def _steps(
 ) -> Said:
     """Time a training step of a stack, once it is compiled and captured."""
     check(kind, device)
+    torch.compiler.reset()
     plan = blueprint(case, prepared)
     stack = Stack(plan, [plan.replicas(seed)[0] for seed in range(seeds)], device, kind)
     optimiser = StackedAdam(stack, settings(kind))
@@ -112,6 +115,7 @@ def _steps(
 
     with products(kind):
         some(WARM_UP + 2)
+        some(steps)  # until the device runs at its full clock
         began = time.perf_counter()
         some(steps)
         seconds = (time.perf_counter() - began) / steps
@@ -129,18 +133,33 @@ def _steps(
 
 
 def _products(device: torch.device, kind: Precision, seeds: int) -> float:
-    """Measure the floating-point operations per second of matrix products as large as a layer's."""
+    """Measure the floating-point operations per second of matrix products as large as a layer's.
+
+    Many are captured at once, as a step is, so that small products are not measured by their launch time.
+    """
     dtype = torch.bfloat16 if kind == "bf16" else torch.float32
     left, right = (torch.randn(seeds, *s, device=device, dtype=dtype) for s in ((BATCH, 512), (512, 512)))
-    runs = 20
-    for timed in (False, True):
+    made = torch.empty(seeds, BATCH, 512, device=device, dtype=dtype)
+
+    def multiply() -> None:
+        for _ in range(PRODUCTS):
+            torch.bmm(left, right, out=made)
+
+    multiply()
+    again = multiply
+    if device.type == "cuda":
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            multiply()
+        again = graph.replay
+    times = []
+    for _ in range(5):
         began = time.perf_counter()
-        for _ in range(runs):
-            torch.bmm(left, right)
+        again()
         if device.type == "cuda":
             torch.cuda.synchronize(device)
-        seconds = (time.perf_counter() - began) / runs if timed else 0.0
-    return 2 * seeds * BATCH * 512 * 512 / seconds
+        times.append(time.perf_counter() - began)
+    return PRODUCTS * 2 * seeds * BATCH * 512 * 512 / min(times)
 
 
 def _quality(case: Case, prepared: Prepared, device: torch.device, kind: Precision) -> list[dict[str, float]]:
@@ -159,6 +178,8 @@ def _table(scratch: Home, device: torch.device, rows: int) -> Said:
     benchmark = scratch.root / "table.toml"
     benchmark.write_text(table_toml(replace(TABLE, rows=rows), SEEDS), encoding="utf-8")
     arguments = ["run", str(benchmark), "--no-track", "--json", "--device", device.type]
+    if device.type == "cuda":
+        torch.cuda.empty_cache()  # the table is trained by another process, on the same device
     began = time.perf_counter()
     done = subprocess.run(
         [sys.executable, "-m", "mtlbench", *arguments],

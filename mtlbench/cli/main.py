@@ -35,6 +35,13 @@ def main() -> None:
             _stop(f"Error: {error}", error.exit_code)
         if where := _in_plugin(error):
             _stop(f"Error: {where}: {type(error).__name__}: {error}\n`mtlbench --debug ...` shows more.", 2)
+        if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            _stop(
+                f"Error: this machine has not enough memory ({reason}). Take smaller layers or embeddings, "
+                "fewer --workers, or fewer rows.",
+                1,
+            )
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             _stop(
                 f"Error: no space left on the disk of {Home.find().root}. Nothing is damaged: free some "

@@ -5,8 +5,9 @@ from collections.abc import Collection, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from mtlbench.config import Family
 from mtlbench.errors import UsageError, unknown
-from mtlbench.schema import Task
+from mtlbench.schema import Schema, Task
 from mtlbench.statistics.influence import relative_loss_gain
 
 MEASURES: Mapping[str, Mapping[str, float]] = {
@@ -34,7 +35,7 @@ def check_metric(wanted: str, tasks: Collection[Task] = ()) -> None:
         raise unknown("metric", wanted, known)
     if wanted and tasks and not any(wanted in MEASURES[task.kind] for task in tasks):
         had = ", ".join(dict.fromkeys(metric for task in tasks for metric in MEASURES[task.kind]))
-        raise UsageError(f"--metric {wanted}: none of these tasks has it; they have {had}.")
+        raise UsageError(f"metric = {wanted!r}: none of these tasks has it; they have {had}.")
 
 
 def smallest_effect(task: Task, metric: str, given: float | Mapping[str, float] | None) -> float:
@@ -55,6 +56,16 @@ def check_deltas(given: float | Mapping[str, float] | None, tasks: Collection[st
             raise unknown("task in delta:", task, tasks)
         if delta is not None and not 0 < delta < np.inf:
             raise UsageError(f"delta = {delta}: give the smallest effect of interest, above 0, e.g. 0.001.")
+
+
+def check_family(family: Family, schema: Schema) -> None:
+    """Refuse a metric or deltas that do not fit the family's tasks, before anything is trained.
+
+    Raises:
+        UsageError: as `check_metric` and `check_deltas`.
+    """
+    check_metric(family.metric, [t for t in schema.tasks if t.name in (family.tasks or schema.task_names)])
+    check_deltas(family.delta, schema.task_names)
 
 
 def gain_unit(metric: str) -> str:

@@ -114,6 +114,11 @@ def examine(built: Built, out: Path, card: Card) -> Findings:
     findings.summary["constant_fields"] = sorted(constant)
     if constant:
         findings.lines.append(f"Constant fields: {', '.join(sorted(constant))}.")
+    if few := findings.summary["not_judged"]["train"]:
+        findings.lines.append(
+            f"NOT guarded against leaks: {', '.join(few)}, which happened to, or failed to happen to, fewer "
+            f"than {LEAST_CLUSTERS} {schema.cluster}s of the train rows looked at."
+        )
     for one, other in findings.summary["identical_tasks"]:
         findings.lines.append(f"Tasks {one} and {other} are identical on every row.")
     findings.lines.extend(_explained(findings.summary["above"]))

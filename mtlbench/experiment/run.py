@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from mtlbench.compare import Comparison, compare
-from mtlbench.compare.measures import check_deltas, check_metric
+from mtlbench.compare.measures import check_family
 from mtlbench.config import EQUAL, Arm, Benchmark, Family, RunSpec
 from mtlbench.experiment.chains import check_chains
 from mtlbench.experiment.grid import (
@@ -100,9 +100,8 @@ def run(
     for line in idle_balancers(benchmark.run):
         say(line)
     prepared = open_dataset(home, benchmark.dataset, say, benchmark.tasks)
-    check_metric(benchmark.family.metric)
-    check_deltas(benchmark.family.delta, prepared.schema.task_names)
     planned = plan(benchmark, prepared.schema, prepared.fingerprint)
+    check_family(benchmark.family, prepared.schema)
     note_request(home, benchmark, prepared.name, prepared.fingerprint)
     if execution.shard is not None:
         planned = shard_of(planned, *execution.shard)

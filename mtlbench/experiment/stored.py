@@ -74,7 +74,8 @@ def compare_stored(
         absent = [spec for spec in specs if spec.hash not in same]
         missing = len(absent)
         if absent:
-            say(f"{len(absent)} of the {len(specs)} runs of {benchmark.name} have no result yet: {command}")
+            of = f" of {benchmark.name}" if benchmark.name else ""
+            say(f"{len(absent)} of the {len(specs)} runs{of} have no result yet: {command}")
         outcomes = [Outcome(spec, "reused", same[spec.hash]) for spec in specs if spec.hash in same]
     else:
         outcomes = _alike(same.values(), newest)

@@ -1,5 +1,6 @@
 """What all launchers share: their interface, and how one job is attempted, wherever it runs."""
 
+import gc
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -75,22 +76,28 @@ def attempt(
         torch.cuda.set_device(device)
     try:
         return execute(home, dataset, job, device, on_rows, again=again, wait=wait)
-    except torch.OutOfMemoryError as error:
-        if len(job) == 1:
-            return failed(job, error)
     except (MtlbenchError, RuntimeError, MemoryError, OSError, ValueError) as error:
-        return failed(job, error)
+        if len(job) == 1 or not _of_device_memory(error):
+            return failed(job, error)
     except Exception as error:  # anything else is a bug, in mtlbench unless it is in a plugin
         if not place(error):
             raise
         return failed(job, error)
-    torch.cuda.empty_cache()  # outside the handler, which keeps the tensors of the attempt alive
+    gc.collect()  # outside the handler, which keeps the tensors of the attempt alive
+    torch.cuda.empty_cache()
     middle = len(job) // 2
     return [
         outcome
         for half in (job[:middle], job[middle:])
         for outcome in attempt(home, dataset, half, device, on_rows, again=again, wait=wait)
     ]
+
+
+def _of_device_memory(error: BaseException) -> bool:
+    """Return whether GPU memory ran out; CUDA's libraries and graphs raise other errors for it than torch."""
+    text = str(error)
+    elsewhere = "CUDA error: out of memory" in text or "CUBLAS_STATUS_ALLOC_FAILED" in text
+    return isinstance(error, torch.OutOfMemoryError) or elsewhere
 
 
 def failed(job: Job, error: BaseException) -> list[Outcome]:

@@ -141,6 +141,8 @@ class Method(nn.Module):
     """Whether to train one independent model per task, each with a single task and stopped on its own."""
     needs: ClassVar[Needs] = Needs()
     """What the method requires of the tasks; `check` refuses others."""
+    replays: ClassVar[bool] = True
+    """Whether a step can be captured in a CUDA graph: nothing in it makes the host wait for the device."""
     revision: ClassVar[int] = 1
     """Version of the method's numbers, raised in any commit that may change one; part of a run's identity."""
 

@@ -64,7 +64,9 @@ class PEPNet(Method):
     def forward(self, inputs: Inputs) -> dict[str, Tensor]:
         """Map the embedded fields to one output per task, each (batch, 1)."""
         x = self.features(inputs)
-        prior = inputs.categorical[0][:, self.priors].flatten(start_dim=1)
+        fields = inputs.categorical[0]
+        # Field by field: a list as an index is a tensor that a GPU would wait for.
+        prior = torch.cat([fields[:, :0].flatten(start_dim=1), *(fields[:, i] for i in self.priors)], dim=1)
         embedding = self.embedding_gate(torch.cat([prior, x.detach()], dim=1)) * x
         known = torch.cat([prior, embedding.detach()], dim=1)
         gates = [gate(known).chunk(len(self.tasks), dim=1) for gate in self.unit_gates]  # layer, task

@@ -57,6 +57,8 @@ class TraceNorm(EmbeddingSharing):
     """Embedding sharing, with the tasks' networks tied together by `penalty`."""
 
     Config = TraceNormConfig
+    replays = False  # eigenvalues are checked on the host
+    revision = 2
 
     def __init__(self, spec: InputSpec, tasks: Sequence[Task], config: TraceNormConfig) -> None:
         super().__init__(spec, tasks, config)
@@ -74,5 +76,6 @@ class TraceNorm(EmbeddingSharing):
 
 def trace_norm(weights: Tensor) -> Tensor:
     """Sum the singular values of a matrix (task, weight), with a gradient everywhere."""
-    squares: Tensor = torch.linalg.eigvalsh(weights @ weights.T).clamp(min=0)
+    with torch.autocast(weights.device.type, enabled=False):  # there are no eigenvalues in bf16
+        squares: Tensor = torch.linalg.eigvalsh(weights @ weights.T).clamp(min=0)
     return (squares + EPSILON).sqrt().sum()

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
-from mtlbench.compare.measures import check_deltas, check_metric
+from mtlbench.compare.measures import check_family
 from mtlbench.config import Benchmark
 from mtlbench.devices import pick_device
 from mtlbench.errors import MtlbenchError, UsageError
@@ -46,8 +46,7 @@ def plan_benchmark(
     """
     device = pick_device(execution.device)
     prepared = open_dataset(home, benchmark.dataset, say, benchmark.tasks)
-    check_metric(benchmark.family.metric)
-    check_deltas(benchmark.family.delta, prepared.schema.task_names)
+    check_family(benchmark.family, prepared.schema)
     pilot = choose(benchmark, prepared)
     size = members(benchmark, prepared.schema)
     if not size or not pilot:

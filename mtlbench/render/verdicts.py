@@ -21,6 +21,7 @@ from mtlbench.report import (
     remarks,
     span,
 )
+from mtlbench.report.answer import answer
 from mtlbench.report.frontiers import frontiers
 from mtlbench.report.tables import (
     SECONDARY_LEGEND,
@@ -61,7 +62,7 @@ def verdicts(document: Mapping[str, Any]) -> None:
                 _show(grid)
         else:
             _show_verdicts(document)
-        for line in (*legend(document), *cell_legend(document)):
+        for line in (*answer(document), "", *legend(document), *cell_legend(document)):
             out.print(escape(line))
         for grid in strata(document) if "strata" in document else ():
             _show(grid)

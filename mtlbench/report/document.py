@@ -1,6 +1,7 @@
 """The document that `run` and `compare` produce: what ran, the verdicts, the costs."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from mtlbench.home import Home
@@ -21,14 +22,18 @@ def document(
         outcomes: every requested run, including failed ones.
         comparison: the verdicts over the results.
     """
+    from mtlbench.compare.seed_groups import seed_groups  # loads NumPy, which showing a document should not
+
+    compared, runs = comparison.to_json(), [_run(home, outcome) for outcome in outcomes]
     return {
         "dataset": about["dataset"],
         "fingerprint": about["fingerprint"],
         "simulated": about["simulated"],
         "tasks": about["schema"]["tasks"],
         "cluster": about["schema"]["cluster"],
-        **comparison.to_json(),
-        "runs": [_run(home, outcome) for outcome in outcomes],
+        **compared,
+        "seed_groups": [asdict(groups) for groups in seed_groups(compared["comparisons"], runs)],
+        "runs": runs,
     }
 
 

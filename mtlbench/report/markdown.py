@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from mtlbench.report.answer import answer
 from mtlbench.report.frontiers import frontiers
 from mtlbench.report.needs import needs, to_decide
 from mtlbench.report.remarks import remarks
@@ -32,6 +33,8 @@ def markdown(document: Mapping[str, Any]) -> str:
     simulated = " (SIMULATED data)" if document["simulated"] else ""
     lines = [f"# {document['dataset']}{simulated}", "", f"Fingerprint `{document['fingerprint']}`.", ""]
     if document["comparisons"]:
+        heading, *methods = answer(document)
+        lines += [f"**{heading}**", "", *(f"- {line.strip()}" for line in methods), ""]
         if many_arms(document):
             for grid in by_arm(document, lambda c: _cell(c) + _wanting(c, many_clusters(document))):
                 lines += [f"## {grid.title}", "", *_table(grid)]

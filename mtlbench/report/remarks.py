@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mtlbench.config import arm_name
-from mtlbench.report.words import SIMULATED, figure, of_family, of_methods, span
+from mtlbench.report.words import SIMULATED, between, figure, of_family, of_methods, span, unit_name
 
 
 def remarks(document: Mapping[str, Any]) -> list[str]:
@@ -15,6 +15,7 @@ def remarks(document: Mapping[str, Any]) -> list[str]:
         *_peaks(document),
         *_networks(document),
         *_unpaired(document),
+        *_seed_groups(document),
         *_cut_short(document),
         *_warnings(document),
         *_strata(document),
@@ -41,8 +42,9 @@ def _verdicts(document: Mapping[str, Any]) -> list[str]:
     size = largest["size"]
     if 5 <= seeds < 10 and size > 1:
         lines.append(
-            f"{seeds} seeds are few for a family of {size}: --seeds 10 sees smaller effects. To add seeds "
-            "because a verdict was INCONCLUSIVE is a second look at the data (docs/protocol.md, section 8)."
+            f"{seeds} seeds are few for a family of {size}: 10 can call smaller effects. Take them from the "
+            "start, or 10 new ones: to add to these because a verdict was INCONCLUSIVE is a second look at "
+            "the data (docs/protocol.md, section 8)."
         )
     reasons: dict[str, list[str]] = {}
     for c in document["comparisons"]:
@@ -79,6 +81,17 @@ def _unpaired(document: Mapping[str, Any]) -> list[str]:
         if guard["guard"] == "unpaired seeds"
     }
     return sorted(found)
+
+
+def _seed_groups(document: Mapping[str, Any]) -> list[str]:
+    """List arms whose seeds learn a task in two ways."""
+    return [
+        f"{g['arm']} learns {g['task']} in two ways: {unit_name(g['metric'])} {between(g['lower'])} with "
+        f"{len(g['lower'])} of {len(g['lower']) + len(g['upper'])} seeds, {between(g['upper'])} with the "
+        "others. Verdicts do not allow for that (docs/protocol.md, section 8); more epochs or patience may "
+        "end it."
+        for g in document["seed_groups"]
+    ]
 
 
 def _cut_short(document: Mapping[str, Any]) -> list[str]:

@@ -86,7 +86,8 @@ def secondary(document: Mapping[str, Any]) -> Grid:
 
 SECONDARY_LEGEND = (
     "Delta_m: mean over tasks of the relative change of the metric, higher is better. Gains in units of the "
-    "smallest effect that matters. P: share of seeds whose mean gain is above 0."
+    "smallest effect that matters. RelaImpr: relative change of AUC - 0.5. P: share of seeds whose mean gain "
+    "is above 0."
 )
 
 

@@ -1,9 +1,11 @@
 """Text below the tables, the same in a terminal and in Markdown."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 MANY_ARMS = 10
+IMPOSSIBLE = 0.5
+"""No gain in AUC is as large, so that a test that detects no smaller one detects none."""
 SIMULATED = "simulated data: these figures say how well the tool finds what was planted, no more."
 
 
@@ -35,10 +37,13 @@ def of_family(document: Mapping[str, Any], family: Mapping[str, Any]) -> list[Ma
 def legend(document: Mapping[str, Any]) -> list[str]:
     """Explain the verdicts: the families, what the interval is over, what could have been detected."""
     family, comparisons = document["family"], document["comparisons"]
-    effects = dict.fromkeys(_effect(c["delta"], c["delta_unit"]) for c in comparisons)
+    effects: dict[str, dict[str, None]] = {}
+    for c in comparisons:
+        effects.setdefault(_effect(c["delta"], c["delta_unit"]), {})[c["task"]] = None
+    told = [f"{effect} ({', '.join(of)})" if len(effects) > 1 else effect for effect, of in effects.items()]
     lines = [
         f"{_family(family)}; verdicts: Holm, alpha {family['alpha']:g}; smallest effect that matters: "
-        f"{', '.join(effects)}.",
+        f"{', '.join(told)}.",
         *_other_families(document),
         f"Gain over {family['baseline']} with its 95 % interval (unadjusted: verdicts use wider ones) over "
         f"{_seeds(comparisons)} and {max(c['clusters'] for c in comparisons):,} test "
@@ -129,9 +134,15 @@ def _seen(comparisons: Iterable[Mapping[str, Any]]) -> str:
     """Return the range of the smallest effects that could be called, unit by unit."""
     by_unit: dict[str, list[float]] = {}
     for c in comparisons:
-        if c["minimum_detectable_effect"] is not None:
+        if c["minimum_detectable_effect"] is not None and c["minimum_detectable_effect"] < IMPOSSIBLE:
             by_unit.setdefault(c["delta_unit"], []).append(c["minimum_detectable_effect"])
-    return ", ".join(f"{min(v):.4f} to {max(v):.4f} {unit_name(unit)}" for unit, v in by_unit.items())
+    return ", ".join(f"{between(v)} {unit_name(unit)}" for unit, v in by_unit.items())
+
+
+def between(values: Sequence[float]) -> str:
+    """Format the range of some values; one number if they are the same."""
+    ends = dict.fromkeys((figure(min(values)), figure(max(values))))
+    return " to ".join(ends)
 
 
 def many_clusters(document: Mapping[str, Any]) -> str:

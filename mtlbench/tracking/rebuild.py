@@ -32,7 +32,10 @@ def track_stored(home: Home, dataset: str, say: Say, *, anew: bool) -> int:
 
     every = sorted(requests(home, dataset, say), key=lambda request: request.at)
     if not every:
-        raise DataError(f"Nothing has been run in {home.root}. Run something: mtlbench run --method mmoe")
+        of, on = (f" on {dataset!r}", f" --dataset {dataset}") if dataset else ("", "")
+        raise DataError(
+            f"Nothing has been run{of} in {home.root}. Run something: mtlbench run{on} --method mmoe"
+        )
     if anew and own_store() and store_file(home).exists():
         aside = free_name(store_file(home).with_name(f"{store_file(home).name}-before"))
         store_file(home).rename(aside)

@@ -142,10 +142,16 @@ def ahead(items: Iterator[T]) -> Iterator[T]:
             yield item  # type: ignore[misc]  # not the end
 
 
+def to_device(drawn: Tensor, device: torch.device) -> Tensor:
+    """Copy a host tensor to the device; the host does not wait for the copy."""
+    return drawn.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else drawn
+
+
 def _memory(device: torch.device) -> int:
     """Return the free bytes of a GPU, or the bytes of the machine's physical memory."""
     if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # by torch
+        return torch.cuda.mem_get_info(device)[0] + kept
     if not hasattr(os, "sysconf"):  # Windows does not tell; on a CPU, resident columns are not copied
         return sys.maxsize
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -105,7 +105,7 @@ class StackedAdam:
             gradient.index_copy_(0, places, values.index_select(0, places) * decay)
         for leaf, places in zip(embedded.tables, embedded.places.unbind(dim=1), strict=True):
             if leaf.grad is not None:
-                gradient.index_add_(0, places.flatten(), leaf.grad.flatten(end_dim=2))
+                _add_rows(gradient, places.flatten(), leaf.grad.flatten(end_dim=2))
         return gradient
 
     def settle(self) -> None:
@@ -137,3 +137,14 @@ class StackedAdam:
         chosen, steps = torch.tensor(positions, device=self.stack.device), self._steps
         self._go_on([(first[chosen], second[chosen]) for first, second in self.moments], int(steps[-1]))
         self._steps = steps
+
+
+def _add_rows(total: Tensor, places: Tensor, rows: Tensor) -> None:
+    """Add each row at its place; twice the same is twice the same sum, on a GPU too.
+
+    There `index_add_` adds in whatever order its threads come; `index_put_` sorts first.
+    """
+    if total.device.type == "cpu":
+        total.index_add_(0, places, rows)
+    else:
+        total.index_put_((places,), rows, accumulate=True)

@@ -37,8 +37,11 @@ def forward(precision: Precision, device: torch.device) -> AbstractContextManage
 def products(precision: Precision) -> Iterator[None]:
     """Set the precision of single-precision matrix products within the block, forward and backward."""
     before = torch.get_float32_matmul_precision()
+    bf16_sums = torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction
     torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
+    torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
     try:
         yield
     finally:
         torch.set_float32_matmul_precision(before)
+        torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = bf16_sums

@@ -4,7 +4,7 @@ Replicas differ in seed and, for methods that train one model per task, in the t
 summed losses is every replica's own gradient, since no replica reads another's weights.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,12 +17,14 @@ from mtlbench.methods.base import Inputs, InputSpec, Method
 from mtlbench.methods.joined import Distinct
 from mtlbench.methods.layers import Dropout
 from mtlbench.train.blueprint import TABLES, Blueprint, Replica, Weights
-from mtlbench.train.matrices import Batch, Layout, Matrices
+from mtlbench.train.matrices import Batch, Layout, Matrices, to_device
 from mtlbench.train.precision import forward
 from mtlbench.train.randomness import generator
 
 EMBEDDING_STD = 0.01
 SCORING_ROWS = 8192
+RECOMPILATIONS = 64
+"""Limit of compilations per process."""
 WIDE = 32
 """Embedding width from which looking up each distinct row only once makes scoring faster."""
 PREFIX = "method."  # `_Objective` puts it before parameter names; stored weights have names without it
@@ -97,7 +99,7 @@ class Stack:
         else:
             self.load(weights)
         self._columns = torch.tensor([[r.tasks] for r in replicas], device=device)  # (replica, 1, task)
-        self._learn = self._score = vmap(self._one)
+        self._compiled: Callable[..., tuple[Tensor, ...]] | None = None
         self._slots = _slots(self._objective)
         self._dropouts = {
             name: layer for name, layer in self._objective.named_modules() if isinstance(layer, Dropout)
@@ -195,7 +197,11 @@ class Stack:
             if self.alone:
                 return self._run_alone(weights, embedded, batch, labels)
             given = weights, embedded.tables, batch.sequence_mask, batch.numeric
-            return self._score(*given) if labels is None else self._learn(*given, labels)
+            # Not kept: it would form a reference cycle, and a dead stack would hold its device memory.
+            stacked = vmap(self._one)
+            if labels is None:
+                return stacked(*given)
+            return (self._compiled or stacked)(*given, labels)
 
     def _one(
         self,
@@ -211,13 +217,21 @@ class Stack:
         return result
 
     def compile(self) -> None:
-        """Compile the forward and backward pass of training, at the first step of each size."""
-        self._learn = torch.compile(self._learn, dynamic=False)
+        """Compile the forward and backward pass of training at the next step, until replicas leave.
+
+        Compiling for fewer replicas would take another minute. Code that fails to compile runs as it is.
+        """
+        import torch._dynamo
+
+        # The limit counts all stacks of a process; at the default of 8, torch stops compiling any.
+        torch._dynamo.config.recompile_limit = RECOMPILATIONS
+        torch._dynamo.config.suppress_errors = True
+        self._compiled = torch.compile(vmap(self._one), dynamic=False)
 
     @property
-    def draws(self) -> bool:
-        """Whether the host draws random numbers at each step: dropout masks."""
-        return bool(self._dropouts)
+    def replays(self) -> bool:
+        """Whether a step needs nothing from the host: no dropout masks, and a method that can be captured."""
+        return self.blueprint.method.replays and not self._dropouts
 
     def _run_alone(
         self, weights: Weights, embedded: Embedded, batch: Batch, labels: Tensor | None
@@ -246,11 +260,12 @@ class Stack:
                 torch.rand(rows, layer.width, generator=generator(r.seed, "dropout", step, layer_key))
                 for r in self.replicas
             ]
-            masks[f"{name}.mask"] = (torch.stack(draws) < keep).float().div_(keep).to(self.device)
+            masks[f"{name}.mask"] = to_device((torch.stack(draws) < keep).float().div_(keep), self.device)
         return masks
 
     def keep(self, positions: Sequence[int]) -> None:
-        """Drop all replicas but those at `positions`; this makes new tensors."""
+        """Drop all replicas but those at `positions`; the tensors are new ones."""
+        self._compiled = None
         chosen = torch.tensor(positions, device=self.device)
         self.replicas = [self.replicas[i] for i in positions]
         self.parameters = {n: p.detach()[chosen].requires_grad_() for n, p in self.parameters.items()}

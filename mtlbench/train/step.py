@@ -7,6 +7,7 @@ dropout masks, with balancers that draw or solve on the host, or with data that 
 
 import os
 from collections.abc import Callable
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -19,8 +20,8 @@ from mtlbench.train.stack import Stack
 
 WARM_UP = 3
 """Number of steps before a capture: libraries initialise themselves in the first ones."""
-WORTH_COMPILING = 5000
-"""Number of training steps from which compiling, which takes a minute, saves time."""
+WORTH_COMPILING = 20_000
+"""Number of training steps from which compiling, which takes a minute, saves time: a guess until measured."""
 AS_WRITTEN = "MTLBENCH_EAGER"
 """Environment variable; if it is set, nothing is compiled or captured."""
 
@@ -68,9 +69,11 @@ class Stepper:
     ) -> None:
         self._stack, self._balancer, self._optimiser, self._data = stack, balancer, optimiser, data
         cuda = stack.device.type == "cuda" and AS_WRITTEN not in os.environ
-        replays = data.resident and balancer.replays and not stack.draws
+        replays = data.resident and balancer.replays and stack.replays
         self._record = record or (captured if cuda and replays else None)
-        if cuda and steps >= WORTH_COMPILING:
+        # A compiled backward pass returns zeros, not None, for parameters that a loss does not reach: what is
+        # shared could not be told from what is not.
+        if cuda and steps >= WORTH_COMPILING and not isinstance(balancer, GramBalancer):
             stack.compile()
         self._forget()
 
@@ -101,9 +104,17 @@ class Stepper:
 
 def captured(run: Run) -> Run:
     """Capture `run` as a CUDA graph, without running it; tensors it reads or writes must not be moved."""
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        losses, weights = run()
+    graph, before = torch.cuda.CUDAGraph(), torch.cuda.current_stream()
+    try:
+        with torch.cuda.graph(graph):
+            losses, weights = run()
+    except RuntimeError as error:
+        torch.cuda.set_stream(before)  # a failed capture leaves the process on the stream of the capture
+        reason = str(error).splitlines()[0]
+        raise RuntimeError(
+            f"a step cannot be captured in a CUDA graph ({reason}). A method whose step waits for the device "
+            f"sets `replays = False`; {AS_WRITTEN}=1 in the environment captures none."
+        ) from error
 
     def replay() -> Outcome:
         graph.replay()
@@ -116,9 +127,15 @@ def aside(run: Run, device: torch.device) -> Outcome:
     """Run on a side stream, as CUDA requires before a capture; on other devices, just run."""
     if device.type != "cuda":
         return run()
-    here, there = torch.cuda.current_stream(device), torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    here, there = torch.cuda.current_stream(device), _side_stream(device)
     there.wait_stream(here)
     with torch.cuda.stream(there):
         outcome = run()
     here.wait_stream(there)
     return outcome
+
+
+@cache
+def _side_stream(device: torch.device) -> torch.cuda.Stream:
+    """Return the one side stream of a device: each new one would get its own memory cache and workspace."""
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]

@@ -69,7 +69,7 @@ def test_a_baseline_of_another_network_is_said(tmp_path: Path) -> None:
     said = {(c["arm"], g["message"]) for c in written["comparisons"] for g in c["guards"]}
     message = "hard-sharing and its baseline differ in embedding_dim (32, 8), network ([16], [64, 32])"
     assert said == {("hard-sharing", message)}
-    document = {**written, "runs": [], "simulated": False}
+    document = {**written, "seed_groups": [], "runs": [], "simulated": False}
     assert [line for line in remarks(document) if "differ" in line] == [f"{message}."]
 
 

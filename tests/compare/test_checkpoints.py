@@ -37,7 +37,9 @@ def test_the_remark_names_the_task_alone(tmp_path: Path) -> None:
     compared = compare([*arm(tmp_path, "single-task"), *mine], SCHEMA, family_tasks=["view", "buy"])
     lines = [
         line
-        for line in remarks({**compared.to_json(), "runs": [], "simulated": False, "cluster": "user"})
+        for line in remarks(
+            {**compared.to_json(), "seed_groups": [], "runs": [], "simulated": False, "cluster": "user"}
+        )
         if "peak at different times" in line
     ]
     assert len(lines) == 1

@@ -13,7 +13,14 @@ from mtlbench.results import Result
 from mtlbench.statistics.verdict import Verdict
 from tests.compare.stored import SCHEMA, arm
 
-ABOUT = {"dataset": "toy", "fingerprint": "f", "simulated": False, "cluster": "user", "runs": []}
+ABOUT = {
+    "dataset": "toy",
+    "fingerprint": "f",
+    "simulated": False,
+    "cluster": "user",
+    "seed_groups": [],
+    "runs": [],
+}
 CONTROLS = ("logistic", "base-rate", "gbdt", "disjoint", "embedding-sharing", "single-task-wide")
 
 
@@ -109,8 +116,9 @@ def test_what_could_be_seen_and_the_wanted_seeds_are_of_the_methods(tmp_path: Pa
     (seen,) = (line for line in legend(alone) if line.startswith("Smallest gain"))
     assert seen in legend(beside)
     few = (
-        "6 seeds are few for a family of 3: --seeds 10 sees smaller effects. To add seeds because a verdict "
-        "was INCONCLUSIVE is a second look at the data (docs/protocol.md, section 8)."
+        "6 seeds are few for a family of 3: 10 can call smaller effects. Take them from the start, or 10 new "
+        "ones: to add to these because a verdict was INCONCLUSIVE is a second look at the data "
+        "(docs/protocol.md, section 8)."
     )
     assert few in remarks(alone)
     assert few in remarks(beside)

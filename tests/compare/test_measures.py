@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from mtlbench.compare import compare
-from mtlbench.compare.measures import check_metric
+from mtlbench.compare.measures import check_family, check_metric
+from mtlbench.config import Family
 from mtlbench.errors import UsageError
 from mtlbench.metrics import log_loss
 from mtlbench.report import remarks
@@ -148,7 +149,7 @@ def test_seeds_of_one_arm_alone_are_told(tmp_path: Path) -> None:
     for c in by_task(compared).values():
         (guard,) = (g["message"] for g in c["guards"] if g["guard"] == "unpaired seeds")
         assert guard.startswith("4 of 10 seeds have a run of one of the two arms alone")
-    written = {"runs": [], "simulated": False, **compared.to_json()}
+    written = {"seed_groups": [], "runs": [], "simulated": False, **compared.to_json()}
     assert sum("mmoe: 4 of 10 seeds" in line for line in remarks(written)) == 1
 
 
@@ -180,3 +181,9 @@ def test_a_metric_that_no_task_has_is_refused() -> None:
     with pytest.raises(UsageError, match="none of these tasks has it; they have auc, gauc, log_loss"):
         check_metric("r2", [Task(name="click")])
     check_metric("r2", [Task(name="click"), Task(name="stars", kind="regression")])
+
+
+def test_a_metric_that_no_task_of_the_family_has_is_refused_before_training() -> None:
+    check_family(Family(metric="r2"), SCHEMA)
+    with pytest.raises(UsageError, match="metric = 'r2': none of these tasks has it"):
+        check_family(Family(metric="r2", tasks=("view",)), SCHEMA)

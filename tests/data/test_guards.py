@@ -175,6 +175,7 @@ def test_few_users_are_not_judged_but_said_to_be(tmp_path: Path) -> None:
     assert findings.errors == []
     assert findings.summary["not_judged"]["test"] == ["view", "buy"]
     assert findings.summary["auc"]["test"]["user_pv"]["buy"] == 1.0
+    assert any(line.startswith("NOT guarded against leaks: view, buy,") for line in findings.lines)
 
 
 def test_shares_of_never_seen_items_are_counted(tmp_path: Path) -> None:

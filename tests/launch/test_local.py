@@ -80,8 +80,16 @@ def test_an_interrupt_ends_the_workers_and_keeps_what_is_done(
     assert any((home.runs("toy") / spec.hash / "result.json").is_file() for job in jobs for spec in job)
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+        RuntimeError("CUDA error: out of memory"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    ],
+)
 def test_a_stack_too_large_for_memory_goes_in_halves(
-    home: Home, toy: Prepared, monkeypatch: pytest.MonkeyPatch
+    home: Home, toy: Prepared, monkeypatch: pytest.MonkeyPatch, error: RuntimeError
 ) -> None:
     """Runs go alone in the end, and one that does not fit even so is reported as such."""
     specs = [spec for (spec,) in jobs_of(toy, 5)]
@@ -92,7 +100,7 @@ def test_a_stack_too_large_for_memory_goes_in_halves(
     ) -> list[Outcome]:
         sizes.append(len(job))
         if len(job) > 2 or job[-1].seed == 4:
-            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+            raise error
         return [Outcome(spec, "done") for spec in job]
 
     monkeypatch.setattr("mtlbench.launch.base.execute", small_memory)
@@ -100,7 +108,7 @@ def test_a_stack_too_large_for_memory_goes_in_halves(
     Local().launch(home, "toy", [specs], CPU, 1, lambda rows: None, ended.extend)
     assert [o.spec.seed for o in ended] == [0, 1, 2, 3, 4]
     assert [o.status for o in ended] == ["done"] * 4 + ["failed"]
-    assert "out of memory" in ended[-1].reason
+    assert str(error) in ended[-1].reason
     assert sizes == [5, 2, 3, 1, 2, 1, 1]
 
 

@@ -10,7 +10,14 @@ from mtlbench.report.tables import by_arm, own_peaks
 from mtlbench.report.words import MANY_ARMS, many_arms
 from tests.compare.stored import SCHEMA, arm
 
-ABOUT = {"dataset": "toy", "fingerprint": "f", "simulated": False, "cluster": "user", "runs": []}
+ABOUT = {
+    "dataset": "toy",
+    "fingerprint": "f",
+    "simulated": False,
+    "cluster": "user",
+    "seed_groups": [],
+    "runs": [],
+}
 
 
 def many(path: Path, count: int) -> dict[str, Any]:

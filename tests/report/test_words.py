@@ -31,7 +31,8 @@ def document(*comparisons: dict[str, Any], **changes: Any) -> dict[str, Any]:
             "declared": None,
         },
         "other_families": [],
-        "comparisons": comparisons, "summaries": [], "runs": [], "simulated": False, "cluster": "user",
+        "comparisons": comparisons, "summaries": [], "seed_groups": [], "runs": [],
+        "simulated": False, "cluster": "user",
         **changes,
     }  # fmt: skip
 
@@ -110,8 +111,8 @@ def test_effects_have_their_units() -> None:
         comparison(delta_unit="r2"),
     ]
     text = " ".join(legend(document(*cells)))
-    assert "smallest effect that matters: 0.001 AUC, 0.2 % of log loss, 0.001 R2" in text
-    assert "0.0200 to 0.0200 relative log loss" in text
+    assert "smallest effect that matters: 0.001 AUC (view), 0.2 % of log loss (view), 0.001 R2 (view)" in text
+    assert "0.0200 relative log loss" in text
 
 
 def test_warnings_of_several_seeds_are_one_line() -> None:

@@ -128,7 +128,7 @@ def test_no_verdict_word_stands_there_alone(prepared: Home, results: list[Result
     found = by_stratum(prepared, results, SCHEMA, Family(), "group")
     assert "verdict" not in found["cells"][0]
     about = {"dataset": "toy", "fingerprint": "f", "simulated": False, "cluster": "user", "tasks": []}
-    written = {**about, **compare(results, SCHEMA).to_json(), "runs": [], "strata": found}
+    written = {**about, **compare(results, SCHEMA).to_json(), "seed_groups": [], "runs": [], "strata": found}
     page = markdown(written)
     table = page.split("## EXPLORATORY")[1]
     assert "gains" in table

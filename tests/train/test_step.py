@@ -1,13 +1,19 @@
 """Steps that are captured or compiled are the steps as they are written."""
 
+import gc
+import warnings
+import weakref
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 from torch.testing import assert_close
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from mtlbench.balancing.base import NoOptions
+from mtlbench.balancing import BALANCERS
+from mtlbench.balancing.base import Balancer, NoOptions
 from mtlbench.balancing.equal import Equal
 from mtlbench.balancing.uncertainty import Uncertainty
 from mtlbench.config import TrainingSettings
@@ -97,6 +103,61 @@ def test_a_cpu_neither_captures_nor_compiles(toy: Prepared, monkeypatch: pytest.
     assert Course(toy).take._record is None
 
 
+@pytest.mark.parametrize(
+    ("balancer", "steps_to_do", "compiles"),
+    [("equal", 1, False), ("equal", steps.WORTH_COMPILING, True), ("gradnorm", steps.WORTH_COMPILING, False)],
+)
+def test_long_trainings_are_compiled_unless_gradients_tell_what_is_shared(
+    toy: Prepared, balancer: str, steps_to_do: int, compiles: bool
+) -> None:
+    """A compiled function has the gradient 0 where a loss does not reach; as written it has none."""
+    compiled: list[bool] = []
+    stack: Any = SimpleNamespace(
+        device=torch.device("cuda"), tables=None, replays=True, compile=lambda: compiled.append(True)
+    )
+    cls: type[Balancer] = BALANCERS[balancer].load()
+    made = cls(toy.schema.task_names, [cls.Config()])
+    Stepper(stack, made, None, SimpleNamespace(resident=True), steps_to_do)  # type: ignore[arg-type]
+    assert bool(compiled) == compiles
+
+
+class HostOperations(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Note what no CUDA graph can hold: constants from the host, values it reads, data-dependent shapes."""
+
+    WAITS = ("lift_fresh", "_local_scalar_dense", "linalg", "nonzero", "unique", "masked_select")
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.seen: set[str] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.seen |= {str(func) for name in self.WAITS if name in str(func)}
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("method", sorted(NETWORKS))
+def test_a_method_says_truly_whether_its_steps_can_be_captured(toy: Prepared, method: str) -> None:
+    course = Course(toy, method=method)
+    course.learn(1, 1)
+    with HostOperations() as host:
+        course.learn(2, 2)
+    assert (not host.seen) == course.stack.replays, host.seen
+
+
+def test_a_stack_that_nobody_needs_is_freed_at_once(toy: Prepared) -> None:
+    """Were it to wait for the collector of cycles, its tables would fill a GPU."""
+    gc.collect()
+    gc.disable()
+    try:
+        course = Course(toy)
+        course.learn(1, 1)
+        left = weakref.ref(course.stack)
+        del course
+        assert left() is None
+    finally:
+        gc.enable()
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # torch's own, of its compiler
 @pytest.mark.parametrize("method", ["hard-sharing", "mmoe", "soft-sharing"])
@@ -112,7 +173,7 @@ def test_a_compiled_stack_takes_the_same_steps(toy: Prepared, method: str) -> No
 
 @pytest.mark.gpu
 @HAS_GPU
-@pytest.mark.parametrize("method", ["hard-sharing", "mmoe", "soft-sharing"])
+@pytest.mark.parametrize("method", sorted(name for name, method in NETWORKS.items() if method.replays))
 def test_a_captured_stack_takes_the_same_steps(
     toy: Prepared, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -135,8 +196,10 @@ def test_a_step_does_not_wait_for_the_device(toy: Prepared) -> None:
     course = Course(toy, device=torch.device("cuda"))
     course.learn(1, WARM_UP + 1)
     rows = torch.zeros(len(SEEDS), 32, dtype=torch.int64, device="cuda")
-    torch.cuda.set_sync_debug_mode("error")
     try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that the mode is a prototype
+            torch.cuda.set_sync_debug_mode("error")
         for step in range(WARM_UP + 2, WARM_UP + 8):
             course.take(rows, step)
     finally:
