@@ -297,6 +297,8 @@ def read_benchmark(path: Path) -> dict[str, Any]:
         raise UsageError(f"Benchmark file {path} cannot be read: {error.strerror}.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: not a TOML file: {error}.") from error
+    if "files" in values and "run" not in values:
+        raise UsageError(f"{path} is the card of a table, no benchmark: mtlbench prepare --card {path}")
     values.setdefault("name", path.stem)
     return values
 

@@ -193,10 +193,12 @@ def read_own_card(path: Path) -> OwnCard:
         values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise UsageError(
-            f"Card {path} cannot be read ({error.strerror}). An example stands in the README."
+            f"Card {path} cannot be read ({error.strerror}). An example is in the README."
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"Card {path} is no TOML file: {error}.") from error
+    if "run" in values and "files" not in values:
+        raise UsageError(f"{path} is a benchmark, no card: mtlbench run {path}")
     return own_card(values, path)
 
 
@@ -214,6 +216,9 @@ def own_card(values: Mapping[str, Any], path: Path) -> OwnCard:
             raise unknown(
                 f"key in {path}: {'.'.join(place[:-1])}".rstrip(), place[-1], [f.name for f in fields(of)]
             ) from error
-        where = f"{'.'.join(place)}: " if place else ""
+        given = f" = {first['input']!r}" if isinstance(first["input"], str | int | float) else ""
+        where = f"{'.'.join(place)}{given}: " if place else ""
         message = first["msg"].removeprefix("Value error, ")
-        raise UsageError(f"{path}: {where}{message}. An example stands in the README.") from error
+        raise UsageError(
+            f"{path}: {where}{message}. An example is in the README, every key in docs/files.md."
+        ) from error

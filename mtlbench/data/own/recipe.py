@@ -140,6 +140,8 @@ def _build(
         kept = kept & ~drop
     quirks |= table.select(**counts).collect(engine="streaming").row(0, named=True)
     rows = table.filter(kept)
+    if quirks.get("rows_in_no_split"):
+        _check_split(card, rows, table, where, says.command)
     says.report(_reading(quirks, where))
     if not (card.time or card.split or "train" in card.files):
         says.report(f"No `time` and no `split`: the rows of each {card.cluster} go to one split, 80/10/10.")
@@ -151,6 +153,17 @@ def _build(
         says=says,
         least_rows=card.least_rows,
         quirks=quirks,
+    )
+
+
+def _check_split(card: OwnCard, rows: pl.LazyFrame, table: pl.LazyFrame, where: str, command: str) -> None:
+    """Raise if no row is in a split, as where the card names another column."""
+    if rows.select(pl.len()).collect(engine="streaming").item():
+        return
+    held = table.select(pl.col(PART).drop_nulls().first()).collect(engine="streaming").item()
+    raise DataError(
+        f"{where}: column {card.split!r} holds {held!r}, and no row train, validation or test. Mend the card "
+        f"(without `split` and `time`, the rows of each {card.cluster} go to one split): {command}"
     )
 
 

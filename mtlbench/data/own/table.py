@@ -160,27 +160,32 @@ def check_readable(table: pl.LazyFrame, card: OwnCard, where: str, command: str)
             of two kinds.
     """
     _check_filled(table, card, where, command)
-    wanted = [(name, field_column(name, f)) for name, f in card.fields.items() if f.kind == "numeric"]
+    wanted = [
+        (name, field_column(name, f), "a number, 0 or more (log = true)" if f.log else "a number")
+        for name, f in card.fields.items()
+        if f.kind == "numeric"
+    ]
     for name, task in card.tasks.items():
-        wanted += [(column, _number(column)) for column in (task.label or name, task.where) if column]
+        labels = (column for column in (task.label or name, task.where) if column)
+        wanted += [(column, _number(column), "a number, yes or no") for column in labels]
     if card.time:
-        wanted.append((card.time, time_column(card.time)))
+        wanted.append((card.time, time_column(card.time), "a number or a date (2024-01-31 23:59:59)"))
     looks = []
-    for place, (name, value) in enumerate(wanted):
+    for place, (name, value, _) in enumerate(wanted):
         given = _known(name).is_not_null()
         strange = given & (value.is_null() | value.is_nan())
         example = pl.col(name).filter(strange).first()
         looks.append(pl.struct(given=given.sum(), strange=strange.sum(), example=example).alias(str(place)))
     seen = table.select(looks).collect(engine="streaming").row(0)
     quirks: dict[str, int] = {}
-    for (name, _), found in zip(wanted, seen, strict=True):
+    for (name, _, what), found in zip(wanted, seen, strict=True):
         given, strange, example = found["given"], found["strange"], found["example"]
         if strange:
             quirks[f"unreadable_{name}"] = strange
         if strange > MOST_UNREADABLE * given:
             raise DataError(
-                f"{where}: {strange:,} of {given:,} values of column {name!r} are no number or date "
-                f"(2024-01-31 23:59:59), such as {example!r}. Mend the column, or the card: {command}"
+                f"{where}: {strange:,} of {given:,} values of column {name!r} are not {what}, such as "
+                f"{example!r}. Mend the column, or the card: {command}"
             )
     return quirks
 

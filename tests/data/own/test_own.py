@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mtlbench.config import load_benchmark
 from mtlbench.data.own.card import OwnCard, read_own_card
 from mtlbench.data.own.table import label_column, time_column
 from mtlbench.errors import DataError, UsageError
@@ -281,7 +282,7 @@ def test_a_card_that_makes_no_sense_is_explained(make: Prepare, old: str, new: s
     [
         ("shop-*.csv", "nothing-*.csv", "matches no file in"),
         ('"at"', '"when"', "shop-1.csv has no column 'when'; it has user, item, price"),
-        ('label = "bought"', 'label = "note"', "column 'note' are no number or date"),
+        ('label = "bought"', 'label = "note"', "column 'note' are not a number, yes or no"),
         ("click = {}", 'click = { label = "item" }', "is task 'click' or its label"),
         ("shop-*.csv", "my-shop.toml", "what format is it"),
     ],
@@ -290,6 +291,21 @@ def test_a_card_that_does_not_fit_is_explained(make: Prepare, old: str, new: str
     with pytest.raises((DataError, UsageError), match=says) as error:
         make(CARD.replace(old, new))
     assert "Traceback" not in str(error.value)
+
+
+def test_a_column_that_names_no_split_is_said(make: Prepare) -> None:
+    card = CARD.replace('time = "at"', 'split = "user"')
+    with pytest.raises(DataError, match=r"column 'user' holds '.+', and no row train, validation or test"):
+        make(card)
+
+
+def test_a_card_and_a_benchmark_are_told_apart(tmp_path: Path) -> None:
+    (tmp_path / "b.toml").write_text('[[run]]\nmethod = "mmoe"\n')
+    with pytest.raises(UsageError, match="is a benchmark, no card: mtlbench run"):
+        read_own_card(tmp_path / "b.toml")
+    (tmp_path / "c.toml").write_text(CARD)
+    with pytest.raises(UsageError, match="is the card of a table, no benchmark: mtlbench prepare --card"):
+        load_benchmark(tmp_path / "c.toml")
 
 
 def test_a_file_cannot_be_in_two_splits(make: Prepare) -> None:
@@ -337,7 +353,7 @@ def test_dates_and_numbers_in_one_column_of_times_are_refused(make: Prepare, tmp
 
 def test_dates_that_may_be_read_two_ways_are_refused(make: Prepare) -> None:
     frame = rows().with_columns(at=pl.lit("03/04/2024"))
-    with pytest.raises(DataError, match=r"'at' are no number or date \(2024-01-31"):
+    with pytest.raises(DataError, match=r"'at' are not a number or a date \(2024-01-31"):
         make(**{"shop-1": frame})
 
 
