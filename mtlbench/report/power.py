@@ -21,7 +21,7 @@ def too_few_seeds(seeds: int, members: int, alpha: float = 0.05) -> list[str]:
 
 
 def undecided(power: Mapping[str, Any]) -> list[str]:
-    """Return a sentence for each task on which the benchmark cannot decide at its own delta."""
+    """Return a sentence for each task on which the benchmark cannot detect an effect of its own delta."""
     many = many_clusters(power)
     return [_undecided(task, power["seeds"], many) for task in power["tasks"] if not task["decides"]]
 
@@ -49,18 +49,19 @@ def _remedy(task: Mapping[str, Any], seeds: int, many: str) -> str:
 
 
 def conclusion(power: Mapping[str, Any]) -> str:
-    """Say on which tasks the benchmark can decide at its own delta, and what would decide on the others."""
+    """Say on which tasks the benchmark can detect an effect of its own delta, and what the others need."""
     yes = [task["task"] for task in power["tasks"] if task["decides"]]
     no = [task for task in power["tasks"] if not task["decides"]]
     benchmark = f"With {power['seeds']} seeds this benchmark"
     if not no:
-        return f"{benchmark} can decide at its own delta on every task."
+        return f"{benchmark} can detect an effect of its own delta on every task."
     known = [task for task in no if not task["reason"]]
     way_out = f" {_way_out(known, many_clusters(power))}" if known else ""
     if not yes:
-        return f"{benchmark} cannot decide at its own delta on any task.{way_out}"
+        return f"{benchmark} cannot detect an effect of its own delta on any task.{way_out}"
     names = ", ".join(task["task"] for task in no)
-    return f"{benchmark} can decide at its own delta on {', '.join(yes)}; it cannot on {names}.{way_out}"
+    which = f"{', '.join(yes)}; it cannot on {names}"
+    return f"{benchmark} can detect an effect of its own delta on {which}.{way_out}"
 
 
 def _way_out(tasks: Sequence[Mapping[str, Any]], many: str) -> str:

@@ -43,7 +43,7 @@ def test_run_is_warned_once_as_soon_as_the_pilot_is_complete(
     foresight.look(outcomes)
     assert read == [len(specs)]
     assert said[1:] == [
-        "With 5 seeds this benchmark cannot decide at its own delta on any task.",
+        "With 5 seeds this benchmark cannot detect an effect of its own delta on any task.",
         "click: the pilot cannot tell what will be seen: it is a test.",
     ]
 

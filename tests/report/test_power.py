@@ -38,7 +38,7 @@ FINE = task("view", 0.0009, 8, 150)
 
 def test_where_all_is_decided_there_is_nothing_to_warn_of() -> None:
     assert undecided(power(FINE)) == []
-    assert conclusion(power(FINE)).endswith("can decide at its own delta on every task.")
+    assert conclusion(power(FINE)).endswith("can detect an effect of its own delta on every task.")
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_what_the_pilot_cannot_tell_has_its_reason() -> None:
 def test_the_conclusion_names_what_serves_all_undecided_tasks() -> None:
     some = [task("buy", 0.0042, 41, None), task("fav", 0.003, 20, None)]
     assert conclusion(power(FINE, *some)) == (
-        "With 10 seeds this benchmark can decide at its own delta on view; it cannot on buy, fav. "
+        "With 10 seeds this benchmark can detect an effect of its own delta on view; it cannot on buy, fav. "
         "41 seeds would."
     )
     users = conclusion(power(task("buy", 0.0042, None, 9000)))
