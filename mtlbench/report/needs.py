@@ -13,9 +13,9 @@ def needs(comparison: Mapping[str, Any], clusters: str) -> list[str]:
         return []
     more_seeds, more_clusters = comparison["seeds_needed"], comparison["clusters_needed"]
     if more_seeds and more_clusters:
-        return [f"{_seeds(more_seeds)}", f"or {_about(more_clusters)} {clusters}"]
+        return [_seeds(more_seeds), f"or {_about(more_clusters)} {clusters}"]
     if more_seeds:
-        return [f"{_seeds(more_seeds)}", f"({clusters} alone: none)"]
+        return [_seeds(more_seeds), f"({clusters} alone: none)"]
     if more_clusters:
         return [f"{_about(more_clusters)} {clusters}", "(seeds alone: none)"]
     return ["more seeds", f"and more {clusters}"]
@@ -30,7 +30,9 @@ def to_decide(comparison: Mapping[str, Any], clusters: str) -> str:
         return ""
     seeds, more_seeds, more = comparison["seeds"], comparison["seeds_needed"], comparison["clusters_needed"]
     by_clusters = f"with {seeds} seeds, about {_about(more)} {clusters}" if more else ""
-    by_seeds = f"with {comparison['clusters']:,} {clusters}, about {_seeds(more_seeds)}" if more_seeds else ""
+    by_seeds = (
+        f"with {comparison['clusters']:,} {clusters}, {_seeds(more_seeds, 'about ')}" if more_seeds else ""
+    )
     if by_clusters and by_seeds:
         return f"{by_seeds}; or {by_clusters}"
     if by_clusters:
@@ -40,8 +42,8 @@ def to_decide(comparison: Mapping[str, Any], clusters: str) -> str:
     return f"no number of seeds alone would, nor of {clusters}: it takes more of both"
 
 
-def _seeds(number: int) -> str:
-    return f"{_about(number)} seeds" if number <= MOST_SEEDS else f"over {MOST_SEEDS:,} seeds"
+def _seeds(number: int, about: str = "") -> str:
+    return f"{about}{_about(number)} seeds" if number <= MOST_SEEDS else f"over {MOST_SEEDS:,} seeds"
 
 
 def _about(number: int) -> str:

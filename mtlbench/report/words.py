@@ -134,8 +134,9 @@ def _seen(comparisons: Iterable[Mapping[str, Any]]) -> str:
     """Return the range of the smallest effects that could be called, unit by unit."""
     by_unit: dict[str, list[float]] = {}
     for c in comparisons:
-        if c["minimum_detectable_effect"] is not None and c["minimum_detectable_effect"] < IMPOSSIBLE:
-            by_unit.setdefault(c["delta_unit"], []).append(c["minimum_detectable_effect"])
+        effect, unit = c["minimum_detectable_effect"], c["delta_unit"]
+        if effect is not None and not ("auc" in unit and effect >= IMPOSSIBLE):
+            by_unit.setdefault(unit, []).append(effect)
     return ", ".join(f"{between(v)} {unit_name(unit)}" for unit, v in by_unit.items())
 
 

@@ -108,13 +108,16 @@ def captured(run: Run) -> Run:
     try:
         with torch.cuda.graph(graph):
             losses, weights = run()
+    except torch.OutOfMemoryError:  # the launcher tries again with fewer replicas
+        raise
     except RuntimeError as error:
-        torch.cuda.set_stream(before)  # a failed capture leaves the process on the stream of the capture
         reason = str(error).splitlines()[0]
         raise RuntimeError(
             f"a step cannot be captured in a CUDA graph ({reason}). A method whose step waits for the device "
             f"sets `replays = False`; {AS_WRITTEN}=1 in the environment captures none."
         ) from error
+    finally:
+        torch.cuda.set_stream(before)  # a failed capture leaves the process on the stream of the capture
 
     def replay() -> Outcome:
         graph.replay()

@@ -54,6 +54,7 @@ def document(*comparisons: dict[str, Any], **changes: Any) -> dict[str, Any]:
         ),
         (112, None, ["120 seeds", "(users alone: none)"], "about 120 seeds; no number of users alone would"),
         (None, None, ["more seeds", "and more users"], "it takes more of both"),
+        (210_000, None, ["over 1,000 seeds", "(users alone: none)"], "with 800 users, over 1,000 seeds; no"),
     ],
 )
 def test_every_inconclusive_says_what_would_decide_it(
@@ -113,6 +114,15 @@ def test_effects_have_their_units() -> None:
     text = " ".join(legend(document(*cells)))
     assert "smallest effect that matters: 0.001 AUC (view), 0.2 % of log loss (view), 0.001 R2 (view)" in text
     assert "0.0200 relative log loss" in text
+
+
+def test_an_effect_that_no_auc_can_have_is_not_told() -> None:
+    """An R2 may rise by more."""
+    cells = [
+        comparison(minimum_detectable_effect=0.7),
+        comparison(minimum_detectable_effect=0.7, delta_unit="r2"),
+    ]
+    assert any("power .80): 0.7000 R2." in line for line in legend(document(*cells)))
 
 
 def test_warnings_of_several_seeds_are_one_line() -> None:

@@ -3,6 +3,7 @@
 import gc
 import warnings
 import weakref
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,7 +25,7 @@ from mtlbench.train.blueprint import Blueprint
 from mtlbench.train.matrices import Matrices
 from mtlbench.train.optimiser import StackedAdam
 from mtlbench.train.stack import Stack
-from mtlbench.train.step import WARM_UP, Run, Stepper, aside
+from mtlbench.train.step import WARM_UP, Run, Stepper, aside, captured
 from tests.methods.toys import NETWORKS
 
 CPU = torch.device("cpu")
@@ -171,6 +172,31 @@ def test_a_compiled_stack_takes_the_same_steps(toy: Prepared, method: str) -> No
         assert_close(compiled.stack.buffers[name], buffer, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("raised", "told"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory."), "CUDA out of memory"),
+        (RuntimeError("operation not permitted\nwhen stream is capturing"), "permitted.*replays = False"),
+    ],
+)
+def test_a_capture_that_fails_gives_the_stream_back_and_stays_what_it_is(
+    monkeypatch: pytest.MonkeyPatch, raised: RuntimeError, told: str
+) -> None:
+    """Out of memory keeps its type, by which a launcher halves the stack."""
+    streams: list[str] = []
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", lambda: None)
+    monkeypatch.setattr(torch.cuda, "graph", nullcontext)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda: "before")
+    monkeypatch.setattr(torch.cuda, "set_stream", streams.append)
+
+    def run() -> Any:
+        raise raised
+
+    with pytest.raises(type(raised), match=told):
+        captured(run)
+    assert streams == ["before"]
+
+
 @pytest.mark.gpu
 @HAS_GPU
 @pytest.mark.parametrize("method", sorted(name for name, method in NETWORKS.items() if method.replays))
@@ -178,16 +204,16 @@ def test_a_captured_stack_takes_the_same_steps(
     toy: Prepared, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     device = torch.device("cuda")
-    captured = Course(toy, method=method, norm="batch", device=device)
+    replayed = Course(toy, method=method, norm="batch", device=device)
     monkeypatch.setenv(steps.AS_WRITTEN, "1")
     plain = Course(toy, method=method, norm="batch", device=device)
-    assert captured.take._record is not None
+    assert replayed.take._record is not None
     assert plain.take._record is None
     for first, last, kept in ((1, 8, None), (9, 16, [0, 2])):
         if kept is not None:
             plain.optimiser.keep(kept)
-            captured.optimiser.keep(kept)
-        assert_close(captured.learn(first, last), plain.learn(first, last), rtol=1e-3, atol=1e-4)
+            replayed.optimiser.keep(kept)
+        assert_close(replayed.learn(first, last), plain.learn(first, last), rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.gpu
