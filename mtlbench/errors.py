@@ -41,12 +41,21 @@ def unknown(kind: str, name: str, known: Iterable[str], listed: str = "") -> Usa
             closest ones are listed.
     """
     names = sorted(known)
-    folded = {each.casefold(): each for each in reversed(names)}
-    close = get_close_matches(name.casefold(), folded, n=1, cutoff=0.5)
-    hint = f" Did you mean {folded[close[0]]!r}?" if close else ""
+    folded, hint = _folded(names), did_you_mean(name, names)
     if len(names) > MOST_NAMES and listed:
         return UsageError(f"Unknown {kind} {name!r}.{hint} All names: {listed}.")
     nearest = get_close_matches(name.casefold(), folded, n=MOST_NAMES, cutoff=0)
     shown = names if len(names) <= MOST_NAMES else sorted(folded[each] for each in nearest)
     more = f" and {len(names) - len(shown)} more" if len(shown) < len(names) else ""
     return UsageError(f"Unknown {kind} {name!r}.{hint} Known: {', '.join(shown) or 'none'}{more}.")
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return " Did you mean ...?" with the closest known name, whatever its case; empty if none is close."""
+    folded = _folded(known)
+    close = get_close_matches(name.casefold(), folded, n=1, cutoff=0.5)
+    return f" Did you mean {folded[close[0]]!r}?" if close else ""
+
+
+def _folded(names: Iterable[str]) -> dict[str, str]:
+    return {each.casefold(): each for each in sorted(names, reverse=True)}

@@ -17,14 +17,13 @@ datasets/NAME/prepared/
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mtlbench.errors import DataError
+from mtlbench.errors import DataError, did_you_mean
 from mtlbench.home import Home
 from mtlbench.schema import Schema
 
@@ -189,14 +188,12 @@ def _not_prepared(home: Home, dataset: str) -> DataError:
     from mtlbench.data import DATASETS  # the recipes, which come before this stage
 
     names = sorted(prepared_names(home))
-    close = [f" Did you mean {name!r}?" for name in get_close_matches(dataset, [*names, *DATASETS], n=1)]
-    hint = "".join(close) if dataset not in DATASETS else ""
-    command = f"mtlbench prepare {dataset}" if dataset in DATASETS else "mtlbench prepare --card CARD.toml"
-    whose = "Prepare it" if dataset in DATASETS else "Prepare your own table"
-    return DataError(
-        f"Dataset {dataset!r} is not prepared in {home.root} (prepared: {', '.join(names) or 'none'}).{hint} "
-        f"{whose}: {command}"
-    )
+    mend = f" Prepare it: mtlbench prepare {dataset}"
+    if dataset not in DATASETS:
+        hint = did_you_mean(dataset, [*names, *DATASETS])
+        mend = f"{hint} Prepare your own table: mtlbench prepare --card CARD.toml"
+    ready = ", ".join(names) or "none"
+    return DataError(f"Dataset {dataset!r} is not prepared in {home.root} (prepared: {ready}).{mend}")
 
 
 def _manifest(path: Path) -> dict[str, Any]:

@@ -16,9 +16,16 @@ def now() -> str:
 
 
 def versions(*packages: str) -> dict[str, str]:
-    """Return the versions of mtlbench, Python and these installed packages."""
-    installed = {package: metadata.version(package) for package in packages}
-    return {"mtlbench": __version__, **installed, "python": platform.python_version()}
+    """Return the versions of mtlbench, Python and these packages."""
+    others = {package: _version(package) for package in packages}
+    return {"mtlbench": __version__, **others, "python": platform.python_version()}
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:  # a build that was not installed: no reason to lose a result
+        return "unknown"
 
 
 @cache

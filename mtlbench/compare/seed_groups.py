@@ -42,14 +42,13 @@ def seed_groups(
     """
     found = []
     for task, metric in dict.fromkeys((c["task"], c["metric"]) for c in comparisons):
-        by_arm: dict[str, dict[int, list[float]]] = {}
+        by_arm: dict[str, list[tuple[int, float]]] = {}
         for run in runs:
             value = run["metrics"]["test"][task][metric] if run["metrics"] else None
             if value is not None:
-                seeds = by_arm.setdefault(arm_name(run["method"], run["balancer"]), {})
-                seeds.setdefault(run["seed"], []).append(value)
-        for arm, seeds in sorted(by_arm.items()):
-            values = [value for values in seeds.values() for value in values]
+                by_arm.setdefault(arm_name(run["method"], run["balancer"]), []).append((run["seed"], value))
+        for arm, results in sorted(by_arm.items()):
+            seeds, values = {seed for seed, _ in results}, [value for _, value in results]
             if len(values) == len(seeds) and (groups := _split(values, GAP * EFFECTS[metric])):
                 found.append(SeedGroups(arm, task, metric, *groups))
     return found

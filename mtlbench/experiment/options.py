@@ -23,11 +23,11 @@ def with_options(benchmark: Benchmark, given: Mapping[str, str]) -> Benchmark:
         key, _, inner = rest.partition(".")
         if kind not in ("method", "balancer") or not key:
             raise UsageError(f"--set {path}={text}: begin with method. or balancer., e.g. method.dropout=0.1")
-        registry = METHODS if kind == "method" else BALANCERS
+        table = METHODS if kind == "method" else BALANCERS
         known: set[str] = set()
         used = False
         for i, arm in enumerate(arms):
-            written = written_options(lookup(registry, getattr(arm, kind), kind).load())
+            written = written_options(lookup(table, getattr(arm, kind), kind).load())
             options = {f.name for f in fields(written)}
             known |= options
             if key in options:

@@ -198,10 +198,9 @@ class Stack:
                 return self._run_alone(weights, embedded, batch, labels)
             given = weights, embedded.tables, batch.sequence_mask, batch.numeric
             # Not kept: it would form a reference cycle, and a dead stack would hold its device memory.
-            stacked = vmap(self._one)
             if labels is None:
-                return stacked(*given)
-            return (self._compiled or stacked)(*given, labels)
+                return vmap(self._one)(*given)
+            return (self._compiled or vmap(self._one))(*given, labels)
 
     def _one(
         self,

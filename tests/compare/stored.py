@@ -13,6 +13,15 @@ from mtlbench.files import seal
 from mtlbench.results import FORMAT, Result, Scores, read_result
 from mtlbench.schema import Schema, Task
 
+ABOUT = {
+    "dataset": "toy",
+    "fingerprint": "f",
+    "simulated": False,
+    "cluster": "user",
+    "seed_groups": [],
+    "runs": [],
+}
+"""What a document says beside its comparisons."""
 SCHEMA = Schema(
     fields=(),
     tasks=(

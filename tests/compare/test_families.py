@@ -11,16 +11,8 @@ from mtlbench.compare.sides import is_control
 from mtlbench.report import legend, markdown, remarks
 from mtlbench.results import Result
 from mtlbench.statistics.verdict import Verdict
-from tests.compare.stored import SCHEMA, arm
+from tests.compare.stored import ABOUT, SCHEMA, arm
 
-ABOUT = {
-    "dataset": "toy",
-    "fingerprint": "f",
-    "simulated": False,
-    "cluster": "user",
-    "seed_groups": [],
-    "runs": [],
-}
 CONTROLS = ("logistic", "base-rate", "gbdt", "disjoint", "embedding-sharing", "single-task-wide")
 
 

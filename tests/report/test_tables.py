@@ -8,16 +8,7 @@ from mtlbench.compare.arms import group, identity_key
 from mtlbench.report import markdown
 from mtlbench.report.tables import by_arm, own_peaks
 from mtlbench.report.words import MANY_ARMS, many_arms
-from tests.compare.stored import SCHEMA, arm
-
-ABOUT = {
-    "dataset": "toy",
-    "fingerprint": "f",
-    "simulated": False,
-    "cluster": "user",
-    "seed_groups": [],
-    "runs": [],
-}
+from tests.compare.stored import ABOUT, SCHEMA, arm
 
 
 def many(path: Path, count: int) -> dict[str, Any]:

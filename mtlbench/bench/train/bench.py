@@ -2,13 +2,11 @@
 
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
@@ -23,7 +21,7 @@ from mtlbench.errors import MtlbenchError, UsageError, unknown
 from mtlbench.files import write_json, write_text
 from mtlbench.home import Home
 from mtlbench.launch import cores
-from mtlbench.provenance import commit, now
+from mtlbench.provenance import commit, now, versions
 
 PEERS = tuple(side for side in SIDES if side not in (US, IN_BF16))
 MODULES = {"torch-rechub": "torch_rechub", "deepctr-torch": "deepctr_torch"}
@@ -84,8 +82,7 @@ def bench_train(
         "device": _device(device),
         "cores": cores(),
         "load": load,
-        "versions": {name: _version(name) for name in (US, "torch", *peers)}
-        | {"python": platform.python_version()},
+        "versions": versions("torch", *peers),
         "measured_at": now(),
         "commit": commit(),
         "share": share,
@@ -211,13 +208,6 @@ def _products(device: str) -> float:
         times.append(time.perf_counter() - began)
     torch.set_num_threads(threads)
     return 2 * BATCH * 512 * 512 / min(times)
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "unknown"
 
 
 def _device(device: str) -> str:

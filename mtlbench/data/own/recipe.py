@@ -140,8 +140,8 @@ def _build(
         kept = kept & ~drop
     quirks |= table.select(**counts).collect(engine="streaming").row(0, named=True)
     rows = table.filter(kept)
-    if quirks.get("rows_in_no_split"):
-        _check_split(card, rows, table, where, says.command)
+    if quirks.get("rows_in_no_split") and sum(quirks[name] for name in drops) == quirks["rows"]:
+        raise _in_no_split(card, table, where, says.command)
     says.report(_reading(quirks, where))
     if not (card.time or card.split or "train" in card.files):
         says.report(f"No `time` and no `split`: the rows of each {card.cluster} go to one split, 80/10/10.")
@@ -156,12 +156,10 @@ def _build(
     )
 
 
-def _check_split(card: OwnCard, rows: pl.LazyFrame, table: pl.LazyFrame, where: str, command: str) -> None:
-    """Raise if no row is in a split, as where the card names another column."""
-    if rows.select(pl.len()).collect(engine="streaming").item():
-        return
+def _in_no_split(card: OwnCard, table: pl.LazyFrame, where: str, command: str) -> DataError:
+    """Return the error for a table of which no row is in a split, as where the card names another column."""
     held = table.select(pl.col(PART).drop_nulls().first()).collect(engine="streaming").item()
-    raise DataError(
+    return DataError(
         f"{where}: column {card.split!r} holds {held!r}, and no row train, validation or test. Mend the card "
         f"(without `split` and `time`, the rows of each {card.cluster} go to one split): {command}"
     )
