@@ -20,13 +20,22 @@ def device_name(device: torch.device) -> str:
 
 @cache
 def processor() -> str:
-    """Return the processor's model name, such as `AMD EPYC 7763 64-Core Processor`; else its architecture."""
+    """Return the processor's model name, such as `AMD EPYC 7763 64-Core Processor`; else its architecture.
+
+    A virtual machine may leave the number out of the name. Family and model stand for it: `AMD EPYC, family
+    26, model 2`.
+    """
+    said: dict[str, str] = {}
     with suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
-            name, _, value = line.partition(":")
-            if name.strip() == "model name" and value.strip():
-                return value.strip()
-    return platform.processor() or platform.machine()
+            key, _, value = line.partition(":")
+            said.setdefault(key.strip(), value.strip())
+    name = said.get("model name")
+    if not name:
+        return platform.processor() or platform.machine()
+    if any(letter.isdigit() for letter in name) or "cpu family" not in said:
+        return name
+    return f"{name}, family {said['cpu family']}, model {said.get('model', 'unknown')}"
 
 
 def pick_device(name: str) -> torch.device:

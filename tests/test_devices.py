@@ -15,6 +15,8 @@ from mtlbench.errors import UsageError
     ("told", "name"),
     [
         ("processor\t: 0\nmodel name\t: AMD EPYC: 64-Core\n\nmodel name\t: another\n", "AMD EPYC: 64-Core"),
+        ("cpu family\t: 26\nmodel\t\t: 2\nmodel name\t: AMD EPYC\n", "AMD EPYC, family 26, model 2"),
+        ("cpu family\t: 25\nmodel\t\t: 1\nmodel name\t: AMD EPYC 7763\n", "AMD EPYC 7763"),
         ("processor\t: 0\nmodel name\t:\nFeatures\t: fp asimd\n", "of its kind"),
         (None, "of its kind"),
     ],

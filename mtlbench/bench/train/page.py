@@ -20,7 +20,7 @@ def markdown(document: Mapping[str, Any]) -> str:
         "validation scored once; everyone in a process of its own with one thread, through its own trainer "
         f"and loader; medians of {document['repeats']} turns. Times are of the processor; a ratio is the "
         "fastest peer's time over ours. *Products* is what the matrix products alone would take if each row "
-        f"were multiplied with every weight at the rate measured here ({products / 1e9:.0f} GFLOP/s, in "
+        f"were multiplied with every weight at the best rate measured here ({products / 1e9:.0f} GFLOP/s, in "
         "single precision), as a share of our time; ours multiplies fields with few ids once an id, so that "
         "it may be over 100 %. bf16 is `--precision bf16`; peers have no such option.",
         "",
