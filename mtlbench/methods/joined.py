@@ -9,7 +9,7 @@ backward pass, gradients are summed per id before they are multiplied. It is the
 The gradient of v is never needed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, pairwise
@@ -215,6 +215,11 @@ class _ById:
         order = np.argsort(flat.numpy().astype(np.min_scalar_type(number)), kind="stable")
         return cls(columns, parts, ids, torch.from_numpy(order // len(runs)), counts.cumsum(0) - counts)
 
+    @property
+    def fields(self) -> Iterator[tuple[slice, slice]]:
+        """Columns and ids of each field."""
+        return zip(self.columns, self.parts, strict=True)
+
     def by_row(self, of_ids: Tensor) -> Tensor:
         """Sum per row: (id, n) to (batch, n)."""
         return embedding_bag(self.ids, of_ids, mode="sum")
@@ -239,28 +244,28 @@ class _Affine(torch.autograd.Function):
     ) -> Tensor:
         own = by_row.of(weight)
         y = product(by_row.given, own, bias)
-        of_fields: list[Tensor] = []
         if by_id is not None:
-            of_fields = [weight[:, column].contiguous() for column in by_id.columns]
-            parts = zip(by_id.parts, of_fields, strict=True)
-            y += by_id.by_row(torch.cat([product(once[part], field) for part, field in parts]))
+            of_ids = y.new_empty(len(once), len(weight))
+            for column, part in by_id.fields:
+                torch.mm(once[part], weight[:, column].t(), out=of_ids[part])
+            y += by_id.by_row(of_ids)
         # `given` is saved although ctx.by holds it: autograd then detects whether it has been written to.
-        ctx.save_for_backward(by_row.given, own[:, : by_row.learned].contiguous(), once, weight, *of_fields)
+        ctx.save_for_backward(by_row.given, own[:, : by_row.learned].contiguous(), once, weight)
         ctx.by = by_row, by_id
         return y
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        _, own, once, weight, *of_fields = ctx.saved_tensors
+        _, own, once, weight = ctx.saved_tensors
         by_row, by_id = ctx.by
         of_weight, of_once = torch.empty_like(weight), torch.empty_like(once)
         by_row.put(by_row.between(gradient), of_weight)
         if by_id is not None:
             of_ids = by_id.by_id(gradient)
-            for column, part, field in zip(by_id.columns, by_id.parts, of_fields, strict=True):
-                of_once[part] = product(of_ids[part], field.t())
-                of_weight[:, column] = between(of_ids[part], once[part])
+            for column, part in by_id.fields:
+                torch.mm(of_ids[part], weight[:, column], out=of_once[part])
+                of_weight[:, column] = (once[part].t() @ of_ids[part]).t()
         of_learned, *_, of_bias = ctx.needs_input_grad
         return (
             product(gradient, own.t()) if of_learned else None,

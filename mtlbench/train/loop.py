@@ -35,7 +35,7 @@ from mtlbench.train.stack import Stack
 from mtlbench.train.step import Stepper
 from mtlbench.train.trained import Checkpoint, Trained
 
-REVISION = 7
+REVISION = 6
 """Revision of the training loop, raised in any commit that may change a number; part of a run's identity."""
 REPORT_STEPS = 20
 NONE = Snapshots(None)
