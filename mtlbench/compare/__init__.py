@@ -7,40 +7,36 @@ the outcome and its JSON form. A grid of static weights enters as the point that
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from mtlbench.compare.arms import Arm, baseline_of
 from mtlbench.compare.comparison import Comparison, Summary
 from mtlbench.compare.contrasts import Contrasts
+from mtlbench.compare.declared import UNDECLARED, Declared
 from mtlbench.compare.families import judged_together
 from mtlbench.compare.frontier_report import frontier_reports
 from mtlbench.compare.measures import check_deltas, check_metric
 from mtlbench.compare.secondary import secondary
 from mtlbench.compare.sides import declared_size, sides
 from mtlbench.compare.task_comparison import TaskComparison
-from mtlbench.errors import UsageError, unknown
+from mtlbench.config import Family
+from mtlbench.errors import unknown
 from mtlbench.results import Result
 from mtlbench.schema import Schema, Task
 from mtlbench.statistics.verdict import Verdict
 
-__all__ = ["Comparison", "Summary", "TaskComparison", "compare"]
+__all__ = ["USUAL", "Comparison", "Declared", "Summary", "TaskComparison", "compare"]
 
-COSTS = ("parameters", "rows_per_second", "wall_seconds")
+USUAL = Family()
+"""All tasks, compared with single-task models."""
+COSTS = ("parameters", "rows_per_second", "wall_seconds", "scored_per_second")
 
 
 def compare(
     results: Sequence[Result],
     schema: Schema,
-    *,
-    family_tasks: Sequence[str] | None = None,
-    alpha: float = 0.05,
-    delta: float | Mapping[str, float] | None = None,
-    baseline: str = "single-task",
-    metric: str = "",
-    declared: str = "",
-    members: Mapping[str, int] | None = None,
-    rivals: int = 0,
-    families: Mapping[str, str] | None = None,
+    family: Family = USUAL,
+    declared: Declared = UNDECLARED,
 ) -> Comparison:
     """Compare every arm with the baseline on every task of the family.
 
@@ -51,18 +47,8 @@ def compare(
     Args:
         results: finished runs of one prepared dataset and one set of training settings.
         schema: the dataset's tasks, and what its clusters are.
-        family_tasks: the tasks to compare; all of them by default.
-        alpha: chance of any false POSITIVE or NEGATIVE in a family.
-        delta: smallest effect of interest in the unit of each gain, for all tasks or task by task; by
-            default that of the metric (`MEASURES`).
-        baseline: the method that the others are compared with; in no family.
-        metric: the metric to compare on the tasks that have it; else each task's primary metric.
-        declared: the file that declares the family; empty if the family is whatever is compared here.
-        members: family (`Sides.families`) -> number of comparisons declared in it, as in
-            `grid.family_sizes`. Those without a result count towards its size, as p = 1: unfinished runs
-            must not make the verdicts on the rest bolder.
-        rivals: number of declared tests against the frontiers, as in `grid.rival_tests`; likewise.
-        families: arm (`arms.identity_key`) -> the family that it is declared to be judged in.
+        family: what the verdicts are about: tasks, baseline, alpha, delta and metric.
+        declared: what a benchmark file says of its families.
 
     Returns:
         The verdicts, one for each (arm, task), family by family, then in the order of the arms' first
@@ -70,37 +56,35 @@ def compare(
         reason.
 
     Raises:
-        UsageError: an unknown task or metric, alpha or delta out of range, two results of one arm and seed.
+        UsageError: an unknown task or metric, a delta that no task has, two results of one arm and seed.
         DataError: results of different data, or a score file that is missing or damaged.
     """
-    if not 0 < alpha < 1:
-        raise UsageError(f"alpha = {alpha}: give a chance of error between 0 and 1, e.g. 0.05.")
-    tasks = _tasks(schema, family_tasks or schema.task_names)
-    check_deltas(delta, schema.task_names)
-    check_metric(metric, tasks)
-    found = sides(results, schema, baseline, families)
+    tasks = _tasks(schema, family.tasks or schema.task_names)
+    check_deltas(family.delta, schema.task_names)
+    check_metric(family.metric, tasks)
+    found = sides(results, schema, family.baseline, declared.families)
 
-    contrasts = Contrasts(tasks, baseline, metric)
+    contrasts = Contrasts(tasks, family.baseline, family.metric)
     comparisons = tuple(
         comparison
-        for family, arms in found.families.items()
+        for name, arms in found.families.items()
         for comparison in judged_together(
-            family,
+            name,
             arms,
             found.baselines,
             contrasts,
-            baseline=baseline,
+            baseline=family.baseline,
             cluster=schema.cluster,
-            alpha=alpha,
-            delta=delta,
-            declared=declared_size(family, arms, members or {}),
+            alpha=family.alpha,
+            delta=family.delta,
+            declared=declared_size(name, arms, declared.members),
         )
     )
     return Comparison(
-        baseline=baseline,
-        declared=declared,
+        baseline=family.baseline,
+        declared=declared.name,
         family_tasks=tuple(task.name for task in tasks),
-        alpha=alpha,
+        alpha=family.alpha,
         comparisons=comparisons,
         summaries=tuple(_summary(arm, baseline_of(arm, found.baselines), comparisons) for arm in found.arms),
         frontiers=frontier_reports(
@@ -109,9 +93,9 @@ def compare(
             found.baselines,
             schema,
             tasks,
-            alpha=alpha,
-            delta=delta,
-            declared=rivals,
+            alpha=family.alpha,
+            delta=family.delta,
+            declared=declared.rivals,
         ),
     )
 

@@ -46,16 +46,14 @@ def smallest_effect(task: Task, metric: str, given: float | Mapping[str, float] 
 
 
 def check_deltas(given: float | Mapping[str, float] | None, tasks: Collection[str]) -> None:
-    """Refuse deltas of unknown tasks, and those that are not positive and finite.
+    """Refuse deltas of unknown tasks.
 
     Raises:
-        UsageError: a delta is refused.
+        UsageError: there is no such task.
     """
-    for task, delta in (given if isinstance(given, Mapping) else {"": given}).items():
-        if task and task not in tasks:
+    for task in given if isinstance(given, Mapping) else ():
+        if task not in tasks:
             raise unknown("task in delta:", task, tasks)
-        if delta is not None and not 0 < delta < np.inf:
-            raise UsageError(f"delta = {delta}: give the smallest effect of interest, above 0, e.g. 0.001.")
 
 
 def check_family(family: Family, schema: Schema) -> None:

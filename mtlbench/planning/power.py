@@ -7,7 +7,7 @@ verdicts.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mtlbench.compare import TaskComparison, compare
@@ -107,15 +107,8 @@ def read_power(benchmark: Benchmark, schema: Schema, results: Sequence[Result]) 
     """
     methods, family = tuple(dict.fromkeys(result.method for result in results)), benchmark.family
     made_to_match = {r.method for r in results if "match" in r.data["run"]["method_options"]}
-    compared = compare(
-        results,
-        schema,
-        family_tasks=family.tasks or None,
-        alpha=family.alpha,
-        delta=family.delta,
-        baseline=next((method for method in methods if method not in made_to_match), methods[0]),
-        metric=family.metric,
-    )
+    baseline = next((method for method in methods if method not in made_to_match), methods[0])
+    compared = compare(results, schema, replace(family, baseline=baseline))
     size = members(benchmark, schema)
     seeds = max(len(benchmark.seed_numbers), MIN_SEEDS)
     return Power(

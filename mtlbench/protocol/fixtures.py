@@ -20,7 +20,7 @@ from typing import Any
 import torch
 
 from mtlbench.compare import Comparison, compare
-from mtlbench.config import Arm, Benchmark, TrainingSettings
+from mtlbench.config import Arm, Benchmark, Family, TrainingSettings
 from mtlbench.errors import DataError
 from mtlbench.experiment.grid import plan
 from mtlbench.home import Home
@@ -198,9 +198,7 @@ def held_against(fixture: Fixture, results: list[Result], prepared: Prepared) ->
     return compare(
         results,
         prepared.schema,
-        family_tasks=fixture.tasks or None,
-        delta=fixture.delta,
-        baseline=fixture.arms[0].method,
+        Family(tasks=fixture.tasks, delta=fixture.delta, baseline=fixture.arms[0].method),
     )
 
 

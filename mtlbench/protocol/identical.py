@@ -15,7 +15,7 @@ from statistics import median
 import numpy as np
 
 from mtlbench.compare import Comparison, TaskComparison, compare
-from mtlbench.config import Benchmark, RunSpec, TrainingSettings
+from mtlbench.config import Benchmark, Family, RunSpec, TrainingSettings
 from mtlbench.experiment.grid import plan
 from mtlbench.home import Home
 from mtlbench.load import Prepared, open_prepared
@@ -69,7 +69,7 @@ def a2_trained(lab: Lab) -> list[Finding]:
     """Count families of two arms and both tasks with any call after Holm."""
     replicates = REPLICATES.of(lab.quick)
     schema = _data(lab).schema
-    families = [compare(_dealt(group), schema, baseline="0") for group in _pool(lab)]
+    families = [compare(_dealt(group), schema, Family(baseline="0")) for group in _pool(lab)]
     calls = sum(any(_called(c) for c in family.comparisons) for family in families)
     most = most_calls(replicates, ALPHA)
     return [
@@ -130,7 +130,7 @@ def _printed_over_true(comparisons: Sequence[TaskComparison]) -> float:
 def _alone(lab: Lab, group: Sequence[Result], task: str) -> TaskComparison:
     """Compare the first arm of a replicate with its baseline, on one task alone."""
     dealt = [r for r in _dealt(group) if r.method != "2"]
-    comparison: Comparison = compare(dealt, _data(lab).schema, family_tasks=(task,), baseline="0")
+    comparison: Comparison = compare(dealt, _data(lab).schema, Family(tasks=(task,), baseline="0"))
     return comparison.comparisons[0]
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from mtlbench.compare import compare
 from mtlbench.compare.task_comparison import TaskComparison
-from mtlbench.config import Arm, TrainingSettings
+from mtlbench.config import Arm, Family, TrainingSettings
 from mtlbench.protocol.check import Finding, Lab
 from mtlbench.protocol.fixtures import NETWORK, Fixture, arm, drawn, held_against, results_of, train
 from mtlbench.protocol.soft_limit import CLOSE, LAMBDA_ETA, Limit, approach
@@ -140,7 +140,7 @@ def a13(lab: Lab) -> list[Finding]:
     with drawn(MIRRORED, DATA_SEED, lab.home) as (home, prepared):
         results = train(MIRRORED, home, prepared)
         forth = held_against(MIRRORED, results, prepared).comparisons
-        back = compare(results, prepared.schema, baseline=MIRRORED.arms[1].method).comparisons
+        back = compare(results, prepared.schema, Family(baseline=MIRRORED.arms[1].method)).comparisons
     unlike = [
         f"{one.task.name} {name}"
         for one, other in zip(forth, back, strict=True)

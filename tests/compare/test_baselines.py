@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from mtlbench.compare import compare
+from mtlbench.config import Family
 from mtlbench.report.remarks import remarks
 from mtlbench.results import Result
 from tests.compare.stored import SCHEMA, arm, by_task
@@ -20,9 +21,9 @@ def test_a_control_serves_the_arm_that_it_matches(tmp_path: Path) -> None:
     for_mmoe, for_hard = wide(tmp_path, "mmoe", experts=4), wide(tmp_path, "hard-sharing")
     mmoe = arm(tmp_path, "mmoe", method_options={"experts": 4})
     hard = arm(tmp_path, "hard-sharing", skill={"view": 1.2})
-    both = compare([*for_hard, *hard, *mmoe, *for_mmoe], SCHEMA, baseline="single-task-wide")
+    both = compare([*for_hard, *hard, *mmoe, *for_mmoe], SCHEMA, Family(baseline="single-task-wide"))
     for results, method in (([*for_mmoe, *mmoe], "mmoe"), ([*for_hard, *hard], "hard-sharing")):
-        alone = by_task(compare(results, SCHEMA, baseline="single-task-wide"), method)
+        alone = by_task(compare(results, SCHEMA, Family(baseline="single-task-wide")), method)
         for task, c in by_task(both, method).items():
             assert (c["gain"], c["se"]) == (alone[task]["gain"], alone[task]["se"])
             assert c["family_size"] == 6  # the controls are no members
@@ -33,7 +34,9 @@ def test_a_control_serves_the_arm_that_it_matches(tmp_path: Path) -> None:
 @pytest.mark.parametrize("options", [{"experts": 8}, {"experts": 4, "depth": 1}])
 def test_a_control_of_other_options_serves_nobody(tmp_path: Path, options: dict[str, object]) -> None:
     mine = arm(tmp_path, "mmoe", method_options={"experts": 4})
-    found = by_task(compare([*wide(tmp_path, "mmoe", **options), *mine], SCHEMA, baseline="single-task-wide"))
+    found = by_task(
+        compare([*wide(tmp_path, "mmoe", **options), *mine], SCHEMA, Family(baseline="single-task-wide"))
+    )
     assert {c["verdict"] for c in found.values()} == {"NO_VERDICT"}
     assert "not exactly one is made for this arm" in found["view"]["reason"]
 
@@ -41,7 +44,7 @@ def test_a_control_of_other_options_serves_nobody(tmp_path: Path, options: dict[
 def test_any_method_can_be_the_baseline_and_single_task_is_a_control_then(tmp_path: Path) -> None:
     """Nothing is said of the planted truth of sharing where neither side shares."""
     results = [result for method in ("single-task", "disjoint", "mmoe") for result in arm(tmp_path, method)]
-    written = compare(results, SCHEMA, baseline="disjoint").to_json()
+    written = compare(results, SCHEMA, Family(baseline="disjoint")).to_json()
     assert written["family"] == {
         "name": "methods",
         "baseline": "disjoint",

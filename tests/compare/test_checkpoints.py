@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from mtlbench.compare import compare
+from mtlbench.config import Family
 from mtlbench.report import remarks
 from mtlbench.results import Result, Scores
 from mtlbench.statistics.influence import influence
@@ -23,7 +24,7 @@ def with_peaks(path: Path, skill: dict[str, float], at_peak: dict[str, float]) -
 
 def test_a_task_that_peaks_at_another_time_is_told_from_one_that_is_harmed(tmp_path: Path) -> None:
     mine = with_peaks(tmp_path, {"view": 0.3, "buy": 0.3}, {"view": 1.0, "buy": 0.3})
-    found = by_task(compare([*arm(tmp_path, "single-task"), *mine], SCHEMA, family_tasks=["view", "buy"]))
+    found = by_task(compare([*arm(tmp_path, "single-task"), *mine], SCHEMA, Family(tasks=("view", "buy"))))
     view, buy = found["view"], found["buy"]
     assert (view["verdict"], view["peaks_apart"]) == ("NEGATIVE", True)
     assert view["interval_best"][0] < view["gain_best"] < view["interval_best"][1]
@@ -34,7 +35,7 @@ def test_a_task_that_peaks_at_another_time_is_told_from_one_that_is_harmed(tmp_p
 
 def test_the_remark_names_the_task_alone(tmp_path: Path) -> None:
     mine = with_peaks(tmp_path, {"view": 0.3, "buy": 0.3}, {"view": 1.0, "buy": 0.3})
-    compared = compare([*arm(tmp_path, "single-task"), *mine], SCHEMA, family_tasks=["view", "buy"])
+    compared = compare([*arm(tmp_path, "single-task"), *mine], SCHEMA, Family(tasks=("view", "buy")))
     lines = [
         line
         for line in remarks(
@@ -77,6 +78,6 @@ def test_scores_alike_bit_by_bit_are_read_once(tmp_path: Path, monkeypatch: pyte
     compare(
         [*arm(tmp_path / "again", "single-task"), *with_peaks(tmp_path, {}, {"view": 2.0})],
         SCHEMA,
-        family_tasks=["view", "buy"],
+        Family(tasks=("view", "buy")),
     )
     assert len(calls) == 2 * 6 * 2 + 6  # view of the second arm once more

@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from mtlbench.compare import compare
+from mtlbench.config import Family
 from mtlbench.errors import DataError, UsageError
 from mtlbench.results import Result, Scores
 from tests.compare.stored import SCHEMA, USERS, arm, by_task, save, scores
@@ -53,7 +54,7 @@ def test_the_gain_is_the_mean_difference_of_the_metric(tmp_path: Path, baseline:
 
 def test_help_harm_and_seesaw(tmp_path: Path, baseline: list[Result]) -> None:
     mine = arm(tmp_path, "mmoe", skill={"view": 2.0, "buy": 0.3})
-    compared = compare([*baseline, *mine], SCHEMA, family_tasks=["view", "buy"])
+    compared = compare([*baseline, *mine], SCHEMA, Family(tasks=("view", "buy")))
     found = by_task(compared)
     assert (found["view"]["verdict"], found["view"]["truth"]) == ("POSITIVE", "helps")
     assert (found["buy"]["verdict"], found["buy"]["truth"]) == ("NEGATIVE", "harms")
@@ -99,6 +100,7 @@ def test_costs_stand_against_the_single_task_models_together(tmp_path: Path, bas
         "parameters": {"method": 150.0, "baseline": 300.0, "ratio": 0.5},
         "rows_per_second": {"method": 1002.5, "baseline": 1002.5, "ratio": 1.0},
         "wall_seconds": {"method": 8.0, "baseline": 8.0, "ratio": 1.0},
+        "scored_per_second": {"method": 5000.0, "baseline": 2000.0, "ratio": 2.5},
     }
 
 
@@ -111,7 +113,7 @@ def test_identical_scores_are_equivalent(tmp_path: Path, baseline: list[Result])
 def test_swapping_the_arms_mirrors_everything(tmp_path: Path, baseline: list[Result]) -> None:
     mine = arm(tmp_path, "mmoe", skill={"view": 1.4, "buy": 0.7})
     forth = compare([*baseline, *mine], SCHEMA).to_json()["comparisons"]
-    back = compare([*baseline, *mine], SCHEMA, baseline="mmoe").to_json()["comparisons"]
+    back = compare([*baseline, *mine], SCHEMA, Family(baseline="mmoe")).to_json()["comparisons"]
     mirrored = {"POSITIVE": "NEGATIVE", "NEGATIVE": "POSITIVE"}
     for a, b in zip(forth, back, strict=True):
         assert b["gain"] == -a["gain"]
@@ -134,8 +136,8 @@ def test_a_monotone_transform_of_the_scores_changes_no_auc_comparison(
         halved.append(
             save(tmp_path / f"h{result.seed}", "mmoe", result.seed, Scores(s.cluster, s.label, score, score))
         )
-    whole = by_task(compare([*baseline, *mine], SCHEMA, family_tasks=["view", "buy"]))
-    assert by_task(compare([*baseline, *halved], SCHEMA, family_tasks=["view", "buy"])) == whole
+    whole = by_task(compare([*baseline, *mine], SCHEMA, Family(tasks=("view", "buy"))))
+    assert by_task(compare([*baseline, *halved], SCHEMA, Family(tasks=("view", "buy")))) == whole
 
 
 def test_methods_are_paired_by_the_seeds_both_have(tmp_path: Path, baseline: list[Result]) -> None:
@@ -214,7 +216,7 @@ def test_the_family_is_all_arms_times_the_declared_tasks(tmp_path: Path, baselin
         *arm(tmp_path, "mmoe", balancer="static", balancer_options={"weights": {"view": 2.0}}),
         *arm(tmp_path, "hard-sharing"),
     ]
-    written = compare([*arms, *baseline], SCHEMA, family_tasks=["buy", "view"]).to_json()
+    written = compare([*arms, *baseline], SCHEMA, Family(tasks=("buy", "view"))).to_json()
     names = ["mmoe", "mmoe (experts=8, dims=[4])", "mmoe + static", "hard-sharing"]
     assert [s["arm"] for s in written["summaries"]] == names
     assert [(c["arm"], c["task"]) for c in written["comparisons"]] == [
@@ -238,20 +240,20 @@ def test_of_several_baselines_the_one_with_the_arms_options_counts(tmp_path: Pat
 
 def test_alpha_and_delta_are_the_callers(tmp_path: Path, baseline: list[Result]) -> None:
     results = [*baseline, *arm(tmp_path, "mmoe")]
-    strict = by_task(compare(results, SCHEMA, alpha=0.01, delta=0.5))["view"]
+    strict = by_task(compare(results, SCHEMA, Family(alpha=0.01, delta=0.5)))["view"]
     usual = by_task(compare(results, SCHEMA))["view"]
     assert (strict["alpha"], strict["delta"]) == (0.01, 0.5)
     assert strict["equivalent"]
     assert strict["interval"] == usual["interval"]
     assert strict["adjusted_interval"][0] < usual["adjusted_interval"][0]
     for wrong in ({"alpha": 0.0}, {"alpha": 1.5}, {"delta": 0.0}, {"delta": math.inf}):
-        with pytest.raises(UsageError):
-            compare(results, SCHEMA, **wrong)  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match="give "):
+            Family(**wrong)  # type: ignore[arg-type]
 
 
 def test_an_unknown_task_names_the_close_one(baseline: list[Result]) -> None:
     with pytest.raises(UsageError, match="Did you mean 'view'"):
-        compare(baseline, SCHEMA, family_tasks=["veiw"])
+        compare(baseline, SCHEMA, Family(tasks=("veiw",)))
 
 
 @pytest.mark.parametrize("what", ["cluster", "label/buy", "label/stars"])

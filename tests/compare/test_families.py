@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from mtlbench.compare import compare
+from mtlbench.compare import USUAL, Declared, compare
 from mtlbench.compare.arms import group, identity_key
 from mtlbench.compare.sides import is_control
+from mtlbench.config import Family
 from mtlbench.report import legend, markdown, remarks
 from mtlbench.results import Result
 from mtlbench.statistics.verdict import Verdict
@@ -25,8 +26,8 @@ def renamed(result: Result, **run: str) -> Result:
     return Result(result.path, {**result.data, "run": {**result.data["run"], **run}})
 
 
-def document(found: list[Result], **options: Any) -> dict[str, Any]:
-    return {**ABOUT, **compare(found, SCHEMA, **options).to_json()}
+def document(found: list[Result], family: Family = USUAL, **declared: Any) -> dict[str, Any]:
+    return {**ABOUT, **compare(found, SCHEMA, family, Declared(**declared)).to_json()}
 
 
 def of(written: dict[str, Any], name: str) -> list[dict[str, Any]]:
@@ -76,7 +77,7 @@ def test_a_control_can_be_called_as_a_method_can(tmp_path: Path) -> None:
 
 def test_each_family_says_its_arms_and_size_and_methods_come_first(tmp_path: Path) -> None:
     found = results(tmp_path, "disjoint", "mmoe", "logistic", "hard-sharing")
-    written = document(found, family_tasks=["view", "buy"])
+    written = document(found, Family(tasks=("view", "buy")))
     assert (written["family"]["arms"], written["family"]["size"]) == (["mmoe", "hard-sharing"], 4)
     assert written["other_families"] == [{"name": "controls", "arms": ["disjoint", "logistic"], "size": 4}]
     assert [(c["arm"], c["family"], c["family_size"]) for c in written["comparisons"][::2]] == [
@@ -177,7 +178,7 @@ def test_the_baseline_with_a_balancer_is_held_against_it(tmp_path: Path) -> None
     hard = arm(tmp_path, "hard-sharing")
     same = arm(tmp_path / "balanced", "hard-sharing", skill={"view": 1.3})
     balanced = [renamed(r, balancer="pcgrad") for r in same]
-    written = document([*hard, *balanced, *arm(tmp_path, "mmoe")], baseline="hard-sharing")
+    written = document([*hard, *balanced, *arm(tmp_path, "mmoe")], Family(baseline="hard-sharing"))
     assert written["family"]["arms"] == ["hard-sharing + pcgrad", "mmoe"]
     assert all(c["gain"] is not None for c in written["comparisons"])
 

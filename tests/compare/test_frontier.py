@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import binom, ttest_rel
 
 from mtlbench import metrics
-from mtlbench.compare import Comparison, compare
+from mtlbench.compare import Comparison, Declared, compare
 from mtlbench.compare.arms import Arm
 from mtlbench.compare.frontier import criterion, gather
 from mtlbench.config import Benchmark, Family, fill
@@ -131,7 +131,7 @@ def test_rivals_share_the_method_and_its_options(tmp_path: Path, baseline: list[
         *arm(tmp_path, "hard-sharing", method_options={"dropout": 0.5}),
         *arm(tmp_path, "mmoe"),
     ]
-    found = held(compare([*baseline, *points, *others], SCHEMA, family_tasks=["click"]))
+    found = held(compare([*baseline, *points, *others], SCHEMA, Family(tasks=("click",))))
     rivals = ("hard-sharing", "hard-sharing + static")
     assert {name.partition(" (")[0] for name, _ in found} == set(rivals)
     assert {name for name, _ in found}.isdisjoint({"mmoe", "hard-sharing (dropout=0.5)"})
@@ -145,7 +145,7 @@ def test_rivals_without_a_result_count_as_if_they_were_there_with_p_1(
     """What has not finished must not make the tests of the others bolder."""
     points = [*point(tmp_path, 0.2, 710.0), *point(tmp_path, 0.8, 700.0)]
     results = [*baseline, *points, *arm(tmp_path, "hard-sharing", skill=(1.2, 1.1))]
-    alone, more = (held(compare(results, SCHEMA, rivals=rivals)) for rivals in (0, 30))
+    alone, more = (held(compare(results, SCHEMA, declared=Declared(rivals=rivals))) for rivals in (0, 30))
     for key, test in more.items():
         assert (alone[key]["family_size"], test["family_size"]) == (3, 30)
         assert test["adjusted_p_value"] >= min(1, 9 * alone[key]["adjusted_p_value"])
@@ -216,7 +216,7 @@ def test_the_frontier_and_its_twin_are_equivalent(tmp_path: Path, baseline: list
 
 def test_the_smallest_effect_of_the_mean_follows_delta(tmp_path: Path, baseline: list[Result]) -> None:
     results = [*baseline, *point(tmp_path, 0.5, 710.0), *arm(tmp_path, "hard-sharing")]
-    wider = held(compare(results, SCHEMA, delta={"click": 0.003}))
+    wider = held(compare(results, SCHEMA, Family(delta={"click": 0.003})))
     usual = held(compare(results, SCHEMA))
     assert wider["hard-sharing", "mean"]["delta"] == pytest.approx((3 + 1) / 2)
     assert wider["hard-sharing", "mean"]["gain"] == usual["hard-sharing", "mean"]["gain"]
@@ -308,7 +308,7 @@ def test_without_a_baseline_there_is_a_frontier_all_the_same(tmp_path: Path) -> 
 
 def test_the_method_itself_may_be_the_baseline_of_its_frontier(tmp_path: Path) -> None:
     results = [*point(tmp_path, 0.5, 710.0), *arm(tmp_path, "hard-sharing")]
-    written = compare(results, SCHEMA, baseline="hard-sharing").to_json()
+    written = compare(results, SCHEMA, Family(baseline="hard-sharing")).to_json()
     assert written["family"]["arms"] == [FRONTIER]
     assert written["comparisons"][0]["seeds"] == 6
     assert len(written["frontiers"][0]["tests"]) == 3

@@ -9,11 +9,12 @@ import pytest
 from numpy.typing import NDArray
 
 from mtlbench.compare import compare
+from mtlbench.config import Family
 from mtlbench.results import Result, Scores
 from tests.compare.stored import SCHEMA, arm, by_task, save
 
 Change = Callable[[Scores], Scores]
-BINARY = ["view", "buy"]
+BINARY = ("view", "buy")
 MIRRORED = {"POSITIVE": "NEGATIVE", "NEGATIVE": "POSITIVE"}
 
 
@@ -71,8 +72,8 @@ def squeezed(stored: Scores) -> Scores:
 def test_names_and_order_of_rows_change_nothing(
     tmp_path: Path, pair: list[Result], change: Change, metric: str
 ) -> None:
-    before = by_task(compare(pair, SCHEMA, metric=metric))
-    after = by_task(compare(changed(tmp_path, pair, change), SCHEMA, metric=metric))
+    before = by_task(compare(pair, SCHEMA, Family(metric=metric)))
+    after = by_task(compare(changed(tmp_path, pair, change), SCHEMA, Family(metric=metric)))
     for task, c in before.items():
         assert after[task]["verdict"] == c["verdict"]
         for key in ("gain", "se", "gain_best", "value", "p_value", "minimum_detectable_effect"):
@@ -83,8 +84,8 @@ def test_names_and_order_of_rows_change_nothing(
 def test_repeating_the_rows_of_every_user_shrinks_no_interval(
     tmp_path: Path, pair: list[Result], metric: str
 ) -> None:
-    before = by_task(compare(pair, SCHEMA, metric=metric))
-    after = by_task(compare(changed(tmp_path, pair, repeated), SCHEMA, metric=metric))
+    before = by_task(compare(pair, SCHEMA, Family(metric=metric)))
+    after = by_task(compare(changed(tmp_path, pair, repeated), SCHEMA, Family(metric=metric)))
     for task, c in before.items():
         assert after[task]["clusters"] == c["clusters"]
         assert after[task]["verdict"] == c["verdict"]
@@ -98,7 +99,7 @@ def test_a_monotone_function_of_the_scores_changes_no_number_of_a_rank_metric(
     tmp_path: Path, pair: list[Result], metric: str, methods: tuple[str, ...]
 ) -> None:
     def found(results: list[Result]) -> dict[str, dict[str, Any]]:
-        return by_task(compare(results, SCHEMA, metric=metric, family_tasks=BINARY))
+        return by_task(compare(results, SCHEMA, Family(metric=metric, tasks=BINARY)))
 
     assert found(changed(tmp_path, pair, squeezed, *methods)) == found(pair)
 
@@ -106,7 +107,7 @@ def test_a_monotone_function_of_the_scores_changes_no_number_of_a_rank_metric(
 def test_a_monotone_function_does_change_log_loss(tmp_path: Path, pair: list[Result]) -> None:
     """Or the test above would pass on anything."""
     found = [
-        by_task(compare(results, SCHEMA, metric="log_loss", family_tasks=BINARY))["view"]["gain"]
+        by_task(compare(results, SCHEMA, Family(metric="log_loss", tasks=BINARY)))["view"]["gain"]
         for results in (pair, changed(tmp_path, pair, squeezed, "mmoe"))
     ]
     assert abs(found[0] - found[1]) > 0.1
@@ -114,8 +115,8 @@ def test_a_monotone_function_does_change_log_loss(tmp_path: Path, pair: list[Res
 
 @pytest.mark.parametrize("metric", ["", "gauc"])
 def test_swapped_arms_mirror_bit_by_bit(pair: list[Result], metric: str) -> None:
-    forth = compare(pair, SCHEMA, metric=metric).to_json()["comparisons"]
-    back = compare(pair, SCHEMA, metric=metric, baseline="mmoe").to_json()["comparisons"]
+    forth = compare(pair, SCHEMA, Family(metric=metric)).to_json()["comparisons"]
+    back = compare(pair, SCHEMA, Family(metric=metric, baseline="mmoe")).to_json()["comparisons"]
     assert {c["verdict"] for c in forth} >= {"POSITIVE", "NEGATIVE"}
     for one, other in zip(forth, back, strict=True):
         assert other["verdict"] == MIRRORED.get(one["verdict"], one["verdict"])

@@ -24,7 +24,7 @@ def baseline(tmp_path: Path) -> list[Result]:
 
 def test_log_loss_is_compared_as_a_share_of_the_baselines(tmp_path: Path, baseline: list[Result]) -> None:
     mine = arm(tmp_path, "mmoe", skill={"view": 1.6})
-    found = by_task(compare([*baseline, *mine], SCHEMA, metric="log_loss"))
+    found = by_task(compare([*baseline, *mine], SCHEMA, Family(metric="log_loss")))
     losses = {
         results[0].method: np.mean(
             [log_loss(r.scores().label["view"], r.scores().score["view"]) for r in results]
@@ -55,14 +55,14 @@ def test_gauc_ranks_within_users(tmp_path: Path, baseline: list[Result]) -> None
             )
         )
     assert abs(by_task(compare([*baseline, *mine], SCHEMA))["view"]["gain"]) > 0.05
-    found = by_task(compare([*baseline, *mine], SCHEMA, metric="gauc"))["view"]
+    found = by_task(compare([*baseline, *mine], SCHEMA, Family(metric="gauc")))["view"]
     assert found["gain"] == pytest.approx(0, abs=1e-3)  # float32 ties
     assert found["delta"] == 0.001
 
 
 def test_deltas_may_be_each_tasks_own(tmp_path: Path, baseline: list[Result]) -> None:
     results = [*baseline, *arm(tmp_path, "mmoe")]
-    found = by_task(compare(results, SCHEMA, delta={"view": 0.5, "stars": 9.0}))
+    found = by_task(compare(results, SCHEMA, Family(delta={"view": 0.5, "stars": 9.0})))
     assert [found[task]["delta"] for task in ("view", "buy", "stars")] == [0.5, 0.001, 9.0]
     assert found["view"]["equivalent"]
     assert not found["buy"]["equivalent"]
@@ -72,19 +72,18 @@ def test_deltas_may_be_each_tasks_own(tmp_path: Path, baseline: list[Result]) ->
     ("wrong", "words"),
     [
         ({"delta": {"veiw": 0.1}}, "Did you mean 'view'"),
-        ({"delta": {"view": 0.0}}, "above 0"),
         ({"metric": "gacu"}, "Did you mean 'gauc'"),
         ({"metric": "accuracy"}, "Known: auc, gauc, log_loss, r2"),
     ],
 )
 def test_wrong_measures_are_refused(baseline: list[Result], wrong: dict[str, object], words: str) -> None:
     with pytest.raises(UsageError, match=words):
-        compare(baseline, SCHEMA, **wrong)  # type: ignore[arg-type]
+        compare(baseline, SCHEMA, Family(**wrong))  # type: ignore[arg-type]
 
 
 def test_secondary_figures_by_hand(tmp_path: Path, baseline: list[Result]) -> None:
     mine = arm(tmp_path, "mmoe", skill={"view": 2.0, "buy": 0.3})
-    written = compare([*baseline, *mine], SCHEMA, delta={"stars": 0.01}).to_json()
+    written = compare([*baseline, *mine], SCHEMA, Family(delta={"stars": 0.01})).to_json()
     cells = written["comparisons"]
     figures = written["summaries"][0]["secondary"]
     relative = [(c["value"] - c["baseline_value"]) / c["baseline_value"] for c in cells]
@@ -106,7 +105,7 @@ def test_secondary_figures_by_hand(tmp_path: Path, baseline: list[Result]) -> No
 
 def test_delta_m_counts_a_lower_loss_as_better(tmp_path: Path, baseline: list[Result]) -> None:
     results = [*baseline, *arm(tmp_path, "mmoe", skill={"view": 1.6})]
-    written = compare(results, SCHEMA, metric="log_loss", family_tasks=["view"]).to_json()
+    written = compare(results, SCHEMA, Family(metric="log_loss", tasks=("view",))).to_json()
     figures = written["summaries"][0]["secondary"]
     assert figures["delta_m"] == pytest.approx(100 * written["comparisons"][0]["gain"])
     assert figures["relative_improvement"] is None
