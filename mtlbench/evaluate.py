@@ -1,5 +1,6 @@
 """Evaluation: the only place that opens the test split, once per run, after training has ended."""
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -26,7 +27,7 @@ def score_test(
     prepared: Prepared,
     device: torch.device,
     precision: Precision = "fp32",
-) -> Scores:
+) -> tuple[Scores, float]:
     """Score the test split with the checkpoints of one run.
 
     Args:
@@ -35,17 +36,23 @@ def score_test(
         prepared: where the test split is.
         device: where to score.
         precision: the one used in training.
+
+    Returns:
+        The scores, and the seconds in which the deployable checkpoints made theirs.
     """
     split = prepared.open_split("test")
     names = blueprint.schema.task_names
     score: dict[str, NDArray[np.float32]] = {}
     score_best: dict[str, NDArray[np.float32]] = {}
+    seconds = 0.0
     for outcome in trained:
         assert outcome.deployable is not None
         deployable = outcome.deployable
         stack = Stack(blueprint, [outcome.replica], device, precision, weights=[deployable.weights])
         test = Matrices.of(split, stack.layout, device)
+        began = time.perf_counter()
         predicted = {deployable.step: stack.predict(test)[0].numpy()}  # step -> (row, task of this model)
+        seconds += time.perf_counter() - began
         for best in outcome.best.values():
             if best.step not in predicted:
                 stack.load([best.weights])
@@ -53,12 +60,13 @@ def score_test(
         for i, k in enumerate(outcome.replica.tasks):
             score[names[k]] = predicted[deployable.step][:, i]
             score_best[names[k]] = predicted[outcome.best[k].step][:, i]
-    return Scores(
+    scores = Scores(
         cluster=split.clusters(),
         label={name: np.asarray(split.labels[:, k]) for k, name in enumerate(names)},
         score={name: score[name] for name in names},
         score_best={name: score_best[name] for name in names},
     )
+    return scores, seconds
 
 
 def score_floor(floor: Floor, models: Sequence[Model], prepared: Prepared) -> Scores:

@@ -23,6 +23,7 @@ from pydantic import TypeAdapter, ValidationError
 from mtlbench import __version__
 from mtlbench.data import DATASETS
 from mtlbench.data.card import Card, read_card
+from mtlbench.data.describe import describe_fields
 from mtlbench.data.guards import check
 from mtlbench.data.matrix import blocks
 from mtlbench.data.recipe import Built, Progress, Raw, Recipe, Reporting
@@ -144,6 +145,7 @@ def _prepare(home: Home, job: Job, given: Sequence[Path], force: bool, says: Rep
         built = recipe.build(found, settings, work, out, says)
         built = replace(built, schema=with_units(built.schema, out))
         guards = check(built, out, job.card, says.report)
+        described = describe_fields(built, out, guards)
         scaling = scale_all(built.schema, out, progress)
         splits = {split: _counts(out / split, built) for split in SPLITS}
         plain = _plain(settings)
@@ -163,6 +165,8 @@ def _prepare(home: Home, job: Job, given: Sequence[Path], force: bool, says: Rep
                 "quirks": dict(built.quirks),
                 **built.notes,
                 "guards": guards,
+                "fields": described,
+                "periods": dict(built.periods),
                 "settings": plain,
                 "sources": sources,
                 "revision": recipe.revision,
@@ -191,6 +195,7 @@ def summary(prepared: Prepared) -> dict[str, Any]:
         "simulated": prepared.simulated,
         "cluster": prepared.schema.cluster,
         "splits": manifest["splits"],
+        "periods": manifest.get("periods", {}),
         "quirks": manifest["quirks"],
     }
 

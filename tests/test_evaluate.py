@@ -25,7 +25,8 @@ def test_each_task_is_scored_by_its_own_model(toy: Prepared) -> None:
     settings = TrainingSettings(epochs=3, batch_rows=64, patience=9)
     balancer = Equal(toy.schema.task_names, [NoOptions()])
     models = [train(plan, balancer, settings, [r], toy, CPU, lambda rows: None)[0] for r in plan.replicas(2)]
-    scores = score_test(plan, models, toy, CPU)
+    scores, seconds = score_test(plan, models, toy, CPU)
+    assert seconds > 0
     for k, task in enumerate(toy.schema.tasks):
         deployable = models[k].deployable
         assert deployable is not None

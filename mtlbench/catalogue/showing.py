@@ -135,7 +135,8 @@ def _prepared(name: str, home: Home) -> dict[str, Any]:
     from mtlbench.load import open_prepared
 
     manifest = open_prepared(home, name).manifest
-    return {key: manifest[key] for key in ("fingerprint", "settings", "splits", "quirks", "command")}
+    keys = ("fingerprint", "settings", "splits", "periods", "fields", "quirks", "command")
+    return {key: manifest.get(key) for key in keys}  # older manifests lack some
 
 
 def _benchmark(name: str, home: Home, flags: Sequence[str]) -> dict[str, Any]:

@@ -60,7 +60,8 @@ def run(
         typer.Option(
             "--set",
             metavar="method.KEY=VALUE",
-            help="An option of the methods (method.KEY) or the balancer (balancer.KEY); repeatable.",
+            help="An option of the methods (method.KEY) or the balancer (balancer.KEY), or another setting "
+            "of training (training.patience, ...); repeatable.",
         ),
     ] = None,
     workers: Annotated[
@@ -89,7 +90,7 @@ def run(
     """Train methods and their single-task baseline over seeds; say which tasks gain and which lose."""
     from mtlbench import render
     from mtlbench.config import EQUAL, Benchmark, fill, read_benchmark
-    from mtlbench.experiment.options import with_options
+    from mtlbench.experiment.options import of_training, with_options
     from mtlbench.experiment.run import Execution
     from mtlbench.experiment.run import run as run_experiment
 
@@ -109,13 +110,14 @@ def run(
         "learning_rate": learning_rate,
         "precision": precision and precision.value,
     }
+    training, options = of_training(assignments(settings))
     values["training"] = {
         **values.get("training", {}),
+        **training,
         **{key: value for key, value in flags.items() if value is not None},
     }
     given = {"dataset": dataset, "seeds": seeds, "tasks": tasks}
     values.update({key: value for key, value in given.items() if value is not None})
-    options = assignments(settings)
     chosen = with_options(fill(Benchmark, values, str(benchmark or "mtlbench run")), options)
     if not no_baseline:  # added after the arms have their options, and given the same options
         chosen = with_options(chosen.with_baseline(baseline or ""), options)

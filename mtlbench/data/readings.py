@@ -12,12 +12,15 @@ from numpy.typing import NDArray
 from mtlbench.data.hashing import splitmix64
 from mtlbench.data.recipe import Built
 from mtlbench.load import GROUP, SPLITS, SplitName, open_matrix
-from mtlbench.schema import OUT_OF_VOCABULARY, PADDING, Schema
+from mtlbench.schema import OUT_OF_VOCABULARY, PADDING, Field, Schema
 
 SAMPLE = 200_000
 """Approximate number of rows of a split that are read, chosen by a hash of the row number."""
 SMOOTHING = 20.0
 """Weight of the base rate in a train rate, in rows."""
+
+READINGS = ("", "absent", "out of vocabulary", "length", "train rate")
+"""What a reading reads of a field; "" is its value."""
 
 Rates = Mapping[str, Mapping[str, NDArray[np.float64]]]
 """Field of ids -> task -> rate of positives per index."""
@@ -110,10 +113,8 @@ def readings(built: Built, columns: SplitColumns, rates: Rates | None) -> Iterat
     """Yield every reading of every field; with `rates`, the train rates too."""
     schema = built.schema
     for f, numbers in zip(schema.of_kind("numeric"), columns.numeric(), strict=True):
-        nothing = np.float32(built.absent.get(f.name, np.nan))
-        absent = np.isnan(numbers) if np.isnan(nothing) else numbers == nothing
         yield Reading(f.name, f.of, "", numbers)
-        yield Reading(f.name, f.of, "absent", absent)
+        yield Reading(f.name, f.of, "absent", absent_numbers(built, f, numbers))
     for f, index in zip(schema.of_kind("categorical"), columns.categorical(), strict=True):
         yield Reading(f.name, f.of, "", index)
         yield Reading(f.name, f.of, "absent", index == PADDING)
@@ -134,6 +135,12 @@ def readings(built: Built, columns: SplitColumns, rates: Rates | None) -> Iterat
                 mean = (rate[values] * there).sum(axis=1) / np.maximum(1, there.sum(axis=1))
                 yield Reading(f.name, f.of, "train rate", mean, task)
         start += f.length
+
+
+def absent_numbers(built: Built, field: Field, numbers: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Return where an unscaled numeric field holds nothing."""
+    nothing = np.float32(built.absent.get(field.name, np.nan))
+    return np.isnan(numbers) if np.isnan(nothing) else numbers == nothing
 
 
 def sampled_rows(rows: int) -> NDArray[np.int64]:

@@ -55,6 +55,7 @@ class Built:
         vocabularies: name -> number of indices.
         rows: rows of each split.
         quirks: oddities of the source, with the number found.
+        periods: the time that each split covers, in words; empty where it is unknown.
         notes: more for the manifest, such as the line numbers of malformed rows.
         absent: numeric field -> the unscaled value that means "nothing there"; for others that is NaN, which
             becomes the train mean.
@@ -67,6 +68,7 @@ class Built:
     quirks: Mapping[str, int]
     absent: Mapping[str, float] = field(default_factory=dict)
     novelty: tuple[str, ...] = ()
+    periods: Mapping[SplitName, str] = field(default_factory=dict)
     notes: Mapping[str, Any] = field(default_factory=dict)
 
 

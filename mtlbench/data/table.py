@@ -58,6 +58,7 @@ def write_table(
     quirks: Mapping[str, int] | None = None,
     notes: Mapping[str, Any] | None = None,
     absent: Mapping[str, float] | None = None,
+    periods: Mapping[SplitName, str] | None = None,
 ) -> Built:
     """Write the matrices and Parquet files of every split into `out`, numeric fields unscaled.
 
@@ -71,7 +72,7 @@ def write_table(
         out: folder of the prepared dataset.
         says: where progress goes.
         least_rows: an id with fewer train rows is out of vocabulary.
-        quirks, notes, absent: as in `Built`.
+        quirks, notes, absent, periods: as in `Built`.
 
     Raises:
         DataError: a split has no row, or a task has only one class (or no value) in some split.
@@ -100,6 +101,7 @@ def write_table(
         quirks=quirks or {},
         absent=absent or {},
         notes=notes or {},
+        periods=periods or {},
     )
 
 

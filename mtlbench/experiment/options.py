@@ -1,4 +1,4 @@
-"""Options that the command line sets on every arm of a benchmark."""
+"""Options that the command line sets: those of training, and those of every arm of a benchmark."""
 
 from collections.abc import Mapping
 from dataclasses import fields, replace
@@ -9,6 +9,18 @@ from mtlbench.config import Benchmark, parse_value
 from mtlbench.errors import UsageError, unknown
 from mtlbench.methods import METHODS
 from mtlbench.registry import lookup, written_options
+
+TRAINING = "training."
+
+
+def of_training(given: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Part `training.KEY` from the other options; return its values by KEY, and the others."""
+    training = {
+        path.removeprefix(TRAINING): parse_value(text)
+        for path, text in given.items()
+        if path.startswith(TRAINING)
+    }
+    return training, {path: text for path, text in given.items() if not path.startswith(TRAINING)}
 
 
 def with_options(benchmark: Benchmark, given: Mapping[str, str]) -> Benchmark:
@@ -22,7 +34,9 @@ def with_options(benchmark: Benchmark, given: Mapping[str, str]) -> Benchmark:
         kind, _, rest = path.partition(".")
         key, _, inner = rest.partition(".")
         if kind not in ("method", "balancer") or not key:
-            raise UsageError(f"--set {path}={text}: begin with method. or balancer., e.g. method.dropout=0.1")
+            raise UsageError(
+                f"--set {path}={text}: begin with method., balancer. or training., e.g. method.dropout=0.1"
+            )
         table = METHODS if kind == "method" else BALANCERS
         known: set[str] = set()
         used = False

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from mtlbench.compare import Comparison, compare
+from mtlbench.compare.declared import UNDECLARED, Declared
 from mtlbench.compare.measures import check_family
 from mtlbench.config import EQUAL, Arm, Benchmark, Family, RunSpec
 from mtlbench.experiment.chains import check_chains
@@ -113,6 +114,8 @@ def run(
     else:
         check_chains(planned, prepared, say)
         foresight.warn()
+        prepared.open_split("train")  # damage is told once, not by every run
+        prepared.open_split("validation")
         train_missing(home, prepared, planned, outcomes, execution, say, bar, foresight.look)
     ordered = [outcomes[spec.hash] for arm in planned for spec in arm]
     if execution.shard is not None:  # no verdict from a part of the runs
@@ -220,15 +223,17 @@ def compare_results(
     return compare(
         [o.result for o in outcomes if o.result is not None],
         schema,
-        family_tasks=family.tasks or None,
-        alpha=family.alpha,
-        delta=family.delta,
-        baseline=family.baseline,
-        metric=family.metric,
-        declared=declared.name if declared else "",
-        members=family_sizes(declared, schema) if declared else None,
-        rivals=rival_tests(declared, schema) if declared else 0,
-        families=declared_families(declared, schema) if declared else None,
+        family,
+        _declared(declared, schema) if declared else UNDECLARED,
+    )
+
+
+def _declared(benchmark: Benchmark, schema: Schema) -> Declared:
+    return Declared(
+        name=benchmark.name,
+        members=family_sizes(benchmark, schema),
+        rivals=rival_tests(benchmark, schema),
+        families=declared_families(benchmark, schema),
     )
 
 

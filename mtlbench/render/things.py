@@ -31,7 +31,10 @@ def prepared(summary: Mapping[str, Any]) -> None:
         cells = (_happened(split, task) for task in tasks)
         table.add_row(name, f"{split['rows']:,}", f"{split['clusters']:,}", *cells)
     out.print(table)
+    for split, period in summary["periods"].items():
+        out.print(f"{split}: {period}")
     out.print(f"{summary['path']}, fingerprint {summary['fingerprint'][:12]}")
+    out.print(f"Its fields: mtlbench show {escape(summary['dataset'])}")
     out.print(f"Next: mtlbench run --dataset {escape(summary['dataset'])} --method mmoe")
 
 
@@ -92,7 +95,44 @@ def shown(found: Mapping[str, Any]) -> None:
     _options("Settings", found.get("settings", ()))
     if ready := found.get("prepared"):
         rows = ", ".join(f"{split} {counts['rows']:,} rows" for split, counts in ready["splits"].items())
-        _section("Prepared", f"{rows}; fingerprint {ready['fingerprint'][:12]}; {ready['command']}")
+        periods = [f"{split}: {period}" for split, period in (ready["periods"] or {}).items()]
+        named = f"{rows}; fingerprint {ready['fingerprint'][:12]}; {ready['command']}"
+        _section("Prepared", named, *periods)
+        _fields(ready["fields"] or ())
+
+
+def _fields(fields: Sequence[Mapping[str, Any]]) -> None:
+    """Print what each field holds; columns in which nothing is told are left out."""
+    if not fields:
+        return
+    rows = [
+        {
+            "field": f["name"],
+            "kind": f["kind"],
+            "ids": f"{f['ids']:,}" if f["ids"] else "",
+            "missing": _share(f["missing"]["test"]),
+            "unknown": _share(f["unknown"]["test"]),
+            "AUC alone": f"{f['alone']['auc']:.3f} {f['alone']['task']}" if f["alone"] else "",
+        }
+        for f in fields
+    ]
+    table = Table(box=None, pad_edge=False)
+    for head in (heads := [head for head in rows[0] if any(row[head] for row in rows)]):
+        numbers = head in ("ids", "missing", "unknown")
+        table.add_column(head, justify="right" if numbers else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(escape(row[head]) for head in heads))
+    out.print("\n[bold]Fields[/bold]")
+    out.print(Padding(table, (0, 0, 0, 2)))
+    told = (
+        "missing: test rows without it. unknown: ids on test that are new, or too rare on train. AUC alone: "
+        "of the field by itself, on validation, for the task that it separates best."
+    )
+    out.print(Padding(Text(told, style="dim"), (1, 0, 0, 2)))
+
+
+def _share(share: float) -> str:
+    return f"{share:.1%}" if share else ""
 
 
 def _described(found: Mapping[str, Any]) -> None:

@@ -15,7 +15,13 @@ from mtlbench.report.words import (
     span,
 )
 
-COSTS = {"parameters": ",.0f", "rows_per_second": ",.0f", "wall_seconds": ",.1f"}
+COSTS = {
+    "parameters": ("parameters", ",.0f"),
+    "rows_per_second": ("train rows/s", ",.0f"),
+    "wall_seconds": ("wall seconds", ",.1f"),
+    "scored_per_second": ("score rows/s", ",.0f"),
+}
+"""Cost -> its head and the format of its numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,21 +104,23 @@ COSTS_LEGEND = (
 
 
 def costs(document: Mapping[str, Any]) -> Grid:
-    """Tabulate what each method costs, relative to all models of the baseline together."""
+    """Tabulate what each method costs, relative to all models of the baseline together.
+
+    A cost that no result has (older ones lack some) has no column.
+    """
     baseline, summaries = document["family"]["baseline"], document["summaries"]
+    known = [c for c in COSTS if any(s["costs"].get(c, {}).get("method") is not None for s in summaries)]
     rows = []
     if len({str(s["costs"]["parameters"]["baseline"]) for s in summaries}) == 1:
         single = summaries[0]["costs"]
-        rows.append(
-            [f"{baseline}, sum", *(_number(single[c]["baseline"], form) for c, form in COSTS.items())]
-        )
+        rows.append([f"{baseline}, sum", *(_number(single[c]["baseline"], COSTS[c][1]) for c in known)])
     for summary in summaries:
-        mine = [(summary["costs"][cost], form) for cost, form in COSTS.items()]
+        mine = [(summary["costs"][cost], COSTS[cost][1]) for cost in known]
         cells = (f"{_number(c['method'], form)} ({_number(c['ratio'], '.2f')}x)" for c, form in mine)
         rows.append([summary["arm"], *cells])
     return Grid(
         f"Cost per seed (ratio to the sum of the {baseline} models)",
-        ["method", "parameters", "rows/s", "wall seconds"],
+        ["method", *(COSTS[cost][0] for cost in known)],
         rows,
     )
 

@@ -48,8 +48,9 @@ def _run(
         criteria.append(primary(task, unseen.label, model.predict(unseen.features)) / task.smallest_effect)
         seconds.append((time.perf_counter() - start) / max(1, len(known.label)))
         progress(spec.training.epochs * len(split))  # as many as `grid.rows_to_train` announced
-    train_seconds = time.perf_counter() - began
+    trained_at = time.perf_counter()
     scores = score_floor(fitted, models, prepared)
+    ended_at = time.perf_counter()
     return FinishedRun(
         scores=scores,
         criterion=float(np.mean(criteria)),
@@ -57,9 +58,10 @@ def _run(
         costs={
             "parameters": _parameters(models),
             "train_rows": len(tasks) * len(seen[1]),
-            "train_seconds": train_seconds,
+            "train_seconds": trained_at - began,
             "rows_per_second": 1 / sum(seconds),
-            "wall_seconds": time.perf_counter() - began,
+            "wall_seconds": ended_at - began,
+            "scored_per_second": len(scores.cluster) / (ended_at - trained_at),
         },
         constant=floor.constant,
     )

@@ -90,14 +90,15 @@ def _evaluated(
         return Failure("; ".join(dict.fromkeys(failures)))
     began = time.perf_counter()
     with products(precision):
-        scores = score_test(blueprint, trained, prepared, device, precision)
+        scores, seconds = score_test(blueprint, trained, prepared, device, precision)
     names = prepared.schema.task_names
     deployable = [t.deployable for t in trained if t.deployable]
     return FinishedRun(
         scores=scores,
         criterion=float(np.mean([checkpoint.criterion for checkpoint in deployable])),
         config=blueprint.config,
-        costs=_costs(blueprint, trained, time.perf_counter() - began),
+        costs=_costs(blueprint, trained, time.perf_counter() - began)
+        | {"scored_per_second": len(scores.cluster) / seconds},
         checkpoint={
             names[k]: {"deployable": at.step, "best": t.best[k].step}
             for t, at in zip(trained, deployable, strict=True)
@@ -112,9 +113,7 @@ def _evaluated(
     )
 
 
-def _costs(
-    blueprint: Blueprint, trained: Sequence[Trained], evaluation_seconds: float
-) -> dict[str, float | None]:
+def _costs(blueprint: Blueprint, trained: Sequence[Trained], evaluation_seconds: float) -> dict[str, float]:
     """Return the costs of the run, summed over its models.
 
     rows_per_second is how fast a row passes through all models of the run: 1 / sum of their seconds per row.

@@ -20,7 +20,8 @@ class FinishedRun:
         criterion: `mean_k M_k / delta_k` on validation at the deployable checkpoint, averaged over
             independent models.
         config: the method's options that its models were built from.
-        costs: parameters, train_rows, train_seconds, rows_per_second, wall_seconds and any other known cost.
+        costs: parameters, train_rows, train_seconds, rows_per_second, wall_seconds, scored_per_second (test
+            rows, by all its models) and any other known cost.
         checkpoint: task -> steps of the deployable and of its own best checkpoint; empty if there are none.
         history: one entry per model: its tasks and evaluations.
         weights: of the deployable checkpoint, by name; empty if the models are not networks.

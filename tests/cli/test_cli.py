@@ -452,3 +452,28 @@ def test_a_signal_keeps_what_is_done_and_the_next_call_goes_on(
     statuses = [run["status"] for run in json.loads(again.stdout)["runs"]]
     assert statuses.count("reused") >= kept - 1
     assert statuses.count("failed") == 0
+
+
+def test_damaged_data_are_said_once_before_anything_is_trained(mtlbench: Command, toy: Prepared) -> None:
+    labels = toy.path / "train" / "labels.npy"
+    labels.write_bytes(labels.read_bytes()[:100])
+    answer = mtlbench("run", "--method", "mmoe", *QUICK)
+    assert answer.code == 3
+    assert answer.err.count("is damaged: train/labels.npy cannot be read") == 1
+    assert "--force" in answer.err
+
+
+def test_every_setting_of_training_can_be_set(mtlbench: Command, toy: Prepared) -> None:
+    """A flag of its own wins over --set, as it does over a file."""
+    settings = ("--set", "training.patience=7", "--set", "training.epochs=3", "--seeds", "1", "--no-baseline")
+    assert mtlbench("run", "--method", "hard-sharing", *settings, *QUICK).code == 0
+    (file,) = Home.find().runs(toy.name).glob("*/result.json")
+    stored = json.loads(file.read_text())
+    assert stored["run"]["training"]["patience"] == 7
+    assert stored["run"]["training"]["epochs"] == 1
+    wrong = mtlbench("run", "--method", "hard-sharing", "--set", "training.patiense=7")
+    assert wrong.code == 2
+    assert "Did you mean 'patience'" in wrong.err
+    wrong = mtlbench("run", "--method", "hard-sharing", "--set", "patience=7")
+    assert wrong.code == 2
+    assert "training." in wrong.err

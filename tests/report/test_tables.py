@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from mtlbench.compare import compare
+from mtlbench.compare import Declared, compare
 from mtlbench.compare.arms import group, identity_key
 from mtlbench.report import markdown
-from mtlbench.report.tables import by_arm, own_peaks
+from mtlbench.report.tables import by_arm, costs, own_peaks
 from mtlbench.report.words import MANY_ARMS, many_arms
 from tests.compare.stored import ABOUT, SCHEMA, arm
 
@@ -15,7 +15,8 @@ def many(path: Path, count: int) -> dict[str, Any]:
     names = [f"method-{i}" for i in range(count)]
     found = [r for name in ("single-task", *names) for r in arm(path, name, 5)]
     last = next(one for one in group(found) if one.method == names[-1])
-    return {**ABOUT, **compare(found, SCHEMA, families={identity_key(last.identity): "others"}).to_json()}
+    declared = Declared(families={identity_key(last.identity): "others"})
+    return {**ABOUT, **compare(found, SCHEMA, declared=declared).to_json()}
 
 
 def test_more_arms_than_columns_have_a_row_each_and_a_table_a_family(tmp_path: Path) -> None:
@@ -35,3 +36,14 @@ def test_the_page_of_many_arms_has_their_costs_and_what_the_undecided_want(tmp_p
     assert "## Gain over single-task: others" in page
     assert "INCONCLUSIVE (wants " in page
     assert "## Cost per seed" in page
+    assert "| method | parameters | train rows/s | wall seconds | score rows/s |" in page
+    assert "| 5,000 (2.50x) |" in page
+
+
+def test_a_cost_that_no_result_has_is_left_out(tmp_path: Path) -> None:
+    """Results of earlier versions have no scoring speed; one that has it is shown beside one that has not."""
+    document = many(tmp_path, 2)
+    document["summaries"][0]["costs"].pop("scored_per_second")
+    for side in document["summaries"][1]["costs"]["scored_per_second"]:
+        document["summaries"][1]["costs"]["scored_per_second"][side] = None
+    assert costs(document).heads == ["method", "parameters", "train rows/s", "wall seconds"]

@@ -38,7 +38,7 @@ def test_bf16_learns_what_fp32_learns(toy: Prepared, method: str) -> None:
     both: tuple[Precision, ...] = ("fp32", "bf16")
     for chosen in both:
         plan, outcomes = trained(toy, method, chosen)
-        found = evaluate.score_test(plan, outcomes, toy, CPU, chosen)
+        found, _ = evaluate.score_test(plan, outcomes, toy, CPU, chosen)
         figures[chosen] = evaluate.test_metrics(toy.schema, found)["test"]
         scores[chosen] = found.score["click"]
     assert (scores["fp32"] != scores["bf16"]).any(), "nothing was rounded: the test shows nothing"
@@ -48,7 +48,7 @@ def test_bf16_learns_what_fp32_learns(toy: Prepared, method: str) -> None:
 
 def test_scores_of_bf16_have_no_more_ties_than_those_of_fp32(toy: Prepared) -> None:
     plan, outcomes = trained(toy, "hard-sharing", "bf16")
-    score = evaluate.score_test(plan, outcomes, toy, CPU, "bf16").score["click"]
+    score = evaluate.score_test(plan, outcomes, toy, CPU, "bf16")[0].score["click"]
     assert len(set(score.tolist())) > 0.9 * len(score)
 
 

@@ -17,6 +17,7 @@ from mtlbench.data.amazon.features import absent
 from mtlbench.data.card import Card, RemoteFile
 from mtlbench.data.recipe import Built, Names, Raw, Reporting
 from mtlbench.data.source import Published, names
+from mtlbench.data.splits import periods
 from mtlbench.data.table import write_table
 from mtlbench.errors import DataError, UsageError, unknown
 from mtlbench.schema import Schema, Task
@@ -85,6 +86,7 @@ class Amazon(Published):
             quirks=reviews.quirks,
             notes={"malformed_lines": reviews.malformed, "cuts": list(reviews.cuts)},
             absent=absent(reviews.fields),
+            periods=periods(reviews.cuts),
         )
 
     def tasks(self, reviews: Reviews) -> list[Task]:

@@ -11,7 +11,7 @@ from mtlbench.data.card import Card, card_of
 from mtlbench.data.own.card import OwnCard, OwnField, read_own_card
 from mtlbench.data.own.table import check_readable, field_column, label_column, scan, time_column
 from mtlbench.data.recipe import Built, Raw, Reporting
-from mtlbench.data.splits import cut_dates, hashed
+from mtlbench.data.splits import cut_dates, hashed, periods, unit_of
 from mtlbench.data.table import write_table
 from mtlbench.errors import DataError
 from mtlbench.home import Home
@@ -143,16 +143,18 @@ def _build(
     if quirks.get("rows_in_no_split") and sum(quirks[name] for name in drops) == quirks["rows"]:
         raise _in_no_split(card, table, where, says.command)
     says.report(_reading(quirks, where))
+    cuts = _cuts(card, rows, where, says.command) if card.time else None
     if not (card.time or card.split or "train" in card.files):
         says.report(f"No `time` and no `split`: the rows of each {card.cluster} go to one split, 80/10/10.")
     return write_table(
-        _splits(card, rows),
+        _splits(card, rows, cuts),
         card.schema,
         work=work,
         out=out,
         says=says,
         least_rows=card.least_rows,
         quirks=quirks,
+        periods=periods(cuts) if cuts else {},
     )
 
 
@@ -173,11 +175,30 @@ def _columns(card: OwnCard) -> list[str]:
     return list(dict.fromkeys(name for name in names if name))
 
 
-def _splits(card: OwnCard, rows: pl.LazyFrame) -> dict[SplitName, pl.LazyFrame]:
-    """Split by the column or files of the card, by time, or by a hash of the cluster."""
+def _cuts(card: OwnCard, rows: pl.LazyFrame, where: str, command: str) -> tuple[float, float]:
+    """Return the times at which validation and test start.
+
+    Raises:
+        DataError: some times are in seconds, others in milli- or microseconds.
+    """
+    ends = rows.select(low=pl.col(TIME).min(), high=pl.col(TIME).max()).collect(engine="streaming")
+    low, high = ends.row(0)
+    units = [unit_of(time) for time in (low, high) if time is not None]
+    if all(units) and len(set(units)) > 1:
+        raise DataError(
+            f"{where}: column {card.time!r} holds {units[0]} on some rows ({low:.15g}) and {units[1]} on "
+            f"others ({high:.15g}). Write them alike, then: {command}"
+        )
+    return cut_dates(rows, TIME, SHARES)
+
+
+def _splits(
+    card: OwnCard, rows: pl.LazyFrame, cuts: tuple[float, float] | None
+) -> dict[SplitName, pl.LazyFrame]:
+    """Split by time at the cuts, by the column or files of the card, or by a hash of the cluster."""
     part = pl.col(PART)
-    if card.time:
-        first, second = cut_dates(rows, TIME, SHARES)
+    if cuts:
+        first, second = cuts
         is_train, is_test = pl.col(TIME) < first, pl.col(TIME) >= second
         is_validation = ~is_train & ~is_test
     elif card.split or "train" in card.files:

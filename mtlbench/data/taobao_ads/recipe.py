@@ -6,6 +6,7 @@ terms, quirks, the split and its reason: datasets/taobao-ads/card.toml
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -39,7 +40,8 @@ SPLIT_DAYS: Mapping[SplitName, range] = {
     "validation": range(6, 7),
     "test": range(7, 8),
 }
-"""Days of the window in each split; 6 May is day 0."""
+"""Days of the window in each split; FIRST_DAY is day 0."""
+FIRST_DAY = date(2017, 5, 6)
 SATURDAY = 5
 """Weekday of the window's first day, where Monday is 0."""
 IDS = {
@@ -117,7 +119,13 @@ class TaobaoAds(Published):
             says=says,
             quirks=count.quirks,
             notes={"malformed_lines": count.malformed},
+            periods={split: _period(days) for split, days in SPLIT_DAYS.items()},
         )
+
+
+def _period(days: range) -> str:
+    first, last = (FIRST_DAY + timedelta(days=day) for day in (days[0], days[-1]))
+    return f"{first}{f' .. {last}' * (last > first)} (UTC+8)"
 
 
 def _ready(

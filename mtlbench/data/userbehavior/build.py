@@ -150,6 +150,7 @@ def write(
         quirks={**log.quirks, **quirks},
         absent=absent(window),
         novelty=novelty(window),
+        periods={split: window.between(days) for split, days in window.splits.items()},
         notes={"malformed_lines": list(log.malformed_lines)},
     )
 

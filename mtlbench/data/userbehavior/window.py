@@ -47,7 +47,8 @@ class Window:
     def between(self, days: range) -> str:
         """Describe the first and the last of these days, for messages."""
         clock = f"UTC{self.utc_hours:+d}" if self.utc_hours else "UTC"
-        return f"{self.date(days[0])} .. {self.date(days[-1])} ({clock})"
+        last = f" .. {self.date(days[-1])}" if len(days) > 1 else ""
+        return f"{self.date(days[0])}{last} ({clock})"
 
     def __str__(self) -> str:
         return self.between(range(self.days))

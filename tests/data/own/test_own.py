@@ -351,6 +351,13 @@ def test_dates_and_numbers_in_one_column_of_times_are_refused(make: Prepare, tmp
         make(card, **{"shop-1": frame.head(1000)})
 
 
+def test_seconds_and_milliseconds_in_one_column_of_times_are_refused(make: Prepare) -> None:
+    frame = rows()
+    at = pl.when(pl.int_range(pl.len()) % 2 == 0).then(pl.col("at") * 1000).otherwise(pl.col("at"))
+    with pytest.raises(DataError, match=r"'at' holds seconds on some rows \(\d{10}\) and milliseconds on"):
+        make(**{"shop-1": frame.with_columns(at)})
+
+
 def test_dates_that_may_be_read_two_ways_are_refused(make: Prepare) -> None:
     frame = rows().with_columns(at=pl.lit("03/04/2024"))
     with pytest.raises(DataError, match=r"'at' are not a number or a date \(2024-01-31"):
