@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -22,8 +23,8 @@ def device_name(device: torch.device) -> str:
 def processor() -> str:
     """Return the processor's model name, such as `AMD EPYC 7763 64-Core Processor`; else its architecture.
 
-    A virtual machine may leave the number out of the name. Family and model stand for it: `AMD EPYC, family
-    26, model 2`.
+    A virtual machine may leave the model's number out of the name. Family and model then stand for it: `AMD
+    EPYC, family 26, model 2`.
     """
     said: dict[str, str] = {}
     with suppress(OSError):
@@ -33,7 +34,7 @@ def processor() -> str:
     name = said.get("model name")
     if not name:
         return platform.processor() or platform.machine()
-    if any(letter.isdigit() for letter in name) or "cpu family" not in said:
+    if re.search(r"\d{3}", name) or "cpu family" not in said:
         return name
     return f"{name}, family {said['cpu family']}, model {said.get('model', 'unknown')}"
 

@@ -69,18 +69,23 @@ def score_test(
     return scores, seconds
 
 
-def score_floor(floor: Floor, models: Sequence[Model], prepared: Prepared) -> Scores:
-    """Score the test split with the models of a floor, one per task; `score_best` equals `score`."""
+def score_floor(floor: Floor, models: Sequence[Model], prepared: Prepared) -> tuple[Scores, float]:
+    """Score the test split with the models of a floor, one per task; `score_best` equals `score`.
+
+    Returns:
+        The scores, and the seconds in which they were made, features included.
+    """
     split = prepared.open_split("test")
     names = prepared.schema.task_names
-    parts = []
+    began, parts = time.perf_counter(), []
     for block in blocks(prepared.schema, split):
         features = floor.features(block)
         parts.append(np.stack([model.predict(features) for model in models], axis=1, dtype=np.float32))
+    seconds = time.perf_counter() - began
     predicted = np.concatenate(parts)  # (row, task)
     score = {name: predicted[:, k] for k, name in enumerate(names)}
     label = {name: np.asarray(split.labels[:, k]) for k, name in enumerate(names)}
-    return Scores(cluster=split.clusters(), label=label, score=score, score_best=score)
+    return Scores(cluster=split.clusters(), label=label, score=score, score_best=score), seconds
 
 
 def test_metrics(schema: Schema, scores: Scores) -> dict[str, dict[str, dict[str, float | None]]]:

@@ -51,11 +51,17 @@ def everything(home: Home) -> dict[str, tuple[int, int]]:
 def test_the_summary_is_the_contract(home: Home, log: Path) -> None:
     prepared = taobao(home, log)
     document = json.loads(json.dumps(summary(prepared)))
-    assert list(document) == ["dataset", "fingerprint", "path", "simulated", "cluster", "splits", "quirks"]
+    about = ["dataset", "fingerprint", "path", "simulated", "cluster"]
+    assert list(document) == [*about, "splits", "periods", "quirks"]
     assert document["dataset"] == "taobao"
     assert re.fullmatch("[0-9a-f]{64}", document["fingerprint"])
     assert document["path"] == "datasets/taobao/prepared"
     assert document["simulated"] is False
+    assert document["periods"] == {
+        "train": "2017-11-26 .. 2017-11-30 (UTC+8)",
+        "validation": "2017-12-01 (UTC+8)",
+        "test": "2017-12-02 .. 2017-12-03 (UTC+8)",
+    }
     assert list(document["splits"]) == ["train", "validation", "test"]
     for split in document["splits"].values():
         assert set(split) == {"rows", "groups", "clusters", "defined", "positives"}

@@ -135,8 +135,11 @@ def _prepared(name: str, home: Home) -> dict[str, Any]:
     from mtlbench.load import open_prepared
 
     manifest = open_prepared(home, name).manifest
-    keys = ("fingerprint", "settings", "splits", "periods", "fields", "quirks", "command")
-    return {key: manifest.get(key) for key in keys}  # older manifests lack some
+    return {
+        **{key: manifest[key] for key in ("fingerprint", "settings", "splits", "quirks", "command")},
+        "periods": manifest.get("periods", {}),  # older manifests have neither
+        "fields": manifest.get("fields", []),
+    }
 
 
 def _benchmark(name: str, home: Home, flags: Sequence[str]) -> dict[str, Any]:

@@ -41,8 +41,8 @@ def compare(
     """Compare every arm with the baseline on every task of the family.
 
     Methods and controls (`sides.is_control`) are a family each: controls answer another question, and adding
-    one changes nothing for the methods. If there are only controls, they are the family. A file may name
-    families of its own (`families`).
+    one changes nothing for the methods. If there are only controls, they are the family. A file may declare
+    families of its own (`Declared.families`).
 
     Args:
         results: finished runs of one prepared dataset and one set of training settings.

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mtlbench.data.readings import READINGS, SplitColumns, absent_numbers, sampled_rows
+from mtlbench.data.readings import SplitColumns, absent_numbers, sampled_rows
 from mtlbench.data.recipe import Built
-from mtlbench.load import SPLITS
-from mtlbench.schema import FIRST_ID, OUT_OF_VOCABULARY, PADDING, Field
+from mtlbench.load import SPLITS, SplitName
+from mtlbench.schema import FIRST_ID, OUT_OF_VOCABULARY, PADDING
 
 
 def describe_fields(built: Built, out: Path, guards: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -25,7 +25,7 @@ def describe_fields(built: Built, out: Path, guards: Mapping[str, Any]) -> list[
         One entry per field: `name`, `kind`, `vocabulary` and how many `ids` have an embedding of their own (0
         for numbers); by split, `missing`, the share of rows without a value (for a sequence, without any),
         and `unknown`, the share of ids that are out of vocabulary; `alone`, the `task` that the field alone
-        separates best on validation, with that `auc`, at least .5 (None if it is undefined).
+        separates best on validation, with that `auc`, at least .5 (None if no task can be judged there).
     """
     shares = {split: _shares(built, out, split) for split in SPLITS}
     return [
@@ -36,13 +36,13 @@ def describe_fields(built: Built, out: Path, guards: Mapping[str, Any]) -> list[
             "ids": built.vocabularies[f.vocabulary] - FIRST_ID if f.vocabulary else 0,
             "missing": {split: shares[split][f.name][0] for split in SPLITS},
             "unknown": {split: shares[split][f.name][1] for split in SPLITS},
-            "alone": _alone(f, guards["auc"]["validation"]),
+            "alone": guards["alone"].get(f.name),
         }
         for f in built.schema.fields
     ]
 
 
-def _shares(built: Built, out: Path, split: Any) -> dict[str, tuple[float, float]]:
+def _shares(built: Built, out: Path, split: SplitName) -> dict[str, tuple[float, float]]:
     """Return the shares of missing values and of unknown ids, by field."""
     schema = built.schema
     columns = SplitColumns(built, out, split, sampled_rows(built.rows[split]))
@@ -63,17 +63,3 @@ def _shares(built: Built, out: Path, split: Any) -> dict[str, tuple[float, float
 def _share(mask: NDArray[np.bool_]) -> float:
     """Return the share of true values, 0 if there are none at all."""
     return round(float(mask.mean()), 4) if mask.size else 0.0
-
-
-def _alone(field: Field, aucs: Mapping[str, Mapping[str, float | None]]) -> dict[str, Any] | None:
-    """Return the task that a reading of this field separates best, and its AUC in the better direction."""
-    found = [
-        (max(auc, 1 - auc), task)
-        for what in READINGS
-        for task, auc in aucs.get(f"{field.name} {what}".strip(), {}).items()
-        if auc is not None
-    ]
-    if not found:
-        return None
-    auc, task = max(found, key=lambda one: one[0])
-    return {"task": task, "auc": round(auc, 4)}

@@ -78,6 +78,7 @@ def examine(built: Built, out: Path, card: Card) -> Findings:
         {
             "rows": {},
             "auc": {},
+            "alone": {},
             "above": [],
             "not_judged": {},
             "never_seen": {},
@@ -108,6 +109,8 @@ def examine(built: Built, out: Path, card: Card) -> Findings:
                 table.setdefault(reading.name, {})[task] = None if np.isnan(auc) else round(auc, 4)
                 if task in judged:
                     _judge(findings, card, reading, split, task, auc)
+                    if split == "validation":
+                        _keep_best(findings.summary["alone"], reading.field, task, auc)
         if built.novelty and card.balanced:
             positive = outcomes.positive[:, tasks.index(card.balanced["task"])]
             _never_seen(findings, built, split, columns, positive)
@@ -167,6 +170,13 @@ def _judge(findings: Findings, card: Card, reading: Reading, split: SplitName, t
     findings.summary["above"].append(
         {"field": reading.name, "task": task, "split": split, "auc": round(auc, 4), "explained": why}
     )
+
+
+def _keep_best(alone: dict[str, Any], field: str, task: str, auc: float) -> None:
+    """Keep for each field the task that one of its readings separates best, in the better direction."""
+    better = round(max(auc, 1 - auc), 4)
+    if field not in alone or better > alone[field]["auc"]:
+        alone[field] = {"task": task, "auc": better}
 
 
 def _never_seen(

@@ -19,9 +19,6 @@ SAMPLE = 200_000
 SMOOTHING = 20.0
 """Weight of the base rate in a train rate, in rows."""
 
-READINGS = ("", "absent", "out of vocabulary", "length", "train rate")
-"""What a reading reads of a field; "" is its value."""
-
 Rates = Mapping[str, Mapping[str, NDArray[np.float64]]]
 """Field of ids -> task -> rate of positives per index."""
 

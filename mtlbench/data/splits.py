@@ -1,15 +1,13 @@
-"""Ways to split rows: by a hash of an id, and by dates; and how to name times."""
+"""Ways to split rows: by a hash of an id, and by dates."""
 
 import hashlib
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any, Literal
 
 import numpy as np
 import polars as pl
 
 from mtlbench.data.hashing import keyed
-from mtlbench.load import SplitName
 
 
 def hashed(column: str, share: float, salt: int = 0) -> pl.Expr:
@@ -72,25 +70,3 @@ def cut_dates(frame: pl.LazyFrame, time: str, shares: Sequence[float] = (0.8, 0.
         for share in (shares[0], shares[0] + shares[1])
     ]
     return counts[time][at[0]], counts[time][at[1]]
-
-
-UNITS = {"seconds": 1, "milliseconds": 10**3, "microseconds": 10**6}
-"""Units in which logs count time since 1970 -> how many of them are a second."""
-
-
-def unit_of(time: float) -> str:
-    """Return in which of UNITS a number is a time between 2001 and 2286; "" if in none."""
-    return next((name for name, each in UNITS.items() if 10**9 <= time / each < 10**10), "")
-
-
-def moment(time: float) -> str:
-    """Write a time since 1970 as a date (UTC), and any other number as it is."""
-    if not (unit := unit_of(time)):
-        return f"{time:.15g}"
-    return datetime.fromtimestamp(time / UNITS[unit], UTC).strftime("%Y-%m-%d %H:%M:%S")
-
-
-def periods(cuts: Sequence[float]) -> dict[SplitName, str]:
-    """Name the time that each split covers, where validation and test start at `cuts`."""
-    first, second = map(moment, cuts)
-    return {"train": f"before {first}", "validation": f"{first} to {second}", "test": f"from {second}"}

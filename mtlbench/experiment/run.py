@@ -114,8 +114,6 @@ def run(
     else:
         check_chains(planned, prepared, say)
         foresight.warn()
-        prepared.open_split("train")  # damage is told once, not by every run
-        prepared.open_split("validation")
         train_missing(home, prepared, planned, outcomes, execution, say, bar, foresight.look)
     ordered = [outcomes[spec.hash] for arm in planned for spec in arm]
     if execution.shard is not None:  # no verdict from a part of the runs
@@ -181,7 +179,12 @@ def train_missing(
         say: told what is going on.
         bar: shows progress, given the number of runs to do and the maximum number of rows they train on.
         look: shown all outcomes so far whenever there are new ones.
+
+    Raises:
+        DataError: the data are damaged.
     """
+    prepared.open_split("train")  # damage is told once, not by every run
+    prepared.open_split("validation")
     launcher = execution.make_launcher()
     device = launcher.pick_device(execution.device)
     missing = [[spec for spec in arm if spec.hash not in outcomes] for arm in planned]

@@ -95,15 +95,16 @@ def shown(found: Mapping[str, Any]) -> None:
     _options("Settings", found.get("settings", ()))
     if ready := found.get("prepared"):
         rows = ", ".join(f"{split} {counts['rows']:,} rows" for split, counts in ready["splits"].items())
-        periods = [f"{split}: {period}" for split, period in (ready["periods"] or {}).items()]
+        periods = [f"{split}: {period}" for split, period in ready["periods"].items()]
         named = f"{rows}; fingerprint {ready['fingerprint'][:12]}; {ready['command']}"
         _section("Prepared", named, *periods)
-        _fields(ready["fields"] or ())
+        _fields(ready["fields"])
 
 
 def _fields(fields: Sequence[Mapping[str, Any]]) -> None:
     """Print what each field holds; columns in which nothing is told are left out."""
     if not fields:
+        _section("Fields", "not described by the version that prepared it; --force prepares it anew")
         return
     rows = [
         {
@@ -117,7 +118,8 @@ def _fields(fields: Sequence[Mapping[str, Any]]) -> None:
         for f in fields
     ]
     table = Table(box=None, pad_edge=False)
-    for head in (heads := [head for head in rows[0] if any(row[head] for row in rows)]):
+    heads = [head for head in rows[0] if any(row[head] for row in rows)]
+    for head in heads:
         numbers = head in ("ids", "missing", "unknown")
         table.add_column(head, justify="right" if numbers else "left", overflow="fold")
     for row in rows:

@@ -88,8 +88,8 @@ def _seed_groups(document: Mapping[str, Any]) -> list[str]:
     return [
         f"{g['arm']} learns {g['task']} in two ways: {unit_name(g['metric'])} {between(g['lower'])} with "
         f"{len(g['lower'])} of {len(g['lower']) + len(g['upper'])} seeds, {between(g['upper'])} with the "
-        "others. Verdicts do not allow for that (docs/protocol.md, section 8). Training for longer may end "
-        "it: --epochs 16 --set training.patience=6."
+        "others. Verdicts do not allow for that (docs/protocol.md, section 8). More epochs, or a higher "
+        "training.patience, may end it."
         for g in document["seed_groups"]
     ]
 

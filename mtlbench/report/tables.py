@@ -109,7 +109,7 @@ def costs(document: Mapping[str, Any]) -> Grid:
     A cost that no result has (older ones lack some) has no column.
     """
     baseline, summaries = document["family"]["baseline"], document["summaries"]
-    known = [c for c in COSTS if any(s["costs"].get(c, {}).get("method") is not None for s in summaries)]
+    known = [c for c in COSTS if any(s["costs"][c]["method"] is not None for s in summaries)]
     rows = []
     if len({str(s["costs"]["parameters"]["baseline"]) for s in summaries}) == 1:
         single = summaries[0]["costs"]

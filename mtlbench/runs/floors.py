@@ -14,7 +14,7 @@ from mtlbench.evaluate import score_floor
 from mtlbench.floors.base import Features, Floor, Known, Model
 from mtlbench.floors.columns import blocks
 from mtlbench.load import Prepared, Split
-from mtlbench.runs.outcome import FinishedRun
+from mtlbench.runs.outcome import Costs, FinishedRun
 from mtlbench.schema import Task
 from mtlbench.train.loop import primary
 from mtlbench.train.randomness import key
@@ -48,21 +48,20 @@ def _run(
         criteria.append(primary(task, unseen.label, model.predict(unseen.features)) / task.smallest_effect)
         seconds.append((time.perf_counter() - start) / max(1, len(known.label)))
         progress(spec.training.epochs * len(split))  # as many as `grid.rows_to_train` announced
-    trained_at = time.perf_counter()
-    scores = score_floor(fitted, models, prepared)
-    ended_at = time.perf_counter()
+    train_seconds = time.perf_counter() - began
+    scores, score_seconds = score_floor(fitted, models, prepared)
     return FinishedRun(
         scores=scores,
         criterion=float(np.mean(criteria)),
         config=config,
-        costs={
-            "parameters": _parameters(models),
-            "train_rows": len(tasks) * len(seen[1]),
-            "train_seconds": trained_at - began,
-            "rows_per_second": 1 / sum(seconds),
-            "wall_seconds": ended_at - began,
-            "scored_per_second": len(scores.cluster) / (ended_at - trained_at),
-        },
+        costs=Costs(
+            parameters=_parameters(models),
+            train_rows=len(tasks) * len(seen[1]),
+            train_seconds=train_seconds,
+            rows_per_second=1 / sum(seconds),
+            wall_seconds=time.perf_counter() - began,
+            scored_per_second=len(scores.cluster) / score_seconds,
+        ),
         constant=floor.constant,
     )
 

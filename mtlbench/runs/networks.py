@@ -15,7 +15,7 @@ from mtlbench.evaluate import score_test
 from mtlbench.load import Prepared
 from mtlbench.methods.base import Method
 from mtlbench.registry import lookup
-from mtlbench.runs.outcome import Failure, FinishedRun
+from mtlbench.runs.outcome import Costs, Failure, FinishedRun
 from mtlbench.train.blueprint import TABLES, Blueprint, Replica
 from mtlbench.train.loop import train
 from mtlbench.train.precision import products
@@ -91,14 +91,14 @@ def _evaluated(
     began = time.perf_counter()
     with products(precision):
         scores, seconds = score_test(blueprint, trained, prepared, device, precision)
+    evaluation_seconds = time.perf_counter() - began
     names = prepared.schema.task_names
     deployable = [t.deployable for t in trained if t.deployable]
     return FinishedRun(
         scores=scores,
         criterion=float(np.mean([checkpoint.criterion for checkpoint in deployable])),
         config=blueprint.config,
-        costs=_costs(blueprint, trained, time.perf_counter() - began)
-        | {"scored_per_second": len(scores.cluster) / seconds},
+        costs=_costs(blueprint, trained, evaluation_seconds, len(scores.cluster) / seconds),
         checkpoint={
             names[k]: {"deployable": at.step, "best": t.best[k].step}
             for t, at in zip(trained, deployable, strict=True)
@@ -113,23 +113,22 @@ def _evaluated(
     )
 
 
-def _costs(blueprint: Blueprint, trained: Sequence[Trained], evaluation_seconds: float) -> dict[str, float]:
-    """Return the costs of the run, summed over its models.
-
-    rows_per_second is how fast a row passes through all models of the run: 1 / sum of their seconds per row.
-    """
-    sizes = {"dense_parameters": 0, "embedding_parameters": 0}
+def _costs(
+    blueprint: Blueprint, trained: Sequence[Trained], evaluation_seconds: float, scored_per_second: float
+) -> Costs:
+    dense = embedding = 0
     for t in trained:
         assert t.deployable is not None
-        sizes["embedding_parameters"] += t.deployable.weights[TABLES].numel()
-        learned = blueprint.build(t.replica).parameters()
-        sizes["dense_parameters"] += sum(parameter.numel() for parameter in learned)
+        embedding += t.deployable.weights[TABLES].numel()
+        dense += sum(parameter.numel() for parameter in blueprint.build(t.replica).parameters())
     train_seconds = sum(t.seconds for t in trained)
-    return {
-        "parameters": sum(sizes.values()),
-        **sizes,
-        "train_rows": sum(t.rows for t in trained),
-        "train_seconds": train_seconds,
-        "rows_per_second": 1 / sum(t.seconds / t.rows for t in trained),
-        "wall_seconds": train_seconds + evaluation_seconds,
-    }
+    return Costs(
+        parameters=dense + embedding,
+        dense_parameters=dense,
+        embedding_parameters=embedding,
+        train_rows=sum(t.rows for t in trained),
+        train_seconds=train_seconds,
+        rows_per_second=1 / sum(t.seconds / t.rows for t in trained),
+        wall_seconds=train_seconds + evaluation_seconds,
+        scored_per_second=scored_per_second,
+    )

@@ -12,6 +12,31 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Costs:
+    """What a run cost, over all its models.
+
+    Attributes:
+        parameters: number of learned numbers; None if unknown.
+        dense_parameters, embedding_parameters: those of the networks' layers and of their embeddings; None
+            for other models.
+        train_rows: rows that training has seen, one row counted again in each epoch and for each model.
+        train_seconds: time in training, validation included.
+        rows_per_second: how fast a row of train passes through all models: 1 / sum of their seconds per row.
+        wall_seconds: time in training and evaluation.
+        scored_per_second: how fast a row of test is scored by all models.
+    """
+
+    parameters: int | None
+    dense_parameters: int | None = None
+    embedding_parameters: int | None = None
+    train_rows: int
+    train_seconds: float
+    rows_per_second: float
+    wall_seconds: float
+    scored_per_second: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FinishedRun:
     """A run that has been trained and evaluated, before it is stored.
 
@@ -20,8 +45,7 @@ class FinishedRun:
         criterion: `mean_k M_k / delta_k` on validation at the deployable checkpoint, averaged over
             independent models.
         config: the method's options that its models were built from.
-        costs: parameters, train_rows, train_seconds, rows_per_second, wall_seconds, scored_per_second (test
-            rows, by all its models) and any other known cost.
+        costs: what it cost.
         checkpoint: task -> steps of the deployable and of its own best checkpoint; empty if there are none.
         history: one entry per model: its tasks and evaluations.
         weights: of the deployable checkpoint, by name; empty if the models are not networks.
@@ -31,7 +55,7 @@ class FinishedRun:
     scores: Scores
     criterion: float
     config: Any
-    costs: Mapping[str, float | None]
+    costs: Costs
     checkpoint: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     history: Sequence[Mapping[str, Any]] = ()
     weights: Mapping[str, "Tensor"] = field(default_factory=dict)

@@ -71,7 +71,7 @@ def store_run(
         "metrics": tables,
         "guards": [asdict(finding) for finding in findings],
         "warnings": [finding.message for finding in findings if not finding.explained],
-        "costs": run.costs,
+        "costs": asdict(run.costs),
         "checkpoint_criterion": run.criterion,
         "checkpoint": run.checkpoint,
         "history": run.history,

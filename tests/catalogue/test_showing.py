@@ -10,6 +10,7 @@ from mtlbench.catalogue import show
 from mtlbench.catalogue.docstring import as_written
 from mtlbench.data import DATASETS
 from mtlbench.errors import UsageError
+from mtlbench.files import write_json
 from mtlbench.home import Home
 from mtlbench.load import Prepared
 from mtlbench.methods import METHODS
@@ -130,6 +131,37 @@ def test_a_prepared_dataset_is_shown_with_its_rows(
 ) -> None:
     render.shown(show("toy", home))
     assert "train 600 rows, validation 300 rows, test 300 rows" in capsys.readouterr().out
+
+
+def test_what_a_prepared_dataset_holds_is_shown(
+    home: Home, toy: Prepared, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing is unknown: that column is left out. A manifest of before fields were described says so."""
+    render.shown(show("toy", home))
+    assert "--force prepares it anew" in capsys.readouterr().out
+    shares = {"train": 0.5, "validation": 0.0, "test": 0.25}
+    item = {
+        "name": "item",
+        "kind": "categorical",
+        "vocabulary": "item",
+        "ids": 1234,
+        "unknown": {"test": 0.0},
+    }
+    price = {"name": "price", "kind": "numeric", "vocabulary": "", "ids": 0, "unknown": {"test": 0.0}}
+    fields = [
+        {**item, "missing": {"test": 0.0}, "alone": {"task": "click", "auc": 0.7312}},
+        {**price, "missing": shares, "alone": None},
+    ]
+    periods = {"train": "2017-11-26 .. 2017-11-30 (UTC+8)"}
+    write_json(toy.path / "manifest.json", {**toy.manifest, "fields": fields, "periods": periods})
+    found = show("toy", home)
+    assert found["prepared"]["fields"] == fields
+    render.shown(found)
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["train:", *periods["train"].split()] in lines
+    assert ["field", "kind", "ids", "missing", "AUC", "alone"] in lines
+    assert ["item", "categorical", "1,234", "0.731", "click"] in lines
+    assert ["price", "numeric", "25.0%"] in lines
 
 
 def test_an_unknown_name_is_met_with_a_close_one(home: Home) -> None:

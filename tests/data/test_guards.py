@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mtlbench import metrics
 from mtlbench.data.card import Card, card_of
+from mtlbench.data.describe import describe_fields
 from mtlbench.data.guards import check, examine
 from mtlbench.data.readings import SAMPLE, aucs, sampled_rows
 from mtlbench.data.recipe import Built
@@ -260,7 +261,8 @@ def test_fields_stored_once_a_group_are_judged_on_every_row(tmp_path: Path) -> N
     plain.mkdir()
     grouped.mkdir()
     fields = tuple(replace(f, grouped=f.name == "user_pv") for f in SCHEMA.fields)
-    expected = check(made(plain), plain, card(), print)
+    ungrouped = made(plain)
+    expected = check(ungrouped, plain, card(), print)
 
     def group(split: str, m: Matrices) -> None:
         order = np.random.default_rng(6).permutation(ROWS)
@@ -271,6 +273,7 @@ def test_fields_stored_once_a_group_are_judged_on_every_row(tmp_path: Path) -> N
 
     built = replace(made(grouped, group), schema=replace(SCHEMA, fields=fields))
     assert check(built, grouped, card(), print) == expected
+    assert describe_fields(built, grouped, expected) == describe_fields(ungrouped, plain, expected)
 
 
 def test_a_sequence_whose_ids_give_a_task_away_is_an_error(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtlbench.data.splits import cut_dates, hashed, moment, periods, share_of_smallest, stable_code, unit_of
+from mtlbench.data.splits import cut_dates, hashed, share_of_smallest, stable_code
 
 
 @pytest.mark.parametrize("as_text", [False, True])
@@ -61,23 +61,3 @@ def test_dates_leave_no_more_than_the_share_before_them(times: list[int]) -> Non
         before = sorted(t for t in set(times) if t < boundary)
         rows = sum(t < before[-1] for t in times) if before else 0
         assert rows < share * len(times)  # one date less would hold too few
-
-
-@pytest.mark.parametrize(
-    ("time", "unit", "said"),
-    [
-        (1_511_539_200, "seconds", "2017-11-24 16:00:00"),
-        (1_511_539_200_000, "milliseconds", "2017-11-24 16:00:00"),
-        (1_511_539_200_000_000.0, "microseconds", "2017-11-24 16:00:00"),
-        (20_171_125, "", "20171125"),
-        (12.5, "", "12.5"),
-        (-1_511_539_200, "", "-1511539200"),
-    ],
-)
-def test_times_are_named_by_their_size(time: float, unit: str, said: str) -> None:
-    assert unit_of(time) == unit
-    assert moment(time) == said
-
-
-def test_periods_meet_where_the_splits_do() -> None:
-    assert periods((3, 5)) == {"train": "before 3", "validation": "3 to 5", "test": "from 5"}

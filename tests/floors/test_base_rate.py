@@ -19,4 +19,4 @@ def test_every_row_is_given_the_mean_of_train(toy: Prepared) -> None:
     train = toy.open_split("train").labels
     for k, task in enumerate(toy.schema.task_names):
         np.testing.assert_allclose(done.scores.score[task], np.nanmean(train[:, k]), rtol=1e-6)
-    assert done.costs["parameters"] == 3
+    assert done.costs.parameters == 3

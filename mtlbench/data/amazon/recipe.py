@@ -17,8 +17,8 @@ from mtlbench.data.amazon.features import absent
 from mtlbench.data.card import Card, RemoteFile
 from mtlbench.data.recipe import Built, Names, Raw, Reporting
 from mtlbench.data.source import Published, names
-from mtlbench.data.splits import periods
 from mtlbench.data.table import write_table
+from mtlbench.data.times import periods
 from mtlbench.errors import DataError, UsageError, unknown
 from mtlbench.schema import Schema, Task
 

@@ -9,10 +9,18 @@ import polars as pl
 
 from mtlbench.data.card import Card, card_of
 from mtlbench.data.own.card import OwnCard, OwnField, read_own_card
-from mtlbench.data.own.table import check_readable, field_column, label_column, scan, time_column
+from mtlbench.data.own.table import (
+    check_readable,
+    field_column,
+    label_column,
+    scan,
+    time_column,
+    time_unit,
+)
 from mtlbench.data.recipe import Built, Raw, Reporting
-from mtlbench.data.splits import cut_dates, hashed, periods, unit_of
+from mtlbench.data.splits import cut_dates, hashed
 from mtlbench.data.table import write_table
+from mtlbench.data.times import periods
 from mtlbench.errors import DataError
 from mtlbench.home import Home
 from mtlbench.load import SPLITS, SplitName
@@ -100,6 +108,35 @@ def parts(card: OwnCard, path: Path) -> dict[str, tuple[Path, ...]]:
 def _build(
     card: OwnCard, files: dict[str, tuple[Path, ...]], work: Path, out: Path, says: Reporting
 ) -> Built:
+    where = ", ".join(file.name for some in files.values() for file in some)
+    text = _read(card, files, work, says)
+    quirks = {"rows": int(text.select(pl.len()).collect().item())}
+    if not quirks["rows"]:
+        raise DataError(f"The files of card {card.name!r} hold no row. Give others, then: {says.command}")
+    quirks |= check_readable(text, card, where, says.command)
+    unit = time_unit(text, card.time, where, says.command) if card.time else ""
+    rows, dropped = _kept(card, _converted(card, text), where, says.command)
+    quirks |= dropped
+    says.report(_reading(quirks, where))
+    if sum(dropped.values()) == quirks["rows"]:
+        raise DataError(f"No row of {where} is left. Mend the files or the card, then: {says.command}")
+    if not (card.time or card.split or "train" in card.files):
+        says.report(f"No `time` and no `split`: the rows of each {card.cluster} go to one split, 80/10/10.")
+    cuts = cut_dates(rows, TIME, SHARES) if card.time else None
+    return write_table(
+        _splits(card, rows, cuts),
+        card.schema,
+        work=work,
+        out=out,
+        says=says,
+        least_rows=card.least_rows,
+        quirks=quirks,
+        periods=periods(cuts, unit) if cuts else {},
+    )
+
+
+def _read(card: OwnCard, files: dict[str, tuple[Path, ...]], work: Path, says: Reporting) -> pl.LazyFrame:
+    """Read the columns that the card names, as texts, into one file."""
     sequences = {name for name, f in card.fields.items() if f.kind == "sequence"}
     columns = {name: name in sequences for name in _columns(card)}
     raw = work / "rows.parquet"
@@ -109,13 +146,11 @@ def _build(
         for part, some in files.items()
     ]
     pl.concat(parted).sink_parquet(raw, compression="zstd", compression_level=1)
-    text = pl.scan_parquet(raw)
-    quirks = {"rows": int(text.select(pl.len()).collect().item())}
-    if not quirks["rows"]:
-        raise DataError(f"The files of card {card.name!r} hold no row. Give others, then: {says.command}")
-    where = ", ".join(file.name for some in files.values() for file in some)
-    quirks |= check_readable(text, card, where, says.command)
+    return pl.scan_parquet(raw)
 
+
+def _converted(card: OwnCard, text: pl.LazyFrame) -> pl.LazyFrame:
+    """Convert the texts to fields, labels, the cluster, TIME and PART."""
     wanted = [field_column(name, f) for name, f in card.fields.items()]
     wanted += [label_column(name, task) for name, task in card.tasks.items()]
     if card.cluster not in card.fields:
@@ -124,8 +159,13 @@ def _build(
         wanted.append(time_column(card.time).alias(TIME))
     if card.split:
         wanted.append(pl.col(card.split).str.strip_chars().str.to_lowercase().alias(PART))
-    table = text.select(*wanted, *([] if card.split else [PART]))
+    return text.select(*wanted, *([] if card.split else [PART]))
 
+
+def _kept(
+    card: OwnCard, table: pl.LazyFrame, where: str, command: str
+) -> tuple[pl.LazyFrame, dict[str, int]]:
+    """Drop rows that cannot be used; return the others, and how many were dropped for which reason."""
     drops = {
         "rows_without_label": pl.all_horizontal(pl.col(name).is_null() for name in card.tasks),
         "rows_without_cluster": pl.col(card.cluster).is_null(),
@@ -138,24 +178,11 @@ def _build(
     for name, drop in drops.items():  # each row is counted for one reason, the first
         counts[name] = (kept & drop).sum()
         kept = kept & ~drop
-    quirks |= table.select(**counts).collect(engine="streaming").row(0, named=True)
-    rows = table.filter(kept)
-    if quirks.get("rows_in_no_split") and sum(quirks[name] for name in drops) == quirks["rows"]:
-        raise _in_no_split(card, table, where, says.command)
-    says.report(_reading(quirks, where))
-    cuts = _cuts(card, rows, where, says.command) if card.time else None
-    if not (card.time or card.split or "train" in card.files):
-        says.report(f"No `time` and no `split`: the rows of each {card.cluster} go to one split, 80/10/10.")
-    return write_table(
-        _splits(card, rows, cuts),
-        card.schema,
-        work=work,
-        out=out,
-        says=says,
-        least_rows=card.least_rows,
-        quirks=quirks,
-        periods=periods(cuts) if cuts else {},
-    )
+    looks = table.select(**counts, left=kept.sum()).collect(engine="streaming").row(0, named=True)
+    left = looks.pop("left")
+    if not left and looks.get("rows_in_no_split"):
+        raise _in_no_split(card, table, where, command)
+    return table.filter(kept), looks
 
 
 def _in_no_split(card: OwnCard, table: pl.LazyFrame, where: str, command: str) -> DataError:
@@ -173,23 +200,6 @@ def _columns(card: OwnCard) -> list[str]:
     for name, task in card.tasks.items():
         names += [task.label or name, task.where]
     return list(dict.fromkeys(name for name in names if name))
-
-
-def _cuts(card: OwnCard, rows: pl.LazyFrame, where: str, command: str) -> tuple[float, float]:
-    """Return the times at which validation and test start.
-
-    Raises:
-        DataError: some times are in seconds, others in milli- or microseconds.
-    """
-    ends = rows.select(low=pl.col(TIME).min(), high=pl.col(TIME).max()).collect(engine="streaming")
-    low, high = ends.row(0)
-    units = [unit_of(time) for time in (low, high) if time is not None]
-    if all(units) and len(set(units)) > 1:
-        raise DataError(
-            f"{where}: column {card.time!r} holds {units[0]} on some rows ({low:.15g}) and {units[1]} on "
-            f"others ({high:.15g}). Write them alike, then: {command}"
-        )
-    return cut_dates(rows, TIME, SHARES)
 
 
 def _splits(

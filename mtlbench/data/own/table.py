@@ -10,6 +10,7 @@ import polars as pl
 from mtlbench.data.archive import GZIP
 from mtlbench.data.lines import LARGEST
 from mtlbench.data.own.card import SEPARATORS, OwnCard, OwnField, OwnTask
+from mtlbench.data.times import EARLIEST, LATEST, UNITS
 from mtlbench.errors import DataError
 
 MOST_UNREADABLE = 0.001
@@ -152,12 +153,33 @@ def _stamp(name: str) -> pl.Expr:
     return date.str.to_datetime(strict=False, time_unit="us", time_zone="UTC").cast(pl.Int64).cast(pl.Float64)
 
 
+def time_unit(table: pl.LazyFrame, name: str, where: str, command: str) -> str:
+    """Return the unit, one of UNITS, of the times that `time_column` makes; "" if their size does not tell.
+
+    Raises:
+        DataError: the times are dates on some rows and numbers on others, or numbers in two units.
+    """
+    date, time = _stamp(name).is_not_null(), time_column(name)
+    spans = {
+        unit: (time.is_between(EARLIEST * each, LATEST * each, closed="left") & ~date).any()
+        for unit, each in UNITS.items()
+    }
+    looks = table.select(dates=date.any(), numbers=(time.is_not_null() & ~date).any(), **spans)
+    seen = looks.collect(engine="streaming").row(0, named=True)
+    kinds = [kind for kind in (("dates", "numbers") if seen["dates"] else UNITS) if seen[kind]]
+    if len(kinds) > 1:
+        raise DataError(
+            f"{where}: column {name!r} holds {kinds[0]} on some rows and {kinds[1]} on others, which cannot "
+            f"be compared. Write them alike, then: {command}"
+        )
+    return "microseconds" if seen["dates"] else next(iter(kinds), "")
+
+
 def check_readable(table: pl.LazyFrame, card: OwnCard, where: str, command: str) -> dict[str, int]:
     """Count values that are not numbers in columns that should hold numbers.
 
     Raises:
-        DataError: more than 0.1 % of a column's values are unreadable, a column is empty, or its times are
-            of two kinds.
+        DataError: more than 0.1 % of a column's values are unreadable, or a column is empty.
     """
     _check_filled(table, card, where, command)
     wanted = [
@@ -191,7 +213,7 @@ def check_readable(table: pl.LazyFrame, card: OwnCard, where: str, command: str)
 
 
 def _check_filled(table: pl.LazyFrame, card: OwnCard, where: str, command: str) -> None:
-    """Raise if a column has no value at all, as one missing in NDJSON, or if times are of two kinds."""
+    """Raise if a column has no value at all, as one missing in NDJSON."""
     schema = table.collect_schema()
     names = schema.names()
     filled = [
@@ -200,15 +222,7 @@ def _check_filled(table: pl.LazyFrame, card: OwnCard, where: str, command: str) 
         .alias(name)
         for name in names
     ]
-    dates = _stamp(card.time).is_not_null() if card.time else pl.lit(False)
-    times = _known(card.time).is_not_null() if card.time else pl.lit(False)
-    looks = [*filled, dates.any().alias("dates"), (times & ~dates).any().alias("numbers")]
-    *of_columns, has_dates, has_numbers = table.select(looks).collect(engine="streaming").row(0)
-    empty = [name for name, one in zip(names, of_columns, strict=True) if not one]
+    found = table.select(filled).collect(engine="streaming").row(0, named=True)
+    empty = [name for name, one in found.items() if not one]
     if empty:
         raise DataError(f"{where}: column {empty[0]!r} is empty on every row. Mend the card: {command}")
-    if has_dates and has_numbers:
-        raise DataError(
-            f"{where}: column {card.time!r} holds dates on some rows and numbers on others, which cannot be "
-            f"compared. Write them alike, then: {command}"
-        )

@@ -352,10 +352,36 @@ def test_dates_and_numbers_in_one_column_of_times_are_refused(make: Prepare, tmp
 
 
 def test_seconds_and_milliseconds_in_one_column_of_times_are_refused(make: Prepare) -> None:
+    """Beside a row of time 0 as well."""
     frame = rows()
-    at = pl.when(pl.int_range(pl.len()) % 2 == 0).then(pl.col("at") * 1000).otherwise(pl.col("at"))
-    with pytest.raises(DataError, match=r"'at' holds seconds on some rows \(\d{10}\) and milliseconds on"):
-        make(**{"shop-1": frame.with_columns(at)})
+    row = pl.int_range(pl.len())
+    at = pl.when(row == 0).then(0).when(row % 2 == 0).then(pl.col("at") * 1000).otherwise(pl.col("at"))
+    with pytest.raises(DataError, match="'at' holds seconds on some rows and milliseconds on others"):
+        make(**{"shop-1": frame.with_columns(at.alias("at"))})
+
+
+def test_periods_are_told_in_dates(make: Prepare, tmp_path: Path) -> None:
+    """A date in the first hours of 1970, which as a number would be small, disturbs nothing."""
+    frame = rows()
+    expected = {
+        "train": "before 2023-11-14 22:40:00",
+        "validation": "2023-11-14 22:40:00 to 2023-11-14 22:43:20",
+        "test": "from 2023-11-14 22:43:20",
+    }
+    assert make(**{"shop-1": frame}).manifest["periods"] == expected
+    first = pl.when(pl.int_range(pl.len()) == 0).then(3600).otherwise(pl.col("at"))
+    dated = frame.with_columns(at=pl.from_epoch(first))
+    assert make(**{"shop-1": dated}).manifest["periods"] == expected
+    assert make(CARD.replace('time = "at"', ""), **{"shop-1": frame}).manifest["periods"] == {}
+
+
+def test_a_table_of_which_no_row_is_left_says_so(make: Prepare) -> None:
+    """The first row has no label, all others no user."""
+    first = pl.int_range(pl.len()) == 0
+    labels = (pl.when(~first).then(pl.col(name)).alias(name) for name in ("click", "bought", "stars"))
+    frame = rows().with_columns(*labels, user=pl.when(first).then(pl.col("user")))
+    with pytest.raises(DataError, match=r"No row of shop-1\.csv is left"):
+        make(**{"shop-1": frame})
 
 
 def test_dates_that_may_be_read_two_ways_are_refused(make: Prepare) -> None:
