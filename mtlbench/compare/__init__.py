@@ -8,6 +8,7 @@ the outcome and its JSON form. A grid of static weights enters as the point that
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 from mtlbench.compare.arms import Arm, baseline_of
 from mtlbench.compare.comparison import Comparison, Summary
@@ -73,29 +74,18 @@ def compare(
             arms,
             found.baselines,
             contrasts,
-            baseline=family.baseline,
+            family,
             cluster=schema.cluster,
-            alpha=family.alpha,
-            delta=family.delta,
             declared=declared_size(name, arms, declared.members),
         )
     )
     return Comparison(
-        baseline=family.baseline,
+        family=replace(family, tasks=tuple(task.name for task in tasks)),
         declared=declared.name,
-        family_tasks=tuple(task.name for task in tasks),
-        alpha=family.alpha,
         comparisons=comparisons,
         summaries=tuple(_summary(arm, baseline_of(arm, found.baselines), comparisons) for arm in found.arms),
         frontiers=frontier_reports(
-            found.frontiers,
-            found.everyone,
-            found.baselines,
-            schema,
-            tasks,
-            alpha=family.alpha,
-            delta=family.delta,
-            declared=declared.rivals,
+            found.frontiers, found.everyone, found.baselines, schema, tasks, family, declared.rivals
         ),
     )
 

@@ -8,6 +8,7 @@ from mtlbench.compare.frontier_report import FrontierReport
 from mtlbench.compare.secondary import Secondary
 from mtlbench.compare.sides import OF_METHODS
 from mtlbench.compare.task_comparison import TaskComparison, plain
+from mtlbench.config import Family
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,12 +48,15 @@ class Summary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """All verdicts, and what each arm costs; `declared` names the file that declares the family."""
+    """All verdicts, and what each arm costs.
 
-    baseline: str
+    Attributes:
+        family: what the verdicts are about, its tasks filled in.
+        declared: name of the benchmark that declares the family, if any.
+    """
+
+    family: Family
     declared: str
-    family_tasks: tuple[str, ...]
-    alpha: float
     comparisons: tuple[TaskComparison, ...]
     summaries: tuple[Summary, ...]
     frontiers: tuple[FrontierReport, ...] = ()
@@ -62,10 +66,10 @@ class Comparison:
         first, *others = dict.fromkeys(c.family for c in self.comparisons) or [OF_METHODS]
         return {
             "family": {
-                "baseline": self.baseline,
+                "baseline": self.family.baseline,
                 **self._members(first),
-                "tasks": list(self.family_tasks),
-                "alpha": self.alpha,
+                "tasks": list(self.family.tasks),
+                "alpha": self.family.alpha,
                 "declared": self.declared or None,
             },
             "other_families": [self._members(name) for name in others],

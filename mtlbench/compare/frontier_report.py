@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from mtlbench.compare.arms import Arm, baseline_of
 from mtlbench.compare.frontier import Frontier
-from mtlbench.compare.frontier_tests import Delta, FrontierTest, frontier_tests
+from mtlbench.compare.frontier_tests import FrontierTest, frontier_tests
 from mtlbench.compare.task_comparison import plain
+from mtlbench.config import Family
 from mtlbench.schema import Schema, Task
 from mtlbench.statistics.hypervolume import hypervolume, non_dominated
 from mtlbench.statistics.verdict import Verdict
@@ -138,17 +139,15 @@ def frontier_reports(
     arms: Sequence[Arm],
     baselines: Sequence[Arm],
     schema: Schema,
-    family_tasks: Sequence[Task],
-    *,
-    alpha: float,
-    delta: Delta,
+    tasks: Sequence[Task],
+    family: Family,
     declared: int = 0,
 ) -> tuple[FrontierReport, ...]:
     """Return each frontier with the tests of its rivals among the arms, all of which are one family.
 
     `declared` is the size of that family as a file declares it; rivals without a result still count.
     """
-    tests = frontier_tests(frontiers, arms, schema, family_tasks, alpha=alpha, delta=delta, declared=declared)
+    tests = frontier_tests(frontiers, arms, schema, tasks, family, declared)
     return tuple(
         FrontierReport(
             frontier=frontier,

@@ -5,7 +5,7 @@ checkpoints and the weights were chosen. All tests, over all frontiers, are one 
 that of the main comparison. Only the mean says whether a balancer helps.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,6 +18,7 @@ from mtlbench.compare.frontier import Frontier
 from mtlbench.compare.influences import Cell, Influenced, ScoredRows
 from mtlbench.compare.measures import gain_unit, smallest_effect
 from mtlbench.compare.task_comparison import judged, plain
+from mtlbench.config import Family
 from mtlbench.errors import UndefinedMetric
 from mtlbench.results import Result
 from mtlbench.schema import Schema, Task
@@ -25,7 +26,6 @@ from mtlbench.statistics.mean_gain import mean_gain
 from mtlbench.statistics.variance import Estimate, two_way, undefined
 from mtlbench.statistics.verdict import Judgement, judge, why_no_verdict
 
-Delta = float | Mapping[str, float] | None
 Contrast = NDArray[np.float64] | UndefinedMetric
 """(clusters, seeds) rival minus chosen point, or why there is no contrast."""
 
@@ -76,19 +76,17 @@ def frontier_tests(
     frontiers: Sequence[Frontier],
     arms: Sequence[Arm],
     schema: Schema,
-    family_tasks: Sequence[Task],
-    *,
-    alpha: float,
-    delta: Delta,
+    tasks: Sequence[Task],
+    family: Family,
     declared: int = 0,
 ) -> list[FrontierTest]:
-    """Test every rival of every frontier, on each task of the family and on the mean of all tasks.
+    """Test every rival of every frontier, on each of the family's `tasks` and on the mean of all tasks.
 
     Tasks are tested by their primary metric, by which the checkpoints were chosen. All tests are one family,
     of the size `declared` if some rivals have no result.
     """
     reader = _Reader(schema.tasks, schema.cluster)
-    deltas = {task.name: smallest_effect(task, task.metric, delta) for task in schema.tasks}
+    deltas = {task.name: smallest_effect(task, task.metric, family.delta) for task in schema.tasks}
     # The mean is in units of the deltas that the checkpoints were chosen by, whatever delta is asked for now.
     of_mean = float(np.mean([deltas[task.name] / task.smallest_effect for task in schema.tasks]))
     members = [
@@ -96,14 +94,14 @@ def frontier_tests(
         for frontier in frontiers
         if frontier.chosen is not None
         for rival in frontier.rivals(arms)
-        for task, found in reader.measure(rival, frontier.chosen, family_tasks)
+        for task, found in reader.measure(rival, frontier.chosen, tasks)
     ]
     smallest = [deltas[task.name] if task else of_mean for _, _, task, _, _ in members]
     size = max(len(members), declared)
     judgements = judge(
         [estimate for *_, estimate, _ in members],
         smallest,
-        alpha=alpha,
+        alpha=family.alpha,
         reasons=[reason for *_, reason in members],
         cluster=schema.cluster,
         members=size,
@@ -115,7 +113,7 @@ def frontier_tests(
             task=task,
             estimate=estimate,
             judgement=judgement,
-            alpha=alpha,
+            alpha=family.alpha,
             delta=effect,
             family_size=size,
         )

@@ -44,19 +44,15 @@ def describe_fields(built: Built, out: Path, guards: Mapping[str, Any]) -> list[
 
 def _shares(built: Built, out: Path, split: SplitName) -> dict[str, tuple[float, float]]:
     """Return the shares of missing values and of unknown ids, by field."""
-    schema = built.schema
     columns = SplitColumns(built, out, split, sampled_rows(built.rows[split]))
     found = {}
-    for f, numbers in zip(schema.of_kind("numeric"), columns.numeric(), strict=True):
+    for f, numbers in columns.fields("numeric"):
         found[f.name] = _share(absent_numbers(built, f, numbers)), 0.0
-    for f, index in zip(schema.of_kind("categorical"), columns.categorical(), strict=True):
+    for f, index in columns.fields("categorical"):
         found[f.name] = _share(index == PADDING), _share((index == OUT_OF_VOCABULARY)[index != PADDING])
-    sequence, start = columns.sequence(), 0
-    for f in schema.of_kind("sequence"):
-        ids = sequence[:, start : start + f.length]
+    for f, ids in columns.fields("sequence"):
         there = ids != PADDING
         found[f.name] = _share(~there.any(axis=1)), _share((ids == OUT_OF_VOCABULARY)[there])
-        start += f.length
     return found
 
 

@@ -184,7 +184,7 @@ def _never_seen(
 ) -> None:
     """Record the share of rows whose item was never seen before, among positives and among negatives."""
     unseen = np.ones(len(positive), bool)
-    for f, values in zip(built.schema.of_kind("numeric"), columns.numeric(), strict=True):
+    for f, values in columns.fields("numeric"):
         if f.name in built.novelty:
             unseen &= values == np.float32(built.absent[f.name])
     shares = {"positives": float(unseen[positive].mean()), "negatives": float(unseen[~positive].mean())}

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mtlbench.data.hashing import splitmix64
 from mtlbench.data.recipe import Built
 from mtlbench.load import GROUP, SPLITS, SplitName, open_matrix
-from mtlbench.schema import OUT_OF_VOCABULARY, PADDING, Field, Schema
+from mtlbench.schema import OUT_OF_VOCABULARY, PADDING, Field, FieldKind, Schema
 
 SAMPLE = 200_000
 """Approximate number of rows of a split that are read, chosen by a hash of the row number."""
@@ -45,29 +45,31 @@ class SplitColumns:
     def __init__(
         self, built: Built, out: Path, split: SplitName, rows: NDArray[np.int64] | None = None
     ) -> None:
-        self._folder = out / split
+        self._folder, self._schema = out / split, built.schema
         self._rows: Any = slice(None) if rows is None else rows
         self._groups: Any = self._open(GROUP)[self._rows] if built.schema.grouped else self._rows
 
     def _open(self, name: str) -> NDArray[Any]:
         return open_matrix(self._folder / f"{name}.npy")
 
+    def fields(self, kind: FieldKind) -> Iterator[tuple[Field, NDArray[Any]]]:
+        """Yield each field of a kind with its values: (rows,), for a sequence (rows, length).
+
+        Numbers are unscaled, ids are indices.
+        """
+        columns = self._sequences() if kind == "sequence" else self._columns(kind)
+        return zip(self._schema.of_kind(kind), columns, strict=True)
+
     def _columns(self, name: str) -> Iterator[NDArray[Any]]:
         for matrix, rows in ((self._open(name), self._rows), (self._open(f"group_{name}"), self._groups)):
             for i in range(matrix.shape[1]):
                 yield matrix[:, i][rows]
 
-    def numeric(self) -> Iterator[NDArray[np.float32]]:
-        """Yield the numeric fields, unscaled."""
-        return self._columns("numeric")
-
-    def categorical(self) -> Iterator[NDArray[np.int32]]:
-        """Yield the categorical fields, as indices."""
-        return self._columns("categorical")
-
-    def sequence(self) -> NDArray[np.int32]:
-        """Return all sequences side by side."""
-        return np.asarray(self._open("sequence")[self._groups])
+    def _sequences(self) -> Iterator[NDArray[np.int32]]:
+        """Cut the matrix of sequences, which holds them side by side."""
+        matrix = np.asarray(self._open("sequence")[self._groups])
+        ends = np.cumsum([f.length for f in self._schema.of_kind("sequence")])
+        return iter(np.split(matrix, ends[:-1], axis=1) if len(ends) else ())
 
     def labels(self) -> NDArray[np.float32]:
         """Return the labels (rows, tasks), NaN where not defined."""
@@ -108,21 +110,17 @@ class Outcomes:
 
 def readings(built: Built, columns: SplitColumns, rates: Rates | None) -> Iterator[Reading]:
     """Yield every reading of every field; with `rates`, the train rates too."""
-    schema = built.schema
-    for f, numbers in zip(schema.of_kind("numeric"), columns.numeric(), strict=True):
+    for f, numbers in columns.fields("numeric"):
         yield Reading(f.name, f.of, "", numbers)
         yield Reading(f.name, f.of, "absent", absent_numbers(built, f, numbers))
-    for f, index in zip(schema.of_kind("categorical"), columns.categorical(), strict=True):
+    for f, index in columns.fields("categorical"):
         yield Reading(f.name, f.of, "", index)
         yield Reading(f.name, f.of, "absent", index == PADDING)
         yield Reading(f.name, f.of, "out of vocabulary", index == OUT_OF_VOCABULARY)
         if rates is not None:
             for task, rate in rates[f.name].items():
                 yield Reading(f.name, f.of, "train rate", rate[index], task)
-    sequence = columns.sequence()
-    start = 0
-    for f in schema.of_kind("sequence"):
-        values = sequence[:, start : start + f.length]
+    for f, values in columns.fields("sequence"):
         there = values != PADDING
         yield Reading(f.name, f.of, "", values[:, -1])
         yield Reading(f.name, f.of, "length", there.sum(axis=1))
@@ -131,7 +129,6 @@ def readings(built: Built, columns: SplitColumns, rates: Rates | None) -> Iterat
             for task, rate in rates[f.name].items():
                 mean = (rate[values] * there).sum(axis=1) / np.maximum(1, there.sum(axis=1))
                 yield Reading(f.name, f.of, "train rate", mean, task)
-        start += f.length
 
 
 def absent_numbers(built: Built, field: Field, numbers: NDArray[np.float32]) -> NDArray[np.bool_]:
@@ -183,17 +180,15 @@ def train_rates(built: Built, out: Path, limits: NDArray[np.float64]) -> Rates:
     labels = columns.labels()
     found = {
         f.name: _rates(index, labels, limits, schema, built.vocabularies[f.vocabulary])
-        for f, index in zip(schema.of_kind("categorical"), columns.categorical(), strict=True)
+        for f, index in columns.fields("categorical")
     }
-    if sequences := schema.of_kind("sequence"):
+    if schema.of_kind("sequence"):
         some = SplitColumns(built, out, "train", sampled_rows(built.rows["train"]))
-        ids, labels = some.sequence(), some.labels()
-        start = 0
-        for f in sequences:
-            row, place = np.nonzero(ids[:, start : start + f.length] != PADDING)
+        labels = some.labels()
+        for f, ids in some.fields("sequence"):
+            row, place = np.nonzero(ids != PADDING)
             size = built.vocabularies[f.vocabulary]
-            found[f.name] = _rates(ids[row, start + place], labels[row], limits, schema, size)
-            start += f.length
+            found[f.name] = _rates(ids[row, place], labels[row], limits, schema, size)
     return found
 
 

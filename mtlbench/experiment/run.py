@@ -220,14 +220,14 @@ def train_missing(
 
 
 def compare_results(
-    outcomes: Sequence[Outcome], schema: Schema, family: Family, declared: Benchmark | None = None
+    outcomes: Sequence[Outcome], schema: Schema, family: Family, benchmark: Benchmark | None = None
 ) -> Comparison:
-    """Compare the outcomes that have a result, as `family`; `declared` is the benchmark that defines it."""
+    """Compare the outcomes that have a result, as `family`; `benchmark` is what declares it, if anything."""
     return compare(
         [o.result for o in outcomes if o.result is not None],
         schema,
         family,
-        _declared(declared, schema) if declared else UNDECLARED,
+        _declared(benchmark, schema) if benchmark else UNDECLARED,
     )
 
 
