@@ -15,13 +15,12 @@ from mtlbench.report.words import (
     span,
 )
 
-COSTS = {
-    "parameters": ("parameters", ",.0f"),
-    "rows_per_second": ("train rows/s", ",.0f"),
-    "wall_seconds": ("wall seconds", ",.1f"),
-    "scored_per_second": ("score rows/s", ",.0f"),
+COST_HEADS = {
+    "parameters": "parameters",
+    "rows_per_second": "train rows/s",
+    "wall_seconds": "wall seconds",
+    "scored_per_second": "score rows/s",
 }
-"""Cost -> its head and the format of its numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,20 +108,27 @@ def costs(document: Mapping[str, Any]) -> Grid:
     A cost that no result has (older ones lack some) has no column.
     """
     baseline, summaries = document["family"]["baseline"], document["summaries"]
-    known = [c for c in COSTS if any(s["costs"][c]["method"] is not None for s in summaries)]
+    known = [c for c in COST_HEADS if any(s["costs"][c]["method"] is not None for s in summaries)]
     rows = []
     if len({str(s["costs"]["parameters"]["baseline"]) for s in summaries}) == 1:
         single = summaries[0]["costs"]
-        rows.append([f"{baseline}, sum", *(_number(single[c]["baseline"], COSTS[c][1]) for c in known)])
+        rows.append([f"{baseline}, sum", *(_cost(c, single[c]["baseline"]) for c in known)])
     for summary in summaries:
-        mine = [(summary["costs"][cost], COSTS[cost][1]) for cost in known]
-        cells = (f"{_number(c['method'], form)} ({_number(c['ratio'], '.2f')}x)" for c, form in mine)
+        mine = [(cost, summary["costs"][cost]) for cost in known]
+        cells = (f"{_cost(cost, c['method'])} ({_number(c['ratio'], '.2f')}x)" for cost, c in mine)
         rows.append([summary["arm"], *cells])
     return Grid(
         f"Cost per seed (ratio to the sum of the {baseline} models)",
-        ["method", *(COSTS[cost][0] for cost in known)],
+        ["method", *(COST_HEADS[cost] for cost in known)],
         rows,
     )
+
+
+def _cost(cost: str, value: float | None) -> str:
+    """Format a cost; large rates in thousands, since times are no more exact than that."""
+    if value is not None and cost.endswith("_per_second") and value >= 10_000:
+        return f"{value / 1000:,.0f}k"
+    return _number(value, ",.1f" if cost == "wall_seconds" else ",.0f")
 
 
 def metrics(document: Mapping[str, Any]) -> Grid:

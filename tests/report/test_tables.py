@@ -49,3 +49,9 @@ def test_a_cost_that_no_result_has_is_left_out(tmp_path: Path) -> None:
     assert [row[-1] for row in costs(document).rows] == ["?", "? (?x)", "5,000 (2.50x)"]
     other.update(dict.fromkeys(other))
     assert costs(document).heads == ["method", "parameters", "train rows/s", "wall seconds"]
+
+
+def test_large_rates_are_in_thousands(tmp_path: Path) -> None:
+    document = many(tmp_path, 1)
+    document["summaries"][0]["costs"]["scored_per_second"] |= {"baseline": 9_999.0, "method": 1_444_612.0}
+    assert [row[-1] for row in costs(document).rows] == ["9,999", "1,445k (2.50x)"]
