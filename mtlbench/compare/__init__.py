@@ -16,7 +16,7 @@ from mtlbench.compare.contrasts import Contrasts
 from mtlbench.compare.declared import UNDECLARED, Declared
 from mtlbench.compare.families import judged_together
 from mtlbench.compare.frontier_report import frontier_reports
-from mtlbench.compare.measures import check_deltas, check_metric
+from mtlbench.compare.measures import check_family
 from mtlbench.compare.secondary import secondary
 from mtlbench.compare.sides import declared_size, sides
 from mtlbench.compare.task_comparison import TaskComparison
@@ -61,8 +61,7 @@ def compare(
         DataError: results of different data, or a score file that is missing or damaged.
     """
     tasks = _tasks(schema, family.tasks or schema.task_names)
-    check_deltas(family.delta, schema.task_names)
-    check_metric(family.metric, tasks)
+    check_family(family, schema)
     found = sides(results, schema, family.baseline, declared.families)
 
     contrasts = Contrasts(tasks, family.baseline, family.metric)

@@ -1,7 +1,7 @@
 """Times as logs write them, a number since 1970, and how to name them."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from mtlbench.load import SplitName
 
@@ -20,8 +20,13 @@ def moment(time: float, unit: str = "") -> str:
     """Write a time since 1970 as a date (UTC); without a unit, one that is not told by its size as it is."""
     if not (unit := unit or unit_of(time)):
         return f"{time:.15g}"
-    date = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=time / UNITS[unit])
-    return date.strftime("%Y-%m-%d %H:%M:%S")
+    at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=time / UNITS[unit])
+    return at.strftime("%Y-%m-%d %H:%M:%S")
+
+
+def span(first: date, last: date, clock: str) -> str:
+    """Write the days from the first to the last, by that clock."""
+    return f"{first}{f' .. {last}' if last > first else ''} ({clock})"
 
 
 def periods(cuts: Sequence[float], unit: str = "") -> dict[SplitName, str]:

@@ -1,8 +1,10 @@
 """Times told by their size, and how they are written."""
 
+from datetime import date
+
 import pytest
 
-from mtlbench.data.times import moment, periods, unit_of
+from mtlbench.data.times import moment, periods, span, unit_of
 
 
 @pytest.mark.parametrize(
@@ -31,3 +33,9 @@ def test_a_known_unit_needs_no_guess() -> None:
 
 def test_periods_meet_where_the_splits_do() -> None:
     assert periods((3, 5)) == {"train": "before 3", "validation": "3 to 5", "test": "from 5"}
+
+
+def test_a_single_day_is_named_once() -> None:
+    first, last = date(2017, 12, 1), date(2017, 12, 3)
+    assert span(first, last, "UTC+8") == "2017-12-01 .. 2017-12-03 (UTC+8)"
+    assert span(first, first, "UTC") == "2017-12-01 (UTC)"

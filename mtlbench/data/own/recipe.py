@@ -115,10 +115,13 @@ def _build(
         raise DataError(f"The files of card {card.name!r} hold no row. Give others, then: {says.command}")
     quirks |= check_readable(text, card, where, says.command)
     unit = time_unit(text, card.time, where, says.command) if card.time else ""
-    rows, dropped = _kept(card, _converted(card, text), where, says.command)
+    table = _converted(card, text)
+    rows, dropped = _kept(card, table)
     quirks |= dropped
     says.report(_reading(quirks, where))
     if sum(dropped.values()) == quirks["rows"]:
+        if dropped.get("rows_in_no_split"):
+            raise _in_no_split(card, table, where, says.command)
         raise DataError(f"No row of {where} is left. Mend the files or the card, then: {says.command}")
     if not (card.time or card.split or "train" in card.files):
         says.report(f"No `time` and no `split`: the rows of each {card.cluster} go to one split, 80/10/10.")
@@ -162,9 +165,7 @@ def _converted(card: OwnCard, text: pl.LazyFrame) -> pl.LazyFrame:
     return text.select(*wanted, *([] if card.split else [PART]))
 
 
-def _kept(
-    card: OwnCard, table: pl.LazyFrame, where: str, command: str
-) -> tuple[pl.LazyFrame, dict[str, int]]:
+def _kept(card: OwnCard, table: pl.LazyFrame) -> tuple[pl.LazyFrame, dict[str, int]]:
     """Drop rows that cannot be used; return the others, and how many were dropped for which reason."""
     drops = {
         "rows_without_label": pl.all_horizontal(pl.col(name).is_null() for name in card.tasks),
@@ -178,11 +179,7 @@ def _kept(
     for name, drop in drops.items():  # each row is counted for one reason, the first
         counts[name] = (kept & drop).sum()
         kept = kept & ~drop
-    looks = table.select(**counts, left=kept.sum()).collect(engine="streaming").row(0, named=True)
-    left = looks.pop("left")
-    if not left and looks.get("rows_in_no_split"):
-        raise _in_no_split(card, table, where, command)
-    return table.filter(kept), looks
+    return table.filter(kept), table.select(**counts).collect(engine="streaming").row(0, named=True)
 
 
 def _in_no_split(card: OwnCard, table: pl.LazyFrame, where: str, command: str) -> DataError:

@@ -30,6 +30,7 @@ from mtlbench.data.taobao_ads.tables import (
     read_exposures,
     read_profiles,
 )
+from mtlbench.data.times import span
 from mtlbench.data.unpack import unpack
 from mtlbench.errors import DataError
 from mtlbench.load import SplitName
@@ -125,7 +126,7 @@ class TaobaoAds(Published):
 
 def _period(days: range) -> str:
     first, last = (FIRST_DAY + timedelta(days=day) for day in (days[0], days[-1]))
-    return f"{first}{f' .. {last}' * (last > first)} (UTC+8)"
+    return span(first, last, "UTC+8")
 
 
 def _ready(

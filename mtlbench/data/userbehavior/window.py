@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
+from mtlbench.data.times import span
 from mtlbench.load import SplitName
 
 DAY = 86_400
@@ -47,8 +48,7 @@ class Window:
     def between(self, days: range) -> str:
         """Describe the first and the last of these days, for messages."""
         clock = f"UTC{self.utc_hours:+d}" if self.utc_hours else "UTC"
-        last = f" .. {self.date(days[-1])}" if len(days) > 1 else ""
-        return f"{self.date(days[0])}{last} ({clock})"
+        return span(self.date(days[0]), self.date(days[-1]), clock)
 
     def __str__(self) -> str:
         return self.between(range(self.days))
